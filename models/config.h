@@ -1,0 +1,57 @@
+/* What a model's files say about its shapes, from config.json or from GGUF metadata. */
+#pragma once
+
+#include "weights.h"
+
+G_BEGIN_DECLS
+
+/** Gemma 3n's language model. Arrays have n_layers entries. */
+typedef struct
+{
+  gint hidden, n_layers, n_heads, n_kv_heads, head_dim;
+  gint n_shared_kv;             /* the last layers, which own no K/V */
+  gint ple_dim;                 /* hidden_size_per_layer_input */
+  gint laurel_rank;             /* from the tensor's shape in GGUF */
+  gint n_altup;                 /* streams; the active one is 0 */
+  gint window, context_length;
+  gint vocab_size;              /* rows of the token table, soft and hard ids included */
+  gint first_soft_id;           /* ids from here on are not looked up in the token table: vision's, then audio's */
+  gfloat rms_eps, rope_base, rope_base_local, logit_softcap;   /* 0: no cap */
+  gint *ffn;
+  gfloat *sparsity;             /* Phi^-1 (pattern): 1.6448536 for 0.95; 0 for none */
+  gboolean *sliding;
+} GemmaTextConfig;
+
+/** USM. Constants that no file carries have the reference's values. */
+typedef struct
+{
+  gint hidden, n_layers, n_heads, n_mels;
+  gint conv_channels[2];
+  gint left;                    /* earlier frames a query sees: 12 */
+  gint reduction;               /* 4 */
+  gint conv_kernel;             /* 5 */
+  gfloat softcap, rms_eps, conv_norm_eps, residual_weight;     /* 50, 1e-6, 1e-3, 0.5 */
+  gint vocab_size, vocab_offset;        /* hard embeddings and the id of their first */
+  gint tokens_per_clip;         /* 188: what a clip is padded to */
+} GemmaAudioConfig;
+
+typedef struct
+{
+  gchar *architecture;          /* "gemma3n" */
+  GemmaTextConfig text;
+  gboolean has_audio, has_vision;
+  GemmaAudioConfig audio;
+  gint vision_vocab_size, vision_vocab_offset;
+  gint bos_id, pad_id, eos_ids[4], n_eos;       /* generation stops at any of eos_ids */
+  gint audio_token_id, boa_id, eoa_id, image_token_id, boi_id, eoi_id;  /* -1 where the model has none */
+} GemmaConfig;
+
+/**
+ * From a Hugging Face directory's config.json (preprocessor_config.json and generation_config.json
+ * where present), or from a GGUF and its mmproj. Values are checked against sane limits and against the
+ * tensors. @mmproj: (nullable). (transfer full)
+ */
+GemmaConfig *gemma_config_new (GemmaWeights *weights, GemmaWeights *mmproj, GError **error);
+void gemma_config_free (GemmaConfig *config);
+
+G_END_DECLS

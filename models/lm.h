@@ -1,0 +1,48 @@
+/* A language model: what every network of this kind offers. gemma3n.c implements it. */
+#pragma once
+
+#include "config.h"
+#include "usm.h"
+
+G_BEGIN_DECLS
+
+typedef struct _GemmaLm GemmaLm;                /* weights, shared */
+typedef struct _GemmaLmSession GemmaLmSession;  /* KV cache, arena, queue: one thread at a time */
+
+GemmaLm *gemma_lm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
+    GemmaProgressFunc progress, gpointer user_data, GError **error);
+void gemma_lm_free (GemmaLm *lm);
+
+/**
+ * @context_size: positions at most (0: the model's); @chunk: tokens computed together in prefill (0: a good default).
+ * The last (1..@rollback) positions can be taken back by gemma_lm_session_truncate().
+ */
+typedef struct
+{
+  gint context_size, chunk, rollback;
+  guint matmul_flags;           /* OclMatmulFlags */
+} GemmaLmSessionParams;
+GemmaLmSession *gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);
+void gemma_lm_session_free (GemmaLmSession *session);
+
+/** Positions in the cache. */
+gint gemma_lm_session_get_length (GemmaLmSession *session);
+/** Keeps the first @length positions (0 restarts). FALSE if that reaches back beyond what the rings hold. */
+gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
+
+/**
+ * gemma_lm_session_append:
+ * @ids: token ids; an id >= text.first_soft_id takes the next row of @rows instead of the token table
+ * @rows: (nullable): text.hidden floats for each such id, in order
+ * @logits: (nullable): vocab_size floats for the last position, or for all @n with @all_logits
+ * @cancellable: (nullable): checked between chunks
+ *
+ * Runs the model over @n more positions (prefill for many, decoding for one). On any error the cache is as before.
+ */
+gboolean gemma_lm_session_append (GemmaLmSession *session, const gint32 *ids, gint n, const gfloat *rows,
+    gfloat *logits, gboolean all_logits, GCancellable *cancellable, GError **error);
+
+/** Observes "embed", "layer0", ... (stream 0 after the layer), "norm", for tests. */
+void gemma_lm_session_set_observer (GemmaLmSession *session, GemmaObserver observer, gpointer user_data);
+
+G_END_DECLS

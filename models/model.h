@@ -1,0 +1,92 @@
+/* A whole model as an element uses it: files, tokenizer, language model, encoders on one device. */
+#pragma once
+
+#include "lm.h"
+#include "sampler.h"
+#include "tokenizer.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  GEMMA_PART_TEXT = 1 << 0,     /* tokenizer and language model */
+  GEMMA_PART_AUDIO = 1 << 1,
+  GEMMA_PART_VISION = 1 << 2
+} GemmaParts;
+
+typedef struct _GemmaModel GemmaModel;  /* immutable, atomically reference counted */
+
+/**
+ * gemma_model_load:
+ * @path: a Hugging Face directory or a .gguf
+ * @mmproj: (nullable): the mmproj .gguf; NULL looks for mmproj*.gguf or *mmproj*.gguf beside @path
+ * @parts: only these are read and sent to the device
+ *
+ * Long: seconds to minutes, with @progress. (transfer full)
+ */
+GemmaModel *gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice *device, GemmaParts parts,
+    GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error);
+GemmaModel *gemma_model_ref (GemmaModel *model);
+void gemma_model_unref (GemmaModel *model);
+
+const GemmaConfig *gemma_model_get_config (GemmaModel *model);
+GemmaTokenizer *gemma_model_get_tokenizer (GemmaModel *model);
+GemmaLm *gemma_model_get_lm (GemmaModel *model);
+GemmaUsm *gemma_model_get_usm (GemmaModel *model);
+OclDevice *gemma_model_get_device (GemmaModel *model);
+/** Bytes of mapped files. */
+gsize gemma_model_get_mapped_bytes (GemmaModel *model);
+
+/* ---- prompts (prompt.c) ------------------------------------------------------------- */
+
+/** Ids as transformers' processor gives them, placeholders included, with the rows of soft and hard ids in order. */
+typedef struct
+{
+  GArray *ids;                  /* gint32 */
+  GArray *rows;                 /* gfloat, text.hidden each */
+} GemmaPrompt;
+
+GemmaPrompt *gemma_prompt_new (void);
+void gemma_prompt_free (GemmaPrompt *prompt);
+
+/** One piece of a user's turn, in order. */
+typedef struct
+{
+  enum { GEMMA_CONTENT_TEXT, GEMMA_CONTENT_AUDIO, GEMMA_CONTENT_IMAGE } kind;
+  const gchar *text;            /* user text: control tokens in it stay text */
+  const gfloat *rows;           /* soft tokens */
+  gint n_rows;
+} GemmaContent;
+
+/**
+ * Appends a user turn in Gemma's chat template and opens the model's: one <bos> if the prompt is empty,
+ * <start_of_turn>user\n … <end_of_turn>\n<start_of_turn>model\n. Audio is "\n\n<start_of_audio>" soft tokens
+ * "<end_of_audio>\n\n"; a clip is padded to tokens_per_clip with the last hard embedding if @pad_audio. Text is trimmed.
+ */
+gboolean gemma_prompt_add_turn (GemmaPrompt *prompt, GemmaModel *model, const GemmaContent *content, guint n_content,
+    gboolean pad_audio, GError **error);
+
+/** Plain ids (gemma-eval --ids): rows are filled for hard ids; a soft placeholder is an error. */
+gboolean gemma_prompt_add_ids (GemmaPrompt *prompt, GemmaModel *model, const gint32 *ids, guint n, GError **error);
+
+/* ---- generation (generate.c) --------------------------------------------------------- */
+
+/** Text as it grows; return FALSE to stop. @text is what this token added, whole characters (may be ""). */
+typedef gboolean (*GemmaTokenFunc) (gint id, const gchar *text, gpointer user_data);
+
+typedef struct
+{
+  gint max_tokens;
+  GemmaSamplerParams sampler;
+  gboolean ignore_eos;          /* for benches and golden comparisons */
+} GemmaGenerateParams;
+
+/**
+ * Appends @prompt to the session and decodes until an end token, max_tokens, a repetition loop, FALSE from
+ * @func, or cancellation (checked at each token). @logits: (nullable): of every prompt position.
+ */
+gboolean gemma_generate (GemmaModel *model, GemmaLmSession *session, const GemmaPrompt *prompt,
+    const GemmaGenerateParams *params, gfloat *logits, GemmaTokenFunc func, gpointer user_data,
+    GCancellable *cancellable, GError **error);
+
+G_END_DECLS

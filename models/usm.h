@@ -1,0 +1,44 @@
+/* Gemma 3n's audio encoder (USM), streaming, with the embedder that makes soft tokens. */
+#pragma once
+
+#include "config.h"
+
+G_BEGIN_DECLS
+
+typedef struct _GemmaUsm GemmaUsm;              /* weights, shared */
+typedef struct _GemmaUsmStream GemmaUsmStream;  /* state of one clip or stream */
+
+/** @weights: what holds "a.*" and "mm.a.*" (the mmproj, or the Hugging Face directory). */
+GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
+    GemmaProgressFunc progress, gpointer user_data, GError **error);
+void gemma_usm_free (GemmaUsm *usm);
+
+GemmaUsmStream *gemma_usm_stream_new (GemmaUsm *usm, GError **error);
+void gemma_usm_stream_free (GemmaUsmStream *stream);
+/** Forgets everything: the next sample begins a new clip. */
+void gemma_usm_stream_reset (GemmaUsmStream *stream);
+
+/**
+ * gemma_usm_stream_push:
+ * @samples: 16 kHz mono in [-1, 1]; NaN and Inf count as 0
+ * @tokens: gfloat elements; each finished soft token appends text.hidden floats
+ *
+ * Token k covers samples 2560 k .. 2560 k + 2559 and appears as soon as the frames that it needs
+ * are in (640 * 4k + 1472 + the subsampling's lookahead). However the samples are split, the tokens are the same.
+ */
+gboolean gemma_usm_stream_push (GemmaUsmStream *stream, const gfloat *samples, gsize n, GArray *tokens, GError **error);
+
+/**
+ * Ends the clip as the reference does (its padding to 128 samples, zero rows after the last frame) and appends the
+ * tokens that were still waiting; only tokens whose frame is valid. The stream is reset.
+ */
+gboolean gemma_usm_stream_drain (GemmaUsmStream *stream, GArray *tokens, GError **error);
+
+/** The embedding of hard id @id (eoa; vocab_offset + vocab_size - 1 pads a clip): writes text.hidden floats. */
+gboolean gemma_usm_hard_embedding (GemmaUsm *usm, gint id, gfloat *row, GError **error);
+
+/** Observes named intermediate results for tests: "mel", "sscp", "block0", ..., [rows][cols]. */
+typedef void (*GemmaObserver) (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data);
+void gemma_usm_stream_set_observer (GemmaUsmStream *stream, GemmaObserver observer, gpointer user_data);
+
+G_END_DECLS

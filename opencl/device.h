@@ -1,0 +1,134 @@
+/* The OpenCL device: choice, programs with their disk cache, memory, queues.
+ *
+ * Nothing here knows of models. One OclDevice is shared by a whole process; one
+ * OclQueue belongs to one session (one thread at a time).
+ */
+#pragma once
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/** Errors of the domain OCL_ERROR. */
+typedef enum
+{
+  OCL_ERROR_NO_PLATFORM,        /* no OpenCL driver is installed */
+  OCL_ERROR_NO_DEVICE,          /* no device fits the specification */
+  OCL_ERROR_BUILD,              /* a program does not compile; the log is in the message */
+  OCL_ERROR_OUT_OF_MEMORY,      /* the device or the host has too little memory */
+  OCL_ERROR_LOST,               /* the device stopped working */
+  OCL_ERROR_FAILED              /* any other OpenCL status, named in the message */
+} OclError;
+
+#define OCL_ERROR (ocl_error_quark ())
+GQuark ocl_error_quark (void);
+
+/** What a device can run; variants of operations name the bits that they need. */
+typedef enum
+{
+  OCL_DEVICE_CPU = 1 << 0,
+  OCL_DEVICE_GPU = 1 << 1,
+  OCL_DEVICE_FP64 = 1 << 2,
+  OCL_DEVICE_AVX2 = 1 << 3,     /* AVX2, FMA and F16C */
+  OCL_DEVICE_AVX512BW = 1 << 4,
+  OCL_DEVICE_AVX512VNNI = 1 << 5,
+  OCL_DEVICE_AVX512BF16 = 1 << 6,
+  OCL_DEVICE_AVXVNNI = 1 << 7
+} OclDeviceBits;
+
+typedef struct _OclDevice OclDevice;
+typedef struct _OclQueue OclQueue;
+
+/**
+ * ocl_device_open:
+ * @spec: (nullable): "auto" (a GPU, else a CPU), "cpu", "gpu", or "P:D", the
+ *   index of a platform and of a device in it
+ *
+ * Opens a device, or returns a new reference if this process has it open already.
+ * Instruction sets that need proof (VNNI, BF16) are tried once in a forked child.
+ *
+ * Returns: (transfer full) (nullable): the device, or %NULL with @error set
+ */
+OclDevice *ocl_device_open (const gchar *spec, GError **error);
+OclDevice *ocl_device_ref (OclDevice *device);
+void ocl_device_unref (OclDevice *device);
+
+const gchar *ocl_device_get_name (OclDevice *device);
+guint ocl_device_get_bits (OclDevice *device);
+cl_context ocl_device_get_context (OclDevice *device);
+cl_device_id ocl_device_get_id (OclDevice *device);
+guint ocl_device_get_compute_units (OclDevice *device);
+
+/** Bytes held in buffers of this device now. */
+gsize ocl_device_get_allocated (OclDevice *device);
+
+/**
+ * ocl_device_set_progress:
+ *
+ * @func is called, from the thread that builds, before each program that has
+ * to be compiled because the disk cache lacks it. The cache is in
+ * $GEMMA_CACHE_DIR, else "gst-gemma" in the user's cache directory; a key hashes
+ * source, options, device and driver. GEMMA_KERNEL_DIR names a folder whose
+ * .cl files replace the built-in ones.
+ */
+typedef void (*OclProgressFunc) (const gchar *program, gpointer user_data);
+void ocl_device_set_progress (OclDevice *device, OclProgressFunc func, gpointer user_data);
+
+/* ---- queues ------------------------------------------------------------------- */
+
+/**
+ * ocl_queue_new:
+ *
+ * An in-order queue. Operations that are enqueued on it return nothing: the first
+ * failure is kept, later operations do nothing, ocl_queue_finish() reports it.
+ *
+ * Returns: (transfer full) (nullable):
+ */
+OclQueue *ocl_queue_new (OclDevice *device, GError **error);
+void ocl_queue_free (OclQueue *queue);
+OclDevice *ocl_queue_get_device (OclQueue *queue);
+cl_command_queue ocl_queue_get_handle (OclQueue *queue);
+
+/** Submits what is enqueued without waiting. */
+void ocl_queue_flush (OclQueue *queue);
+
+/** Waits for all enqueued work; FALSE with the first error since the last call. */
+gboolean ocl_queue_finish (OclQueue *queue, GError **error);
+
+/** TRUE once an operation has failed: what follows is skipped. */
+gboolean ocl_queue_failed (OclQueue *queue);
+
+/** Records a failure (the first one wins). @error is consumed. */
+void ocl_queue_take_error (OclQueue *queue, GError *error);
+
+/** Records an OpenCL status as the failure @what, if it is one. Returns TRUE for CL_SUCCESS. */
+gboolean ocl_queue_check (OclQueue *queue, cl_int status, const gchar *what);
+
+/**
+ * ocl_queue_get_kernel:
+ * @program: name of a file in opencl/kernels/ without ".cl"
+ * @options: (nullable): build options, such as "-DTILE=8"
+ *
+ * Kernels are cached in the queue, so their arguments are this session's own.
+ *
+ * Returns: (transfer none) (nullable): the kernel, or %NULL with the queue failed
+ */
+cl_kernel ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gchar *kernel, const gchar *options);
+
+/**
+ * ocl_queue_run:
+ * @local: (nullable): work-group sizes, or %NULL to let the driver choose
+ * @...: size, pointer of each kernel argument, ended by (gsize) 0
+ *
+ * Sets the arguments and enqueues @kernel; a %NULL kernel is skipped. With
+ * GEMMA_PROFILE=1 in the environment, event times by kernel are summed and
+ * logged when the queue is freed.
+ */
+void ocl_queue_run (OclQueue *queue, cl_kernel kernel, guint n_dims, const gsize *global, const gsize *local, ...);
+
+#define OCL_ARG(x) sizeof (x), &(x)
+#define OCL_ARGS_END ((gsize) 0)
+
+G_END_DECLS

@@ -1,0 +1,183 @@
+/* Operations on tensors. Every one is a table of variants: a plain-C reference
+ * (opencl/ref/), a portable OpenCL C 1.2 path, and paths for particular devices.
+ * The first variant whose device bits and shape match runs; see variant.h.
+ *
+ * All of them enqueue on @q and return at once; a failure stays in the queue.
+ * Tensors are float32; shapes are written [rows][cols]; any operand may be a
+ * strided view. Unless a line says "in place", outputs must not overlap inputs.
+ * RMS(x, eps) = x * rsqrt (mean (x^2) + eps) over a row.
+ */
+#pragma once
+
+#include "tensor.h"
+
+G_BEGIN_DECLS
+
+/* ---- matrix product (matmul.c) ------------------------------------------------ */
+
+typedef enum
+{
+  OCL_MATMUL_F32_ACTIVATIONS = 0,       /* exact: float32 x dequantized weights */
+  OCL_MATMUL_INT8_ACTIVATIONS = 1 << 0  /* allow 8-bit activations (a scale each 32 values) on Q8_0 and Q4_0 weights */
+} OclMatmulFlags;
+
+/** y [M][N] = x [M][K] * w^T, w [N][K]. Any M >= 1; M = 1 is the GEMV of decoding. */
+void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclMatmulFlags flags);
+
+/* ---- norms and elementwise (norm.c, elementwise.c) ----------------------------- */
+
+/**
+ * ocl_rms_norm: y = out_scale * (add0 + add1 + norm_scale * RMS (x, eps) * weight)
+ *
+ * @weight: [1][cols] or .mem NULL for no weight; @add0, @add1: [rows][cols] or
+ * .mem NULL for none. y may be x, add0 or add1.
+ */
+typedef struct
+{
+  OclTensor weight, add0, add1;
+  gfloat eps, norm_scale, out_scale;    /* use OCL_RMS_NORM_INIT for 1, 1 */
+} OclRmsNorm;
+#define OCL_RMS_NORM_INIT(w, e) { .weight = (w), .eps = (e), .norm_scale = 1.f, .out_scale = 1.f }
+void ocl_rms_norm (OclQueue *q, OclTensor y, OclTensor x, const OclRmsNorm *p);
+
+/** y = a + b; in place allowed. */
+void ocl_add (OclQueue *q, OclTensor y, OclTensor a, OclTensor b);
+/** y = x (any strides). */
+void ocl_copy (OclQueue *q, OclTensor y, OclTensor x);
+/** Every element of y becomes @value. */
+void ocl_fill (OclQueue *q, OclTensor y, gfloat value);
+/** y [M][F] = x * sigmoid (x); in place allowed. */
+void ocl_silu (OclQueue *q, OclTensor y, OclTensor x);
+/** y [M][C] = x[:, :C] * sigmoid (x[:, C:]), x [M][2C]. */
+void ocl_glu (OclQueue *q, OclTensor y, OclTensor x);
+/** y [M][C] = gelu_tanh (a) * b; y may be a. */
+void ocl_gelu_mul (OclQueue *q, OclTensor y, OclTensor a, OclTensor b);
+/**
+ * Gemma's gated FFN activation: gu [M][2F] is gate then up.
+ * y [M][F] = gelu_tanh (g) * up, where for @sparsity = 0 g = gate, otherwise
+ * g = max (0, gate - (mean (gate) + sparsity * std (gate))) with the row's
+ * population standard deviation. @sparsity is Phi^-1 of the fraction (1.6448536 for 0.95).
+ */
+void ocl_gated_gelu (OclQueue *q, OclTensor y, OclTensor gu, gfloat sparsity);
+/** x = cap * tanh (x / cap), in place. */
+void ocl_softcap (OclQueue *q, OclTensor x, gfloat cap);
+
+/* ---- attention (attention.c) ---------------------------------------------------- */
+
+/**
+ * table [M][head_dim]: cos (p * inv_freq[i]) for i < head_dim/2, then sin likewise,
+ * p = position0 + row, inv_freq[i] = base^(-2i/head_dim); the product is taken in float32.
+ */
+void ocl_rope_table (OclQueue *q, OclTensor table, gint position0, gfloat base);
+
+/**
+ * The cache of one layer: row (position % capacity) holds the keys (values) of all
+ * KV heads at that position. A ring where capacity < context.
+ */
+typedef struct
+{
+  OclTensor k, v;               /* [capacity][n_kv_heads * head_dim] */
+  gint capacity;
+} OclKvCache;
+
+/**
+ * For each row m (position0 + m): q heads = rope (RMS (q) * q_weight), in place in
+ * @qkv [M][(heads + 2 * kv_heads) * head_dim] (queries, keys, values); keys =
+ * rope (RMS (k) * k_weight) and values = RMS (v) are stored into @cache.
+ * With @cache NULL, @qkv has only the queries ([M][heads * head_dim]). Rotate-half rope.
+ */
+typedef struct
+{
+  gint n_heads, n_kv_heads, head_dim;
+  gint position0;
+  gfloat eps;
+  OclTensor q_weight, k_weight; /* [1][head_dim] */
+  OclTensor rope;               /* [M][head_dim] of ocl_rope_table() */
+} OclQkv;
+void ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const OclQkv *p);
+
+/**
+ * o [M][heads * head_dim] = softmax (scale * q k^T) v, causal: the query at position
+ * i = position0 + row sees keys j with max (0, i - window + 1) <= j <= i (window 0: all).
+ * Query head h reads KV head h / (heads / kv_heads). cache->capacity >= what is visible
+ * to all M rows together. Tiled: no [M][context] matrix is stored.
+ */
+typedef struct
+{
+  gint n_heads, n_kv_heads, head_dim;
+  gint position0, window;
+  gfloat scale;
+} OclAttention;
+void ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *cache, const OclAttention *p);
+
+/* ---- AltUp (altup.c): S streams (S <= 8), stream s of a token is row s * M + m of [S * M][C] ---- */
+
+/**
+ * m [S] = tanh (router (RMS (h[0], eps) * router_norm / C)), P [S][S] = predict m,
+ * P[y][x] = (predict m)[S * y + x];  y[s] = h[s] + sum_x P[s][x] h[x].
+ * router [S][C], predict [S * S][S], router_norm [1][C].
+ */
+typedef struct
+{
+  gint n_streams;
+  gfloat eps;
+  OclTensor router_norm, router, predict, correct;      /* correct [S][S] */
+} OclAltup;
+void ocl_altup_predict (OclQueue *q, OclTensor y, OclTensor h, const OclAltup *p);
+/**
+ * m as above from @active [M][C], c = correct m + 1; h[s] = pred[s] + c[s] * (active - pred[0]);
+ * h [S * M][C] may be pred.
+ */
+void ocl_altup_correct (OclQueue *q, OclTensor h, OclTensor pred, OclTensor active, const OclAltup *p);
+/** x [M][C] *= rms (ref) / sqrt (max (mean (x^2), floor)) row by row, rms (r) = sqrt (mean (r^2)); in place. */
+void ocl_match_magnitude (OclQueue *q, OclTensor x, OclTensor ref, gfloat floor);
+/** y [M][C] = mean over s of h [S * M][C]. */
+void ocl_mean_streams (OclQueue *q, OclTensor y, OclTensor h, gint n_streams);
+/** y [M][C] = x * weight ([1][C]). */
+void ocl_scale_cols (OclQueue *q, OclTensor y, OclTensor x, OclTensor weight);
+
+/* ---- convolution and USM (conv.c, usm-attention.c) ------------------------------- */
+
+/**
+ * Patches for a k x k convolution as a matmul: x [H][W * C] (channel fastest) becomes
+ * y [OH * OW][k * k * C], column (dy * k + dx) * C + c, zero outside. Output (oy, ox)
+ * reads rows oy * stride - pad_top + dy and columns ox * stride - pad_left + dx.
+ */
+typedef struct
+{
+  gint height, width, channels, kernel, stride, pad_top, pad_left, out_height, out_width;
+} OclIm2col;
+void ocl_im2col (OclQueue *q, OclTensor y, OclTensor x, const OclIm2col *p);
+
+/**
+ * Cumulative group norm of USM (one group), streaming, then ReLU. x [T][n * channels] (channel
+ * fastest), in place: for each row t, count += n * channels; sum += sum (x_t); mean = sum / count;
+ * sq += sum ((x_t - mean)^2); x = max (0, (x - mean) * rsqrt (sq / count + eps) * weight[channel]).
+ * @state [1][8] carries count, sum and sq as pairs of floats (high, low) with the precision of about
+ * 48 bits; fill it with 0 for a new clip. The rounding must not depend on how rows are split into calls.
+ */
+void ocl_cumulative_norm (OclQueue *q, OclTensor x, OclTensor weight, OclTensor state, gfloat eps);
+
+/**
+ * Causal depthwise convolution over time: y [T][C], x [T + k - 1][C] (the first k - 1 rows are
+ * history), weight [k][C]: y[t][c] = sum_i weight[i][c] * x[t + i][c].
+ */
+void ocl_depthwise_causal (OclQueue *q, OclTensor y, OclTensor x, OclTensor weight);
+
+/**
+ * USM's local attention. q [T][heads * d]; k, v [left + T][heads * d] whose first @left rows are
+ * history (the last @n_history of them valid); rel [left + 1][heads * d], row r for distance r.
+ * Per head: qs = q * q_scale[dim] ([1][d], softplus and constants folded in by the caller);
+ * logit (i, j) = cap * tanh ((qs_i . k_j + qs_i . rel_(i - j)) / cap) for 0 <= i - j <= left;
+ * o [T][heads * d] = softmax over the valid j, times v.
+ */
+typedef struct
+{
+  gint n_heads, head_dim, left, n_history;
+  gfloat cap;
+  OclTensor q_scale;
+} OclLocalAttention;
+void ocl_local_attention (OclQueue *q, OclTensor o, OclTensor queries, OclTensor k, OclTensor v, OclTensor rel,
+    const OclLocalAttention *p);
+
+G_END_DECLS
