@@ -16,8 +16,17 @@ typedef struct
   GemmaWeights *weights;
   OclDevice *device;
   OclQueue *queue;              /* for what is computed once */
+  GStringChunk *names;
   GError *error;
 } Loader;
+
+/* The name of a tensor of block @n, as "a.blk.3.ln1.weight"; it lives as long as @l. */
+static const gchar *block_name (Loader *l, gint n, const gchar *what, const gchar *suffix)
+{
+  g_autofree gchar *name = g_strdup_printf ("a.blk.%d.%s%s", n, what, suffix);
+
+  return g_string_chunk_insert (l->names, name);
+}
 
 static gfloat *read_f32 (Loader *l, const gchar *name, gint rows, gint cols)
 {
@@ -66,15 +75,25 @@ static OclWeight *load_matrix (Loader *l, gint rows, gint cols, const gchar *nam
   return load_stack (l, rows, cols, &name, 1);
 }
 
-/* Block @n's name, as "a.blk.3.ln1.weight". The string lives until the next call with the same @slot. */
-static const gchar *block_name (gint n, const gchar *what)
+/* A convolution's kernel as float32 in the file's order; dimensions of 1 may be absent. */
+static gfloat *read_kernel (Loader *l, const gchar *name, gint height, gint width, gint in, gint out)
 {
-  static __thread gchar names[4][64];
-  static __thread guint slot;
-  gchar *name = names[slot++ % G_N_ELEMENTS (names)];
+  const GemmaTensor *tensor = NULL;
+  gint64 n = (gint64) height * width * in * out;
+  gfloat *data;
 
-  g_snprintf (name, sizeof names[0], "a.blk.%d.%s", n, what);
-  return name;
+  if (l->error == NULL)
+    tensor = gemma_weights_find (l->weights, name, &l->error, 4, width, height, in, out);
+  if (tensor == NULL)
+    return NULL;
+  if (ocl_type_info (tensor->type)->block != 1) {
+    g_set_error (&l->error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 or BF16 is allowed",
+        gemma_weights_get_path (l->weights), name, ocl_type_info (tensor->type)->name);
+    return NULL;
+  }
+  data = g_new (gfloat, n);
+  ocl_type_dequantize (tensor->type, tensor->data, data, n);
+  return data;
 }
 
 /* [out][in][dy][dx] in the file to [out][(dy * 3 + dx) * in + c]. */
@@ -84,24 +103,13 @@ static void load_conv (Loader *l, GemmaUsmConv *conv, gint n)
   g_autofree gchar *name = g_strdup_printf ("a.conv1d.%d.weight", n);
   g_autofree gchar *norm = g_strdup_printf ("a.conv1d.%d.norm.weight", n);
   g_autofree gfloat *file = NULL, *packed = NULL;
-  const GemmaTensor *tensor;
   OclMatrix matrix;
 
   conv->norm = load_row (l, out, norm);
-  if (l->error != NULL)
+  file = read_kernel (l, name, KERNEL, KERNEL, in, out);
+  if (file == NULL)
     return;
-  tensor = gemma_weights_find (l->weights, name, &l->error, 4, (gint64) KERNEL, (gint64) KERNEL, (gint64) in, (gint64) out);
-  if (tensor == NULL)
-    return;
-  if (ocl_type_info (tensor->type)->block != 1) {
-    g_set_error (&l->error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 or BF16 is allowed",
-        gemma_weights_get_path (l->weights), name, ocl_type_info (tensor->type)->name);
-    return;
-  }
-
-  file = g_new (gfloat, (gsize) out * in * taps);
   packed = g_new (gfloat, (gsize) out * in * taps);
-  ocl_type_dequantize (tensor->type, tensor->data, file, (gint64) out * in * taps);
   for (gint o = 0; o < out; o++)
     for (gint c = 0; c < in; c++)
       for (gint tap = 0; tap < taps; tap++)
@@ -110,33 +118,13 @@ static void load_conv (Loader *l, GemmaUsmConv *conv, gint n)
   conv->weight = ocl_weight_new (l->device, &matrix, 1, &l->error);
 }
 
-/* [C][k] (with a 1 between) in the file to [k][C]. */
+/* [C][1][k] in the file to [k][C]. */
 static OclTensor load_depthwise (Loader *l, gint kernel, gint channels, const gchar *name)
 {
-  g_autofree gfloat *file = NULL, *turned = g_new (gfloat, (gsize) kernel * channels);
-  const GemmaTensor *tensor = NULL;
+  g_autofree gfloat *file = read_kernel (l, name, 1, kernel, 1, channels);
+  g_autofree gfloat *turned = g_new (gfloat, (gsize) kernel * channels);
 
-  if (l->error != NULL)
-    return (OclTensor) { 0 };
-  tensor = gemma_weights_peek (l->weights, name);
-  if (tensor != NULL && tensor->n_dims == 2)
-    file = read_f32 (l, name, channels, kernel);
-  else {
-    tensor = gemma_weights_find (l->weights, name, &l->error, 3, (gint64) kernel, (gint64) 1, (gint64) channels);
-    if (tensor == NULL)
-      return (OclTensor) { 0 };
-    if (ocl_type_info (tensor->type)->block != 1) {
-      g_set_error (&l->error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
-          "%s: tensor %s has type %s; F32, F16 or BF16 is allowed", gemma_weights_get_path (l->weights), name,
-          ocl_type_info (tensor->type)->name);
-      return (OclTensor) { 0 };
-    }
-    file = g_new (gfloat, (gsize) kernel * channels);
-    ocl_type_dequantize (tensor->type, tensor->data, file, (gint64) kernel * channels);
-  }
-  if (file == NULL)
-    return (OclTensor) { 0 };
-  for (gint c = 0; c < channels; c++)
+  for (gint c = 0; file != NULL && c < channels; c++)
     for (gint i = 0; i < kernel; i++)
       turned[i * channels + c] = file[c * kernel + i];
   return to_device (l, kernel, channels, turned);
@@ -183,50 +171,51 @@ static OclTensor load_relative (Loader *l, const GemmaAudioConfig *c, const gcha
   return relative;
 }
 
-static void load_feed_forward (Loader *l, GemmaUsmFeedForward *f, gint hidden, gint n, const gchar *suffix)
+/* @end: "" for the first half-step of a block, "_1" for the second. */
+static void load_feed_forward (Loader *l, GemmaUsmFeedForward *f, gint hidden, gint n, const gchar *end)
 {
-  g_autofree gchar *pre = g_strdup_printf ("ffn_norm%s.weight", suffix);
-  g_autofree gchar *post = g_strdup_printf ("ffn_post_norm%s.weight", suffix);
-  g_autofree gchar *up = g_strdup_printf ("ffn_up%s.weight", suffix);
-  g_autofree gchar *down = g_strdup_printf ("ffn_down%s.weight", suffix);
+  g_autofree gchar *suffix = g_strconcat (end, ".weight", NULL);
 
-  f->pre_norm = load_row (l, hidden, block_name (n, pre));
-  f->post_norm = load_row (l, hidden, block_name (n, post));
-  f->up = load_matrix (l, FFN * hidden, hidden, block_name (n, up));
-  f->down = load_matrix (l, hidden, FFN * hidden, block_name (n, down));
+  f->pre_norm = load_row (l, hidden, block_name (l, n, "ffn_norm", suffix));
+  f->post_norm = load_row (l, hidden, block_name (l, n, "ffn_post_norm", suffix));
+  f->up = load_matrix (l, FFN * hidden, hidden, block_name (l, n, "ffn_up", suffix));
+  f->down = load_matrix (l, hidden, FFN * hidden, block_name (l, n, "ffn_down", suffix));
 }
 
 static void load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, gint n)
 {
   gint hidden = c->hidden;
-  const gchar *qkv[] = { block_name (n, "attn_q.weight"), block_name (n, "attn_k.weight"), block_name (n, "attn_v.weight") };
+  const gchar *w = ".weight";
+  const gchar *qkv[] = { block_name (l, n, "attn_q", w), block_name (l, n, "attn_k", w), block_name (l, n, "attn_v", w) };
 
-  b->attention.qkv = load_stack (l, hidden, hidden, qkv, 3);
-  b->attention.out = load_matrix (l, hidden, hidden, block_name (n, "attn_out.weight"));
-  b->attention.pre_norm = load_row (l, hidden, block_name (n, "ln1.weight"));
-  b->attention.post_norm = load_row (l, hidden, block_name (n, "ln2.weight"));
-  b->attention.q_scale = load_q_scale (l, hidden / c->n_heads, block_name (n, "per_dim_scale"));
-  b->attention.relative = load_relative (l, c, block_name (n, "linear_pos.weight"));
   load_feed_forward (l, &b->start, hidden, n, "");
+  b->attention.pre_norm = load_row (l, hidden, block_name (l, n, "ln1", w));
+  b->attention.qkv = load_stack (l, hidden, hidden, qkv, 3);
+  b->attention.q_scale = load_q_scale (l, hidden / c->n_heads, block_name (l, n, "per_dim_scale", ""));
+  b->attention.relative = load_relative (l, c, block_name (l, n, "linear_pos", w));
+  b->attention.out = load_matrix (l, hidden, hidden, block_name (l, n, "attn_out", w));
+  b->attention.post_norm = load_row (l, hidden, block_name (l, n, "ln2", w));
+  b->conv.pre_norm = load_row (l, hidden, block_name (l, n, "conv_norm", w));
+  b->conv.start = load_matrix (l, 2 * hidden, hidden, block_name (l, n, "conv_pw1", w));
+  b->conv.depthwise = load_depthwise (l, c->conv_kernel, hidden, block_name (l, n, "conv_dw", w));
+  b->conv.conv_norm = load_row (l, hidden, block_name (l, n, "norm_conv", w));
+  b->conv.end = load_matrix (l, hidden, hidden, block_name (l, n, "conv_pw2", w));
   load_feed_forward (l, &b->end, hidden, n, "_1");
-  b->conv.pre_norm = load_row (l, hidden, block_name (n, "conv_norm.weight"));
-  b->conv.conv_norm = load_row (l, hidden, block_name (n, "norm_conv.weight"));
-  b->conv.depthwise = load_depthwise (l, c->conv_kernel, hidden, block_name (n, "conv_dw.weight"));
-  b->conv.start = load_matrix (l, 2 * hidden, hidden, block_name (n, "conv_pw1.weight"));
-  b->conv.end = load_matrix (l, hidden, hidden, block_name (n, "conv_pw2.weight"));
-  b->norm = load_row (l, hidden, block_name (n, "layer_pre_norm.weight"));
+  b->norm = load_row (l, hidden, block_name (l, n, "layer_pre_norm", w));
 }
 
-/* All hard embeddings at once: they are few, and every session needs the same. */
-static void load_hard_embeddings (Loader *l, GemmaUsm *usm)
+/* What is left of the files when the soft tokens come from elsewhere. All hard embeddings at once: they are few. */
+static void load_embedder (Loader *l, GemmaUsm *usm)
 {
   gint n = usm->config.vocab_size, hidden = usm->config.hidden;
   OclTensor norm = load_row (l, hidden, "mm.a.hard_emb_norm.weight");
   g_autofree gfloat *table = read_f32 (l, "mm.a.embedding.weight", n, hidden);
   OclTensor x = to_device (l, n, hidden, table), y = { 0 };
   OclRmsNorm hard = OCL_RMS_NORM_INIT (norm, usm->config.rms_eps);
-  OclRmsNorm plain = OCL_RMS_NORM_INIT ({ 0 }, usm->config.rms_eps);
+  OclRmsNorm plain = OCL_RMS_NORM_INIT ((OclTensor) { 0 }, usm->config.rms_eps);
 
+  usm->soft_norm = load_row (l, hidden, "mm.a.soft_emb_norm.weight");
+  usm->projection = load_matrix (l, usm->text_hidden, hidden, "mm.a.input_projection.weight");
   if (l->error == NULL)
     y = ocl_tensor_new (l->device, n, usm->text_hidden, &l->error);
   if (l->error == NULL) {
@@ -242,9 +231,10 @@ static void load_hard_embeddings (Loader *l, GemmaUsm *usm)
   ocl_tensor_clear (l->device, &norm);
 }
 
-static void init_shapes (GemmaUsm *usm)
+static void load_tower (Loader *l, GemmaUsm *usm, GemmaProgressFunc progress, gpointer user_data)
 {
-  gint width = usm->config.n_mels, channels = 1;
+  const GemmaAudioConfig *c = &usm->config;
+  gint width = c->n_mels, channels = 1;
 
   for (gint i = 0; i < 2; i++) {
     GemmaUsmConv *conv = &usm->conv[i];
@@ -252,7 +242,17 @@ static void init_shapes (GemmaUsm *usm)
     conv->width = width;
     conv->channels = channels;
     width = conv->out_width = (width - 1) / 2 + 1;      /* a pad of 1 on both sides */
-    channels = conv->out_channels = usm->config.conv_channels[i];
+    channels = conv->out_channels = c->conv_channels[i];
+    load_conv (l, conv, i);
+  }
+  usm->input = load_matrix (l, c->hidden, width * channels, "a.pre_encode.out.weight");
+  usm->blocks = g_new0 (GemmaUsmBlock, c->n_layers);
+  for (gint i = 0; i < c->n_layers && l->error == NULL; i++) {
+    g_autofree gchar *what = g_strdup_printf ("loading audio layer %d of %d", i + 1, c->n_layers);
+
+    if (progress != NULL)
+      progress ((gdouble) i / c->n_layers, what, user_data);
+    load_block (l, &usm->blocks[i], c, i);
   }
 }
 
@@ -261,7 +261,7 @@ static gboolean check_config (const GemmaConfig *config, GemmaWeights *weights, 
   const GemmaAudioConfig *c = &config->audio;
 
   if (config->has_audio && c->hidden > 0 && c->n_layers > 0 && c->n_heads > 0 && c->hidden % c->n_heads == 0
-      && c->n_mels > 0 && c->conv_channels[0] > 0 && c->conv_channels[1] > 0 && c->left >= 0 && c->reduction > 0
+      && c->n_mels > 0 && c->conv_channels[0] > 0 && c->conv_channels[1] > 0 && c->left >= 0 && c->reduction > 0 && c->reduction <= 16
       && c->conv_kernel > 0 && c->vocab_size > 0 && config->text.hidden > 0)
     return TRUE;
   g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
@@ -271,46 +271,45 @@ static gboolean check_config (const GemmaConfig *config, GemmaWeights *weights, 
   return FALSE;
 }
 
-GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
+static GemmaUsm *load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gboolean tower,
     GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
   Loader l = { .weights = weights, .device = device };
   GemmaUsm *usm;
-  gint hidden = config->audio.hidden;
 
   if (!check_config (config, weights, error))
     return NULL;
   l.queue = ocl_queue_new (device, error);
   if (l.queue == NULL)
     return NULL;
+  l.names = g_string_chunk_new (1024);
 
   usm = g_new0 (GemmaUsm, 1);
   usm->device = ocl_device_ref (device);
   usm->config = config->audio;
   usm->text_hidden = config->text.hidden;
-  usm->blocks = g_new0 (GemmaUsmBlock, usm->config.n_layers);
-  init_shapes (usm);
-  for (gint i = 0; i < 2; i++)
-    load_conv (&l, &usm->conv[i], i);
-  usm->input = load_matrix (&l, hidden, usm->conv[1].out_width * usm->conv[1].out_channels, "a.pre_encode.out.weight");
-  for (gint i = 0; i < usm->config.n_layers && l.error == NULL; i++) {
-    g_autofree gchar *what = g_strdup_printf ("loading audio layer %d of %d", i + 1, usm->config.n_layers);
-
-    if (progress != NULL)
-      progress ((gdouble) i / usm->config.n_layers, what, user_data);
-    load_block (&l, &usm->blocks[i], &usm->config, i);
-  }
-  usm->soft_norm = load_row (&l, hidden, "mm.a.soft_emb_norm.weight");
-  usm->projection = load_matrix (&l, usm->text_hidden, hidden, "mm.a.input_projection.weight");
-  load_hard_embeddings (&l, usm);
+  if (tower)
+    load_tower (&l, usm, progress, user_data);
+  load_embedder (&l, usm);
+  g_string_chunk_free (l.names);
   ocl_queue_free (l.queue);
 
   if (l.error != NULL) {
     g_propagate_error (error, l.error);
-    gemma_usm_free (usm);
-    return NULL;
+    g_clear_pointer (&usm, gemma_usm_free);
   }
   return usm;
+}
+
+GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
+{
+  return load (weights, config, device, TRUE, progress, user_data, error);
+}
+
+GemmaUsm *gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GError **error)
+{
+  return load (weights, config, device, FALSE, NULL, NULL, error);
 }
 
 static void free_weight (OclWeight *weight)
@@ -354,7 +353,7 @@ void gemma_usm_free (GemmaUsm *usm)
     ocl_tensor_clear (usm->device, &usm->conv[i].norm);
   }
   free_weight (usm->input);
-  for (gint i = 0; i < usm->config.n_layers; i++)
+  for (gint i = 0; usm->blocks != NULL && i < usm->config.n_layers; i++)
     free_block (usm->device, &usm->blocks[i]);
   g_free (usm->blocks);
   ocl_tensor_clear (usm->device, &usm->soft_norm);
