@@ -1,6 +1,5 @@
 /* AltUp: prediction and correction of a token's streams, and their mean. */
 #include "launch.h"
-#include "operations.h"
 #include "ops.h"
 #include "ref/map.h"
 
@@ -63,8 +62,8 @@ altup_predict_portable (OclQueue *q, gconstpointer data)
   gsize global = (gsize) n_tokens * OCL_GROUP_SIZE;
 
   ocl_queue_run (q, get_kernel (q, "altup", "predict", a->p.n_streams), 1, &global, ocl_row_group,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->p.router_norm),
-      OCL_TENSOR_ARGS (a->p.router), OCL_TENSOR_ARGS (a->p.predict), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->p.router_norm),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
       OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -76,8 +75,8 @@ altup_predict_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut_rows (q, n_tokens, a->p.n_streams * a->x.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, get_kernel (q, "altup-cpu", "predict", a->p.n_streams), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->p.router_norm),
-      OCL_TENSOR_ARGS (a->p.router), OCL_TENSOR_ARGS (a->p.predict), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->p.router_norm),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
       OCL_ARG (a->x.cols), OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -89,8 +88,8 @@ ocl_altup_predict (OclQueue *q, OclTensor y, OclTensor h, const OclAltup *p)
   AltupArgs args = { .y = y, .x = h, .p = *p };
   gboolean fits = altup_fits (&args) && ocl_has_shape (p->predict, p->n_streams * p->n_streams, p->n_streams);
 
-  if (ocl_launch_check (q, &ocl_altup_predict_operation, fits) && h.rows > 0)
-    ocl_variant_run (q, &ocl_altup_predict_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_altup_predict, fits) && h.rows > 0)
+    ocl_variant_run (q, &ocl_op_altup_predict, &args);
 }
 
 /* ---- correct ---------------------------------------------------------------------- */
@@ -113,8 +112,8 @@ altup_correct_portable (OclQueue *q, gconstpointer data)
   gsize global = (gsize) n_tokens * OCL_GROUP_SIZE;
 
   ocl_queue_run (q, get_kernel (q, "altup", "correct", a->p.n_streams), 1, &global, ocl_row_group,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->active), OCL_TENSOR_ARGS (a->p.router_norm),
-      OCL_TENSOR_ARGS (a->p.router), OCL_TENSOR_ARGS (a->p.correct), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->active), OCL_ARG_TENSOR (a->p.router_norm),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.correct), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
       OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -126,8 +125,8 @@ altup_correct_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut_rows (q, n_tokens, a->p.n_streams * a->x.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, get_kernel (q, "altup-cpu", "correct", a->p.n_streams), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->active), OCL_TENSOR_ARGS (a->p.router_norm),
-      OCL_TENSOR_ARGS (a->p.router), OCL_TENSOR_ARGS (a->p.correct), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->active), OCL_ARG_TENSOR (a->p.router_norm),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.correct), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
       OCL_ARG (a->x.cols), OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -140,8 +139,8 @@ ocl_altup_correct (OclQueue *q, OclTensor h, OclTensor pred, OclTensor active, c
   gboolean fits = altup_fits (&args) && ocl_has_shape (p->correct, p->n_streams, p->n_streams)
       && ocl_has_shape (active, count_tokens (&args), pred.cols);
 
-  if (ocl_launch_check (q, &ocl_altup_correct_operation, fits) && pred.rows > 0)
-    ocl_variant_run (q, &ocl_altup_correct_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_altup_correct, fits) && pred.rows > 0)
+    ocl_variant_run (q, &ocl_op_altup_correct, &args);
 }
 
 /* ---- mean_streams ----------------------------------------------------------------- */
@@ -162,7 +161,7 @@ mean_streams_portable (OclQueue *q, gconstpointer data)
   gsize global[2] = { ocl_round_up (a->y.cols, OCL_GROUP_SIZE), a->y.rows };
 
   ocl_queue_run (q, get_kernel (q, "altup", "mean_streams", a->p.n_streams), 2, global, ocl_row_group,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_ARG (a->y.rows), OCL_ARG (a->y.cols), OCL_ARGS_END);
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG (a->y.rows), OCL_ARG (a->y.cols), OCL_ARGS_END);
 }
 
 static void
@@ -172,7 +171,7 @@ mean_streams_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut_rows (q, a->y.rows, a->p.n_streams * a->y.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, get_kernel (q, "altup-cpu", "mean_streams", a->p.n_streams), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step),
       OCL_ARG (a->y.cols), OCL_ARGS_END);
 }
 
@@ -184,6 +183,6 @@ ocl_mean_streams (OclQueue *q, OclTensor y, OclTensor h, gint n_streams)
   AltupArgs args = { .y = y, .x = h, .p.n_streams = n_streams };
   gboolean fits = n_streams >= 1 && n_streams <= MAX_STREAMS && ocl_has_shape (h, n_streams * y.rows, y.cols);
 
-  if (ocl_launch_check (q, &ocl_mean_streams_operation, fits) && y.rows > 0)
-    ocl_variant_run (q, &ocl_mean_streams_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_mean_streams, fits) && y.rows > 0)
+    ocl_variant_run (q, &ocl_op_mean_streams, &args);
 }

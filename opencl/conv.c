@@ -1,6 +1,5 @@
 /* Convolutions of USM: patches for a matmul, and the depthwise one over time. */
 #include "launch.h"
-#include "operations.h"
 #include "ops.h"
 #include "ref/map.h"
 
@@ -29,7 +28,7 @@ im2col_portable (OclQueue *q, gconstpointer data)
   gsize global[2] = { ocl_round_up (a->y.cols, OCL_GROUP_SIZE), a->y.rows };
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "conv", "im2col", NULL), 2, global, ocl_row_group,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_ARG (p->height), OCL_ARG (p->width), OCL_ARG (p->channels),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG (p->height), OCL_ARG (p->width), OCL_ARG (p->channels),
       OCL_ARG (p->kernel), OCL_ARG (p->stride), OCL_ARG (p->pad_top), OCL_ARG (p->pad_left), OCL_ARG (p->out_width),
       OCL_ARGS_END);
 }
@@ -42,7 +41,7 @@ im2col_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut_rows (q, a->y.rows, a->y.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "conv-cpu", "im2col", NULL), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step), OCL_ARG (p->height),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step), OCL_ARG (p->height),
       OCL_ARG (p->width), OCL_ARG (p->channels), OCL_ARG (p->kernel), OCL_ARG (p->stride), OCL_ARG (p->pad_top),
       OCL_ARG (p->pad_left), OCL_ARG (p->out_width), OCL_ARGS_END);
 }
@@ -57,8 +56,8 @@ ocl_im2col (OclQueue *q, OclTensor y, OclTensor x, const OclIm2col *p)
       && ocl_has_shape (x, p->height, p->width * p->channels)
       && ocl_has_shape (y, p->out_height * p->out_width, p->kernel * p->kernel * p->channels);
 
-  if (ocl_launch_check (q, &ocl_im2col_operation, fits) && y.rows > 0)
-    ocl_variant_run (q, &ocl_im2col_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_im2col, fits) && y.rows > 0)
+    ocl_variant_run (q, &ocl_op_im2col, &args);
 }
 
 /* ---- depthwise_causal --------------------------------------------------------------- */
@@ -84,7 +83,7 @@ depthwise_causal_portable (OclQueue *q, gconstpointer data)
   gsize global[2] = { ocl_round_up (a->y.cols, OCL_GROUP_SIZE), a->y.rows };
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "conv", "depthwise_causal", NULL), 2, global, ocl_row_group,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->weight), OCL_ARG (a->y.cols),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->weight), OCL_ARG (a->y.cols),
       OCL_ARG (a->weight.rows), OCL_ARGS_END);
 }
 
@@ -95,7 +94,7 @@ depthwise_causal_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut_rows (q, a->y.rows, a->weight.rows * a->y.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "conv-cpu", "depthwise_causal", NULL), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->weight), OCL_ARG (a->y.rows),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->weight), OCL_ARG (a->y.rows),
       OCL_ARG (cut.row_step), OCL_ARG (a->y.cols), OCL_ARG (a->weight.rows), OCL_ARGS_END);
 }
 
@@ -108,6 +107,6 @@ ocl_depthwise_causal (OclQueue *q, OclTensor y, OclTensor x, OclTensor weight)
   gboolean fits = weight.mem && weight.rows > 0 && weight.cols == y.cols
       && ocl_has_shape (x, y.rows + weight.rows - 1, y.cols);
 
-  if (ocl_launch_check (q, &ocl_depthwise_causal_operation, fits) && y.rows > 0)
-    ocl_variant_run (q, &ocl_depthwise_causal_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_depthwise_causal, fits) && y.rows > 0)
+    ocl_variant_run (q, &ocl_op_depthwise_causal, &args);
 }

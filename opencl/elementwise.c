@@ -1,6 +1,5 @@
 /* Operations on elements: y = f (a, b, value). */
 #include "launch.h"
-#include "operations.h"
 #include "ops.h"
 #include "ref/map.h"
 
@@ -17,7 +16,7 @@ run_cpu (OclQueue *q, const ElementwiseArgs *e, const gchar *kernel)
   OclCut cut = ocl_cut (q, e->y.rows, e->y.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "elementwise-cpu", kernel, NULL), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (e->y), OCL_TENSOR_ARGS (e->a), OCL_TENSOR_ARGS (e->b), OCL_ARG (e->y.rows),
+      OCL_ARG_TENSOR (e->y), OCL_ARG_TENSOR (e->a), OCL_ARG_TENSOR (e->b), OCL_ARG (e->y.rows),
       OCL_ARG (cut.row_step), OCL_ARG (e->y.cols), OCL_ARG (cut.col_step), OCL_ARG (e->value), OCL_ARGS_END);
 }
 
@@ -27,7 +26,7 @@ run_portable (OclQueue *q, const ElementwiseArgs *e, const gchar *kernel)
   gsize global[2] = { ocl_round_up (e->y.cols, OCL_GROUP_SIZE), e->y.rows };
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "elementwise", kernel, NULL), 2, global, ocl_row_group,
-      OCL_TENSOR_ARGS (e->y), OCL_TENSOR_ARGS (e->a), OCL_TENSOR_ARGS (e->b), OCL_ARG (e->y.cols),
+      OCL_ARG_TENSOR (e->y), OCL_ARG_TENSOR (e->a), OCL_ARG_TENSOR (e->b), OCL_ARG (e->y.cols),
       OCL_ARG (e->value), OCL_ARGS_END);
 }
 
@@ -63,7 +62,7 @@ ocl_add (OclQueue *q, OclTensor y, OclTensor a, OclTensor b)
 {
   ElementwiseArgs args = { y, a, b };
 
-  run_elementwise (q, &ocl_add_operation, &args, ocl_same_shape (y, a) && ocl_same_shape (y, b));
+  run_elementwise (q, &ocl_op_add, &args, ocl_same_shape (y, a) && ocl_same_shape (y, b));
 }
 
 void
@@ -71,7 +70,7 @@ ocl_copy (OclQueue *q, OclTensor y, OclTensor x)
 {
   ElementwiseArgs args = { y, x, x };
 
-  run_elementwise (q, &ocl_copy_operation, &args, ocl_same_shape (y, x));
+  run_elementwise (q, &ocl_op_copy, &args, ocl_same_shape (y, x));
 }
 
 void
@@ -79,7 +78,7 @@ ocl_silu (OclQueue *q, OclTensor y, OclTensor x)
 {
   ElementwiseArgs args = { y, x, x };
 
-  run_elementwise (q, &ocl_silu_operation, &args, ocl_same_shape (y, x));
+  run_elementwise (q, &ocl_op_silu, &args, ocl_same_shape (y, x));
 }
 
 void
@@ -92,7 +91,7 @@ ocl_glu (OclQueue *q, OclTensor y, OclTensor x)
     args.a = ocl_tensor_cols (x, 0, y.cols);
     args.b = ocl_tensor_cols (x, y.cols, y.cols);
   }
-  run_elementwise (q, &ocl_glu_operation, &args, fits);
+  run_elementwise (q, &ocl_op_glu, &args, fits);
 }
 
 void
@@ -100,7 +99,7 @@ ocl_gelu_mul (OclQueue *q, OclTensor y, OclTensor a, OclTensor b)
 {
   ElementwiseArgs args = { y, a, b };
 
-  run_elementwise (q, &ocl_gelu_mul_operation, &args, ocl_same_shape (y, a) && ocl_same_shape (y, b));
+  run_elementwise (q, &ocl_op_gelu_mul, &args, ocl_same_shape (y, a) && ocl_same_shape (y, b));
 }
 
 void
@@ -108,7 +107,7 @@ ocl_softcap (OclQueue *q, OclTensor x, gfloat cap)
 {
   ElementwiseArgs args = { x, x, x, cap };
 
-  run_elementwise (q, &ocl_softcap_operation, &args, TRUE);
+  run_elementwise (q, &ocl_op_softcap, &args, TRUE);
 }
 
 void
@@ -118,7 +117,7 @@ ocl_scale_cols (OclQueue *q, OclTensor y, OclTensor x, OclTensor weight)
   ElementwiseArgs args = { y, x, weight };
 
   args.b.stride = 0;            /* every row meets the same weights */
-  run_elementwise (q, &ocl_scale_cols_operation, &args, fits);
+  run_elementwise (q, &ocl_op_scale_cols, &args, fits);
 }
 
 /* ---- fill ----------------------------------------------------------------------- */
@@ -139,7 +138,7 @@ fill_portable (OclQueue *q, gconstpointer data)
   gsize global[2] = { ocl_round_up (e->y.cols, OCL_GROUP_SIZE), e->y.rows };
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "elementwise", "fill", NULL), 2, global, ocl_row_group,
-      OCL_TENSOR_ARGS (e->y), OCL_ARG (e->y.cols), OCL_ARG (e->value), OCL_ARGS_END);
+      OCL_ARG_TENSOR (e->y), OCL_ARG (e->y.cols), OCL_ARG (e->value), OCL_ARGS_END);
 }
 
 static void
@@ -149,7 +148,7 @@ fill_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut (q, e->y.rows, e->y.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "elementwise-cpu", "fill", NULL), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (e->y), OCL_ARG (e->y.rows), OCL_ARG (cut.row_step), OCL_ARG (e->y.cols),
+      OCL_ARG_TENSOR (e->y), OCL_ARG (e->y.rows), OCL_ARG (cut.row_step), OCL_ARG (e->y.cols),
       OCL_ARG (cut.col_step), OCL_ARG (e->value), OCL_ARGS_END);
 }
 
@@ -160,7 +159,7 @@ ocl_fill (OclQueue *q, OclTensor y, gfloat value)
 {
   ElementwiseArgs args = { y, y, y, value };
 
-  run_elementwise (q, &ocl_fill_operation, &args, TRUE);
+  run_elementwise (q, &ocl_op_fill, &args, TRUE);
 }
 
 /* ---- gated_gelu: a is gate, b is up, value is the sparsity --------------------------- */
@@ -185,7 +184,7 @@ gated_gelu_portable (OclQueue *q, gconstpointer data)
     return;
   }
   ocl_queue_run (q, ocl_queue_get_kernel (q, "elementwise", "sparse_gelu", NULL), 1, &global, ocl_row_group,
-      OCL_TENSOR_ARGS (e->y), OCL_TENSOR_ARGS (e->a), OCL_TENSOR_ARGS (e->b), OCL_ARG (e->y.cols),
+      OCL_ARG_TENSOR (e->y), OCL_ARG_TENSOR (e->a), OCL_ARG_TENSOR (e->b), OCL_ARG (e->y.cols),
       OCL_ARG (e->value), OCL_ARGS_END);
 }
 
@@ -200,7 +199,7 @@ gated_gelu_cpu (OclQueue *q, gconstpointer data)
     return;
   }
   ocl_queue_run (q, ocl_queue_get_kernel (q, "elementwise-cpu", "sparse_gelu", NULL), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (e->y), OCL_TENSOR_ARGS (e->a), OCL_TENSOR_ARGS (e->b), OCL_ARG (e->y.rows),
+      OCL_ARG_TENSOR (e->y), OCL_ARG_TENSOR (e->a), OCL_ARG_TENSOR (e->b), OCL_ARG (e->y.rows),
       OCL_ARG (cut.row_step), OCL_ARG (e->y.cols), OCL_ARG (e->value), OCL_ARGS_END);
 }
 
@@ -216,5 +215,5 @@ ocl_gated_gelu (OclQueue *q, OclTensor y, OclTensor gu, gfloat sparsity)
     args.a = ocl_tensor_cols (gu, 0, y.cols);
     args.b = ocl_tensor_cols (gu, y.cols, y.cols);
   }
-  run_elementwise (q, &ocl_gated_gelu_operation, &args, fits);
+  run_elementwise (q, &ocl_op_gated_gelu, &args, fits);
 }

@@ -6,9 +6,6 @@
 
 G_BEGIN_DECLS
 
-/* Matches TENSOR (t) of kernels/common.cl. */
-G_STATIC_ASSERT (sizeof (gsize) == sizeof (cl_ulong));
-#define OCL_TENSOR_ARGS(t) OCL_ARG ((t).mem), OCL_ARG ((t).offset), OCL_ARG ((t).stride)
 
 /**
  * ocl_launch_check:
@@ -72,7 +69,7 @@ extern const gsize ocl_row_group[2];            /* { OCL_GROUP_SIZE, 1 } */
     { "portable", 0, NULL, name##_portable }, \
     { "ref", 0, NULL, name##_ref }, \
   }; \
-  const OclOperation ocl_##name##_operation = { #name, name##_variants, G_N_ELEMENTS (name##_variants) };
+  const OclOperation ocl_op_##name = { #name, name##_variants, G_N_ELEMENTS (name##_variants) };
 
 static inline gsize
 ocl_round_up (gsize n, gsize step)

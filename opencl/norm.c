@@ -1,6 +1,5 @@
 /* Norms of rows: RMS, magnitude matching, USM's cumulative norm. */
 #include "launch.h"
-#include "operations.h"
 #include "ops.h"
 #include "ref/map.h"
 
@@ -31,8 +30,8 @@ rms_norm_portable (OclQueue *q, gconstpointer data)
   gsize global = (gsize) a->y.rows * OCL_GROUP_SIZE;
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "norm", "rms_norm", NULL), 1, &global, ocl_row_group,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (p->weight), OCL_TENSOR_ARGS (p->add0),
-      OCL_TENSOR_ARGS (p->add1), OCL_ARG (a->y.cols), OCL_ARG (p->eps), OCL_ARG (p->norm_scale),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->add0),
+      OCL_ARG_TENSOR (p->add1), OCL_ARG (a->y.cols), OCL_ARG (p->eps), OCL_ARG (p->norm_scale),
       OCL_ARG (p->out_scale), OCL_ARGS_END);
 }
 
@@ -44,8 +43,8 @@ rms_norm_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut_rows (q, a->y.rows, a->y.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "norm-cpu", "rms_norm", NULL), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (a->y), OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (p->weight), OCL_TENSOR_ARGS (p->add0),
-      OCL_TENSOR_ARGS (p->add1), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step), OCL_ARG (a->y.cols), OCL_ARG (p->eps),
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->add0),
+      OCL_ARG_TENSOR (p->add1), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step), OCL_ARG (a->y.cols), OCL_ARG (p->eps),
       OCL_ARG (p->norm_scale), OCL_ARG (p->out_scale), OCL_ARGS_END);
 }
 
@@ -58,8 +57,8 @@ ocl_rms_norm (OclQueue *q, OclTensor y, OclTensor x, const OclRmsNorm *p)
   gboolean fits = ocl_same_shape (y, x) && ocl_fits (p->weight, 1, x.cols) && ocl_fits (p->add0, x.rows, x.cols)
       && ocl_fits (p->add1, x.rows, x.cols);
 
-  if (ocl_launch_check (q, &ocl_rms_norm_operation, fits) && y.rows > 0)
-    ocl_variant_run (q, &ocl_rms_norm_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_rms_norm, fits) && y.rows > 0)
+    ocl_variant_run (q, &ocl_op_rms_norm, &args);
 }
 
 /* ---- match_magnitude ------------------------------------------------------------ */
@@ -86,7 +85,7 @@ match_magnitude_portable (OclQueue *q, gconstpointer data)
   gsize global = (gsize) a->x.rows * OCL_GROUP_SIZE;
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "norm", "match_magnitude", NULL), 1, &global, ocl_row_group,
-      OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->ref), OCL_ARG (a->x.cols), OCL_ARG (a->ref.cols),
+      OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->ref), OCL_ARG (a->x.cols), OCL_ARG (a->ref.cols),
       OCL_ARG (a->floor), OCL_ARGS_END);
 }
 
@@ -97,7 +96,7 @@ match_magnitude_cpu (OclQueue *q, gconstpointer data)
   OclCut cut = ocl_cut_rows (q, a->x.rows, a->x.cols, OCL_ITEM_ELEMENTS);
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "norm-cpu", "match_magnitude", NULL), 2, cut.global, ocl_single_item,
-      OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->ref), OCL_ARG (a->x.rows), OCL_ARG (cut.row_step),
+      OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->ref), OCL_ARG (a->x.rows), OCL_ARG (cut.row_step),
       OCL_ARG (a->x.cols), OCL_ARG (a->ref.cols), OCL_ARG (a->floor), OCL_ARGS_END);
 }
 
@@ -108,8 +107,8 @@ ocl_match_magnitude (OclQueue *q, OclTensor x, OclTensor ref, gfloat floor)
 {
   MatchMagnitudeArgs args = { x, ref, floor };
 
-  if (ocl_launch_check (q, &ocl_match_magnitude_operation, x.rows == ref.rows) && x.rows > 0)
-    ocl_variant_run (q, &ocl_match_magnitude_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_match_magnitude, x.rows == ref.rows) && x.rows > 0)
+    ocl_variant_run (q, &ocl_op_match_magnitude, &args);
 }
 
 /* ---- cumulative_norm ------------------------------------------------------------- */
@@ -133,7 +132,7 @@ static void
 run_cumulative_norm (OclQueue *q, const CumulativeNormArgs *a, const gchar *program, const gsize *group)
 {
   ocl_queue_run (q, ocl_queue_get_kernel (q, program, "cumulative_norm", NULL), 1, group, group,
-      OCL_TENSOR_ARGS (a->x), OCL_TENSOR_ARGS (a->weight), OCL_TENSOR_ARGS (a->state), OCL_ARG (a->x.rows),
+      OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->weight), OCL_ARG_TENSOR (a->state), OCL_ARG (a->x.rows),
       OCL_ARG (a->x.cols), OCL_ARG (a->weight.cols), OCL_ARG (a->eps), OCL_ARGS_END);
 }
 
@@ -158,6 +157,6 @@ ocl_cumulative_norm (OclQueue *q, OclTensor x, OclTensor weight, OclTensor state
   gboolean fits = ocl_has_shape (state, 1, 8) && weight.mem && weight.rows == 1 && weight.cols > 0
       && x.cols % weight.cols == 0;
 
-  if (ocl_launch_check (q, &ocl_cumulative_norm_operation, fits) && x.rows > 0)
-    ocl_variant_run (q, &ocl_cumulative_norm_operation, &args);
+  if (ocl_launch_check (q, &ocl_op_cumulative_norm, fits) && x.rows > 0)
+    ocl_variant_run (q, &ocl_op_cumulative_norm, &args);
 }

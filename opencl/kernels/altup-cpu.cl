@@ -1,5 +1,5 @@
 /* AltUp over N_STREAMS streams, some tokens a work-item; stream s of token t is row s * n_tokens + t. */
-#include "common.cl"
+#include "rows.clh"
 
 /* m [N_STREAMS] = tanh (router (RMS (x) * router_norm / cols)), in one pass over x */
 void
@@ -28,7 +28,7 @@ modalities (float *m, global const float *x, global const float *norm, TENSOR (r
     m[s] = tanh ((sum8 (dot[s]) + tail[s]) * scale);
 }
 
-#define TENSOR_ARG(t) t##_mem, t##_offset, t##_stride
+#define TENSOR_ARG(t) t, t##_offset, t##_stride
 
 /* Columns c .. of all streams of token t, for a vector (8 floats) or a float. */
 #define MIX(type, load, store) \

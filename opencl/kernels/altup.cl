@@ -1,5 +1,5 @@
 /* AltUp over N_STREAMS streams, a work-group a token; stream s of token t is row s * n_tokens + t. */
-#include "common.cl"
+#include "rows.clh"
 
 /* m [N_STREAMS] = tanh (router (RMS (x) * router_norm / cols)) */
 void
@@ -20,7 +20,7 @@ modalities (float *m, global const float *x, TENSOR (router_norm), TENSOR (route
   }
 }
 
-#define TENSOR_ARG(t) t##_mem, t##_offset, t##_stride
+#define TENSOR_ARG(t) t, t##_offset, t##_stride
 
 ROW_GROUP kernel void
 predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), int n_tokens, int cols, float eps)

@@ -1,5 +1,5 @@
 /* USM's convolutions, some rows a work-item. */
-#include "common.cl"
+#include "rows.clh"
 
 /* dst [n] = src, or 0 without @src */
 void

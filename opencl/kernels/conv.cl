@@ -1,5 +1,5 @@
 /* USM's convolutions, a work-item an element. */
-#include "common.cl"
+#include "rows.clh"
 
 ROW_GROUP kernel void
 im2col (TENSOR (y), TENSOR (x), int height, int width, int channels, int size, int stride, int pad_top, int pad_left,

@@ -1,5 +1,5 @@
-/* y = f (a, b, value) element by element, a block of rows and columns a work-item. */
-#include "common.cl"
+/* y = f (u, v, value) element by element, a block of rows and columns a work-item. */
+#include "rows.clh"
 
 #define ELEMENTWISE(name, expression) \
   SINGLE_ITEM kernel void \
@@ -12,23 +12,23 @@
       global float *y_row = ROW (y, row); \
       int c = first; \
       for (; c + 16 <= end; c += 16) { \
-        float16 a = vload16 (0, a_row + c), b = vload16 (0, b_row + c); \
+        float16 u = vload16 (0, a_row + c), v = vload16 (0, b_row + c); \
         vstore16 (expression, 0, y_row + c); \
       } \
       for (; c < end; c++) { \
-        float a = a_row[c], b = b_row[c]; \
+        float u = a_row[c], v = b_row[c]; \
         y_row[c] = expression; \
       } \
     } \
   }
 
-ELEMENTWISE (add, a + b)
-ELEMENTWISE (copy, a)
-ELEMENTWISE (silu, a / (1.f + exp (-a)))
-ELEMENTWISE (glu, a / (1.f + exp (-b)))
-ELEMENTWISE (gelu_mul, GELU (a) * b)
-ELEMENTWISE (softcap, value * tanh (a / value))
-ELEMENTWISE (scale_cols, a * b)
+ELEMENTWISE (add, u + v)
+ELEMENTWISE (copy, u)
+ELEMENTWISE (silu, u / (1.f + exp (-u)))
+ELEMENTWISE (glu, u / (1.f + exp (-v)))
+ELEMENTWISE (gelu_mul, GELU (u) * v)
+ELEMENTWISE (softcap, value * tanh (u / value))
+ELEMENTWISE (scale_cols, u * v)
 
 SINGLE_ITEM kernel void
 fill (TENSOR (y), int rows, int row_step, int cols, int col_step, float value)

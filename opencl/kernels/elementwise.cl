@@ -1,5 +1,5 @@
-/* y = f (a, b, value) element by element, a work-item an element. */
-#include "common.cl"
+/* y = f (u, v, value) element by element, a work-item an element. */
+#include "rows.clh"
 
 #define ELEMENTWISE(name, expression) \
   ROW_GROUP kernel void \
@@ -8,17 +8,17 @@
     int c = get_global_id (0), row = get_global_id (1); \
     if (c >= cols) \
       return; \
-    float a = ROW (a, row)[c], b = ROW (b, row)[c]; \
+    float u = ROW (a, row)[c], v = ROW (b, row)[c]; \
     ROW (y, row)[c] = expression; \
   }
 
-ELEMENTWISE (add, a + b)
-ELEMENTWISE (copy, a)
-ELEMENTWISE (silu, a / (1.f + exp (-a)))
-ELEMENTWISE (glu, a / (1.f + exp (-b)))
-ELEMENTWISE (gelu_mul, GELU (a) * b)
-ELEMENTWISE (softcap, value * tanh (a / value))
-ELEMENTWISE (scale_cols, a * b)
+ELEMENTWISE (add, u + v)
+ELEMENTWISE (copy, u)
+ELEMENTWISE (silu, u / (1.f + exp (-u)))
+ELEMENTWISE (glu, u / (1.f + exp (-v)))
+ELEMENTWISE (gelu_mul, GELU (u) * v)
+ELEMENTWISE (softcap, value * tanh (u / value))
+ELEMENTWISE (scale_cols, u * v)
 
 ROW_GROUP kernel void
 fill (TENSOR (y), int cols, float value)

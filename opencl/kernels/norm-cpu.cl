@@ -1,16 +1,16 @@
 /* Norms of rows, whole rows a work-item. */
-#include "common.cl"
+#include "rows.clh"
 
 SINGLE_ITEM kernel void
 rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), int rows, int row_step, int cols,
     float eps, float norm_scale, float out_scale)
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
-  global const float *w = weight_mem ? ROW (weight, 0) : 0;
+  global const float *w = weight ? ROW (weight, 0) : 0;
 
   for (int row = first; row < end; row++) {
     global const float *xr = ROW (x, row);
-    global const float *a = add0_mem ? ROW (add0, row) : 0, *b = add1_mem ? ROW (add1, row) : 0;
+    global const float *a = add0 ? ROW (add0, row) : 0, *b = add1 ? ROW (add1, row) : 0;
     global float *yr = ROW (y, row);
     float scale = norm_scale / sqrt (sum_squares (xr, cols) / cols + eps);
     int c = 0;

@@ -1,5 +1,5 @@
 /* Norms of rows, a work-group a row. */
-#include "common.cl"
+#include "rows.clh"
 
 float
 group_mean_square (global const float *x, int n, local float *scratch)
@@ -23,11 +23,11 @@ rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1),
   for (int c = get_local_id (0); c < cols; c += GROUP_SIZE) {
     float v = xr[c] * scale;
 
-    if (weight_mem)
+    if (weight)
       v *= ROW (weight, 0)[c];
-    if (add0_mem)
+    if (add0)
       v += ROW (add0, row)[c];
-    if (add1_mem)
+    if (add1)
       v += ROW (add1, row)[c];
     ROW (y, row)[c] = out_scale * v;
   }

@@ -1,4 +1,4 @@
-#include "ref.h"
+#include "functions.h"
 
 #include <math.h>
 

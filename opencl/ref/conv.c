@@ -1,4 +1,4 @@
-#include "ref.h"
+#include "functions.h"
 
 void
 ref_im2col (RefTensor y, RefTensor x, const OclIm2col *p)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "opencl/variant.h"
-#include "ref.h"
+#include "functions.h"
 
 G_BEGIN_DECLS
 
