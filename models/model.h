@@ -29,9 +29,18 @@ GemmaModel *gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice 
 GemmaModel *gemma_model_ref (GemmaModel *model);
 void gemma_model_unref (GemmaModel *model);
 
+/**
+ * gemma_model_probe:
+ *
+ * Finds and opens the files as gemma_model_load() does and checks them as far as no device is needed: the
+ * configuration, and that the asked @parts are there. Quick. (transfer full): gemma_config_free()
+ */
+GemmaConfig *gemma_model_probe (const gchar *path, const gchar *mmproj, GemmaParts parts, GError **error);
+
 const GemmaConfig *gemma_model_get_config (GemmaModel *model);
 GemmaTokenizer *gemma_model_get_tokenizer (GemmaModel *model);
 GemmaLm *gemma_model_get_lm (GemmaModel *model);
+/** (nullable): without GEMMA_PART_AUDIO; prompts with audio need only its embedder, which GEMMA_PART_TEXT brings. */
 GemmaUsm *gemma_model_get_usm (GemmaModel *model);
 OclDevice *gemma_model_get_device (GemmaModel *model);
 /** Bytes of mapped files. */
