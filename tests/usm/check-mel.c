@@ -1,24 +1,14 @@
 /* The audio front end against transformers' Gemma3nAudioFeatureExtractor. */
 #include <gst/check/gstcheck.h>
 
-#include "examples/npy.h"
 #include "models/mel.h"
+#include "usm-model.h"
 #include "usm-util.h"
 
 #include <math.h>
 #include <string.h>
 
 #define N_MELS 128
-
-static Npy *golden (const gchar *name)
-{
-  g_autofree gchar *path = g_build_filename (GOLDEN_DIR, name, NULL);
-  g_autoptr (GError) error = NULL;
-  Npy *npy = npy_read (path, &error);
-
-  g_assert_no_error (error);
-  return npy;
-}
 
 static GArray *new_rows (void)
 {
@@ -27,7 +17,7 @@ static GArray *new_rows (void)
 
 GST_START_TEST (test_rows_equal_reference)
 {
-  g_autoptr (Npy) expected = golden ("mel.npy");
+  g_autoptr (Npy) expected = usm_golden ("mel.npy");
   g_autofree gfloat *signal = usm_signal (20000);
   g_autoptr (GArray) rows = new_rows ();
   GemmaMel *mel = gemma_mel_new (N_MELS);
@@ -48,7 +38,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_number_of_rows_equals_reference)
 {
-  g_autoptr (Npy) lengths = golden ("lengths.npy");
+  g_autoptr (Npy) lengths = usm_golden ("lengths.npy");
   g_autofree gfloat *signal = usm_signal (48001);
   g_autoptr (GArray) rows = new_rows ();
   GemmaMel *mel = gemma_mel_new (N_MELS);
