@@ -7,6 +7,7 @@
 
 static const CheckOp *const all_checks[] = {
   check_ops_elementwise,
+  check_ops_matmul,
 };
 
 #define GUARD 67                /* elements before and after a view: odd, to move rows off aligned addresses */

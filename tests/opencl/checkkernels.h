@@ -73,3 +73,4 @@ void check_measure_limits (OclQueue *queue, CheckLimits *limits);
 
 /* One array for each check-*.c, ended by { NULL }. */
 extern const CheckOp check_ops_elementwise[];
+extern const CheckOp check_ops_matmul[];
