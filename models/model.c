@@ -51,7 +51,7 @@ find_mmproj (const gchar *path)
 }
 
 static gboolean
-open_files (GemmaModel *model, const gchar *path, const gchar *mmproj, GemmaParts parts, GError **error)
+open_files (GemmaModel *model, const gchar *path, const gchar *mmproj, GError **error)
 {
   g_autofree gchar *found = NULL;
 
@@ -102,7 +102,7 @@ open_model (const gchar *path, const gchar *mmproj, GemmaParts parts, GError **e
   GemmaModel *model = g_new0 (GemmaModel, 1);
 
   model->ref_count = 1;
-  if (open_files (model, path, mmproj, parts, error))
+  if (open_files (model, path, mmproj, error))
     model->config = gemma_config_new (model->weights, model->mmproj, error);
   if (!model->config || !check_parts (model, parts, error))
     g_clear_pointer (&model, gemma_model_unref);

@@ -87,12 +87,14 @@ typedef struct
 {
   gint max_tokens;
   GemmaSamplerParams sampler;
-  gboolean ignore_eos;          /* for benches and golden comparisons */
+  gboolean ignore_eos;          /* for benches and golden comparisons: end tokens are never chosen, loops not stopped */
 } GemmaGenerateParams;
 
 /**
- * Appends @prompt to the session and decodes until an end token, max_tokens, a repetition loop, FALSE from
- * @func, or cancellation (checked at each token). @logits: (nullable): of every prompt position.
+ * Appends @prompt to the session and decodes until an end token, max_tokens, a repetition loop (1 to 16 tokens at least
+ * 8 times in a row, over 24 tokens or more), FALSE from @func, or cancellation (checked at each token, an error).
+ * The end token goes neither to @func nor into the session, nor does the last token of max_tokens into the session.
+ * @logits: (nullable): vocab_size floats of every prompt position. With max_tokens 0 only the prompt is run.
  */
 gboolean gemma_generate (GemmaModel *model, GemmaLmSession *session, const GemmaPrompt *prompt,
     const GemmaGenerateParams *params, gfloat *logits, GemmaTokenFunc func, gpointer user_data,

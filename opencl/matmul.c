@@ -43,6 +43,8 @@ matmul_portable (OclQueue *q, gconstpointer data)
 }
 
 static const OclVariant variants[] = {
+  { "avx512", OCL_DEVICE_AVX512BW, NULL, ocl_matmul_float_avx512 },
+  { "avx2", OCL_DEVICE_AVX2, NULL, ocl_matmul_float_avx2 },
   { "portable", 0, NULL, matmul_portable },
   { "ref", 0, NULL, ocl_matmul_ref },
 };

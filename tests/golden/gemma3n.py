@@ -8,7 +8,7 @@ google/gemma-3n-E2B: a sparse sliding one, a full one and one that shares K and 
     S/rows.npy      positions of which states are kept; S/states.npy [(layers + 2) * rows][hidden]: the embeddings,
                     stream 0 after every layer, the normed output
     S/logit-rows.npy and S/logits.npy [rows][vocabulary]
-    S/greedy.npy    greedy ids after ids[:prompt]; S/margins.npy best less second-best logit of each
+    S/greedy.npy    greedy text ids after ids[:prompt]; S/margins.npy best less second-best logit of each
     S/soft-ids.npy, S/soft-logits.npy       the last position's logits with soft tokens in the middle, whose rows are
                     the seeded tensor "soft_rows" (std 1)
 
@@ -131,9 +131,10 @@ def run(model, ids, soft=None):
 
 
 def greedy(model, ids):
+    """Of text ids only: a soft id could not be fed back."""
     ids, margins = list(ids), []
     for _ in range(GREEDY):
-        last = run(model, ids)[1][-1]
+        last = run(model, ids)[1][-1][:model.config.vocab_size_per_layer_input]
         best = np.sort(last)
         ids.append(int(last.argmax()))
         margins.append(best[-1] - best[-2])

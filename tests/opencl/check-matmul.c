@@ -116,7 +116,40 @@ check_matmul (Check *c)
   check_expected (c, y, want, bound);
 }
 
+/* Shapes of the embedded model and of Gemma 3n E2B, decoding and encoding. */
+static void
+bench_matmul (Check *c)
+{
+  static const struct
+  {
+    gint M, N, K;
+  } shapes[] = { { 1, 256, 256 }, { 1, 1024, 256 }, { 40, 256, 256 }, { 200, 1024, 256 }, { 1, 2048, 2048 },
+      { 1, 8192, 2048 }, { 4, 8192, 2048 }, { 240, 4096, 2048 } };
+
+  for (guint t = 0; t < OCL_N_TYPES; t++) {
+    for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
+      gint M = shapes[i].M, N = shapes[i].N, K = shapes[i].K;
+      g_autofree gchar *label = g_strdup_printf ("%s %dx%dx%d", ocl_type_info (t)->name, M, N, K);
+      OclMatrix matrix = { t, N, K, NULL };
+      gsize bytes = N * ocl_type_row_bytes (t, K);
+      g_autoptr (GError) error = NULL;
+      OclTensor x, y;
+      OclWeight *weight;
+
+      if (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7)
+        continue;
+      matrix.data = check_keep (c, g_malloc0 (bytes), g_free);
+      weight = ocl_weight_new (check_device (c), &matrix, 1, &error);
+      x = check_dense (c, M, K, -1, 1);
+      y = check_dense (c, M, N, 0, 0);
+      check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
+      check_bench (c, label, (gdouble) bytes + 4.0 * M * (K + N), 2.0 * M * N * K)
+        ocl_matmul (check_queue (c), y, x, weight, OCL_MATMUL_F32_ACTIVATIONS);
+    }
+  }
+}
+
 const CheckOp check_ops_matmul[] = {
-  { "matmul", 130, check_matmul, NULL },
+  { "matmul", 130, check_matmul, bench_matmul },
   { NULL }
 };
