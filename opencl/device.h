@@ -128,6 +128,15 @@ cl_kernel ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gch
  */
 void ocl_queue_run (OclQueue *queue, cl_kernel kernel, guint n_dims, const gsize *global, const gsize *local, ...);
 
+/**
+ * ocl_fault_inject:
+ * @spec: (nullable): "alloc:3" lets the third allocation from now fail, "build:1" a build,
+ *   "launch:2=CL_OUT_OF_RESOURCES" a launch with that status; joined by commas; %NULL for none
+ *
+ * For tests of failures, as GEMMA_FAULT in the environment does from the start.
+ */
+void ocl_fault_inject (const gchar *spec);
+
 #define OCL_ARG(x) sizeof (x), &(x)
 #define OCL_ARGS_END ((gsize) 0)
 

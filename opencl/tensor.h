@@ -21,6 +21,9 @@ typedef struct
   gint stride;                  /* in elements, >= cols (or any step for a view of every n-th row) */
 } OclTensor;
 
+/** The three kernel arguments of a tensor, TENSOR (name) in kernels/common.clh; @t must be an lvalue. */
+#define OCL_ARG_TENSOR(t) sizeof (cl_mem), &(t).mem, sizeof (cl_ulong), &(t).offset, sizeof (cl_int), &(t).stride
+
 /** Allocates [rows][cols], contents undefined. On failure .mem is NULL and @error is set. */
 OclTensor ocl_tensor_new (OclDevice *device, gint rows, gint cols, GError **error);
 /** Releases the memory of a tensor from ocl_tensor_new() and zeroes the struct. */

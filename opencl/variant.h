@@ -33,6 +33,12 @@ void ocl_variant_run (OclQueue *queue, const OclOperation *op, gconstpointer arg
 /** Forces variants as GEMMA_VARIANT does (for tests); NULL clears. */
 void ocl_variant_force (const gchar *spec);
 
+/** TRUE if @variant of @op is forced: for a match() that otherwise takes only what it wins. */
+gboolean ocl_variant_is_forced (const gchar *op, const gchar *variant);
+
+/** How often, since the last ocl_variant_force(), the forced variant did not accept the device or the arguments. */
+guint ocl_variant_get_misses (void);
+
 /** All operations, for checkkernels and documentation. */
 const OclOperation *const *ocl_operations (guint *n);
 

@@ -1,0 +1,54 @@
+/* What the files of the runtime share and operations do not see. */
+#pragma once
+
+#include "device.h"
+
+G_BEGIN_DECLS
+
+struct _OclDevice
+{
+  gint refs;                    /* guarded by the registry's lock */
+  cl_platform_id platform;
+  cl_device_id id;
+  cl_context context;
+  gchar *name;
+  gchar *identity;              /* name, version and driver: part of every cache key */
+  guint bits, compute_units;
+  guint64 max_alloc, global_memory;
+  guint64 allocated;            /* guarded by lock, as all below */
+  GMutex lock;
+  OclProgressFunc progress;
+  gpointer progress_data;
+  GMutex build_lock;            /* one build at a time */
+  GHashTable *programs;         /* key of source and options -> cl_program; guarded by build_lock */
+};
+
+const gchar *ocl_status_name (cl_int status);
+/** Sets @error to "@what: STATUS", with the code that suits @status. */
+void ocl_set_status_error (GError **error, cl_int status, const gchar *what);
+
+/** A buffer, accounted; NULL with @error naming the sizes. */
+cl_mem ocl_device_alloc (OclDevice *device, cl_mem_flags flags, gsize bytes, GError **error);
+void ocl_device_release (OclDevice *device, cl_mem mem);
+
+/** The compiled program; compiled, or loaded from the cache, at its first use. A reference for the caller. */
+cl_program ocl_device_get_program (OclDevice *device, const gchar *name, const gchar *options, GError **error);
+
+/** A file of opencl/kernels/, the text with its includes, or NULL. */
+gchar *ocl_program_source (const gchar *name, GError **error);
+/** The folder of the disk cache. */
+gchar *ocl_cache_dir (void);
+
+/** Instruction sets of the host that OpenCL C may use on @device, a CPU. */
+guint ocl_cpu_bits (void);
+/** Which of @bits work on @device in a child process, remembered in the cache. */
+guint ocl_cpu_proven_bits (OclDevice *device, guint bits);
+
+/** For the child process of a proof: a device that claims @bits unproven. */
+OclDevice *ocl_device_open_unproven (const gchar *spec, guint bits, GError **error);
+
+typedef enum { OCL_FAULT_ALLOC, OCL_FAULT_BUILD, OCL_FAULT_LAUNCH, OCL_N_FAULTS } OclFault;
+/** The status that a fault injected at this call makes of it, CL_SUCCESS mostly. */
+cl_int ocl_fault (OclFault fault);
+
+G_END_DECLS

@@ -1,0 +1,130 @@
+/* AltUp over N_STREAMS streams, some tokens a work-item; stream s of token t is row s * n_tokens + t. */
+#include "rows.clh"
+
+/* m [N_STREAMS] = tanh (router (RMS (x) * router_norm / cols)), in one pass over x */
+void
+modalities (float *m, global const float *x, global const float *norm, TENSOR (router), int cols, float eps)
+{
+  float8 square = 0, dot[N_STREAMS];
+  float square_tail = 0, tail[N_STREAMS], scale;
+  int c = 0;
+
+  for (int s = 0; s < N_STREAMS; s++)
+    dot[s] = tail[s] = 0;
+  for (; c + 8 <= cols; c += 8) {
+    float8 v = vload8 (0, x + c), u = v * vload8 (0, norm + c);
+
+    square = fma (v, v, square);
+    for (int s = 0; s < N_STREAMS; s++)
+      dot[s] = fma (u, vload8 (0, ROW (router, s) + c), dot[s]);
+  }
+  for (; c < cols; c++) {
+    square_tail = fma (x[c], x[c], square_tail);
+    for (int s = 0; s < N_STREAMS; s++)
+      tail[s] = fma (x[c] * norm[c], ROW (router, s)[c], tail[s]);
+  }
+  scale = 1 / sqrt ((sum8 (square) + square_tail) / cols + eps) / cols;
+  for (int s = 0; s < N_STREAMS; s++)
+    m[s] = tanh ((sum8 (dot[s]) + tail[s]) * scale);
+}
+
+#define TENSOR_ARG(t) t, t##_offset, t##_stride
+
+/* Columns c .. of all streams of token t, for a vector (8 floats) or a float. */
+#define MIX(type, load, store) \
+  do { \
+    type in[N_STREAMS]; \
+    for (int i = 0; i < N_STREAMS; i++) \
+      in[i] = load (0, ROW (h, i * n_tokens + t) + c); \
+    for (int i = 0; i < N_STREAMS; i++) { \
+      type sum = p[i][0] * in[0]; \
+      for (int j = 1; j < N_STREAMS; j++) \
+        sum = fma ((type) p[i][j], in[j], sum); \
+      store (sum, 0, ROW (y, i * n_tokens + t) + c); \
+    } \
+  } while (0)
+
+#define LOAD1(i, p) (p)[i]
+#define STORE1(v, i, p) (p)[i] = (v)
+
+SINGLE_ITEM kernel void
+predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), int n_tokens, int row_step,
+    int cols, float eps)
+{
+  int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
+
+  for (int t = first; t < end; t++) {
+    float m[N_STREAMS], p[N_STREAMS][N_STREAMS];
+    int c = 0;
+
+    modalities (m, ROW (h, t), ROW (router_norm, 0), TENSOR_ARG (router), cols, eps);
+    for (int i = 0; i < N_STREAMS; i++)
+      for (int j = 0; j < N_STREAMS; j++) {
+        p[i][j] = i == j;
+        for (int s = 0; s < N_STREAMS; s++)
+          p[i][j] = fma (ROW (weight, N_STREAMS * i + j)[s], m[s], p[i][j]);
+      }
+    for (; c + 8 <= cols; c += 8)
+      MIX (float8, vload8, vstore8);
+    for (; c < cols; c++)
+      MIX (float, LOAD1, STORE1);
+  }
+}
+
+SINGLE_ITEM kernel void
+correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSOR (router), TENSOR (weight),
+    int n_tokens, int row_step, int cols, float eps)
+{
+  int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
+
+  for (int t = first; t < end; t++) {
+    global const float *a = ROW (active, t);
+    float m[N_STREAMS], p[N_STREAMS];
+    int c = 0;
+
+    modalities (m, a, ROW (router_norm, 0), TENSOR_ARG (router), cols, eps);
+    for (int i = 0; i < N_STREAMS; i++) {
+      p[i] = 1;
+      for (int s = 0; s < N_STREAMS; s++)
+        p[i] = fma (ROW (weight, i)[s], m[s], p[i]);
+    }
+    for (; c + 8 <= cols; c += 8) {
+      float8 innovation = vload8 (0, a + c) - vload8 (0, ROW (pred, t) + c);
+
+      for (int i = 0; i < N_STREAMS; i++)
+        vstore8 (fma ((float8) p[i], innovation, vload8 (0, ROW (pred, i * n_tokens + t) + c)), 0,
+            ROW (h, i * n_tokens + t) + c);
+    }
+    for (; c < cols; c++) {
+      float innovation = a[c] - ROW (pred, t)[c];
+
+      for (int i = 0; i < N_STREAMS; i++)
+        ROW (h, i * n_tokens + t)[c] = fma (p[i], innovation, ROW (pred, i * n_tokens + t)[c]);
+    }
+  }
+}
+
+SINGLE_ITEM kernel void
+mean_streams (TENSOR (y), TENSOR (h), int n_tokens, int row_step, int cols)
+{
+  int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
+
+  for (int t = first; t < end; t++) {
+    int c = 0;
+
+    for (; c + 8 <= cols; c += 8) {
+      float8 sum = 0;
+
+      for (int s = 0; s < N_STREAMS; s++)
+        sum += vload8 (0, ROW (h, s * n_tokens + t) + c);
+      vstore8 (sum / N_STREAMS, 0, ROW (y, t) + c);
+    }
+    for (; c < cols; c++) {
+      float sum = 0;
+
+      for (int s = 0; s < N_STREAMS; s++)
+        sum += ROW (h, s * n_tokens + t)[c];
+      ROW (y, t)[c] = sum / N_STREAMS;
+    }
+  }
+}

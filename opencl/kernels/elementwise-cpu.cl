@@ -1,0 +1,100 @@
+/* y = f (u, v, value) element by element, a block of rows and columns a work-item. */
+#include "rows.clh"
+
+#define ELEMENTWISE(name, expression) \
+  SINGLE_ITEM kernel void \
+  name (TENSOR (y), TENSOR (a), TENSOR (b), int rows, int row_step, int cols, int col_step, float value) \
+  { \
+    int first = get_global_id (0) * col_step, end = min (first + col_step, cols); \
+    int row = get_global_id (1) * row_step, row_end = min (row + row_step, rows); \
+    for (; row < row_end; row++) { \
+      global const float *a_row = ROW (a, row), *b_row = ROW (b, row); \
+      global float *y_row = ROW (y, row); \
+      int c = first; \
+      for (; c + 16 <= end; c += 16) { \
+        float16 u = vload16 (0, a_row + c), v = vload16 (0, b_row + c); \
+        vstore16 (expression, 0, y_row + c); \
+      } \
+      for (; c < end; c++) { \
+        float u = a_row[c], v = b_row[c]; \
+        y_row[c] = expression; \
+      } \
+    } \
+  }
+
+ELEMENTWISE (add, u + v)
+ELEMENTWISE (copy, u)
+ELEMENTWISE (silu, u / (1.f + exp (-u)))
+ELEMENTWISE (glu, u / (1.f + exp (-v)))
+ELEMENTWISE (gelu_mul, GELU (u) * v)
+ELEMENTWISE (softcap, value * tanh (u / value))
+ELEMENTWISE (scale_cols, u * v)
+
+SINGLE_ITEM kernel void
+fill (TENSOR (y), int rows, int row_step, int cols, int col_step, float value)
+{
+  int first = get_global_id (0) * col_step, end = min (first + col_step, cols);
+  int row = get_global_id (1) * row_step, row_end = min (row + row_step, rows);
+
+  for (; row < row_end; row++)
+    for (int c = first; c < end; c++)
+      ROW (y, row)[c] = value;
+}
+
+float
+mean_of (global const float *x, int n)
+{
+  float16 sum = 0;
+  float tail = 0;
+  int i = 0;
+
+  for (; i + 16 <= n; i += 16)
+    sum += vload16 (0, x + i);
+  for (; i < n; i++)
+    tail += x[i];
+  return (sum16 (sum) + tail) / n;
+}
+
+float
+variance_of (global const float *x, int n, float mean)
+{
+  float16 sum = 0;
+  float tail = 0;
+  int i = 0;
+
+  for (; i + 16 <= n; i += 16) {
+    float16 v = vload16 (0, x + i) - mean;
+
+    sum = fma (v, v, sum);
+  }
+  for (; i < n; i++)
+    tail = fma (x[i] - mean, x[i] - mean, tail);
+  return (sum16 (sum) + tail) / n;
+}
+
+/* y = gelu (max (0, gate - cutoff)) * up; most of it is 0. */
+SINGLE_ITEM kernel void
+sparse_gelu (TENSOR (y), TENSOR (gate), TENSOR (up), int rows, int row_step, int cols, float sparsity)
+{
+  int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
+
+  for (int row = first; row < end; row++) {
+    global const float *g = ROW (gate, row), *u = ROW (up, row);
+    global float *yr = ROW (y, row);
+    float mean = mean_of (g, cols), cutoff = mean + sparsity * sqrt (variance_of (g, cols, mean));
+    int c = 0;
+
+    for (; c + 8 <= cols; c += 8) {
+      float8 v = fmax (vload8 (0, g + c) - cutoff, 0.f);
+
+      if (any (v > 0.f))
+        v = GELU (v) * vload8 (0, u + c);
+      vstore8 (v, 0, yr + c);
+    }
+    for (; c < cols; c++) {
+      float v = fmax (g[c] - cutoff, 0.f);
+
+      yr[c] = GELU (v) * u[c];
+    }
+  }
+}

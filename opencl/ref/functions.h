@@ -1,0 +1,81 @@
+/* References in plain C: what the operations of ops.h compute, on host memory.
+ *
+ * They are the specification that every other variant is checked against: written to
+ * be read, with double accumulators, never tuned. Arguments mean what they do in
+ * ops.h; a RefTensor is the host side of an OclTensor.
+ */
+#pragma once
+
+#include "opencl/ops.h"
+
+G_BEGIN_DECLS
+
+/** float32 [rows][cols], row r at data + r * stride; .data NULL for an absent operand. */
+typedef struct
+{
+  gfloat *data;
+  gssize stride;
+  gint rows, cols;
+} RefTensor;
+
+static inline gfloat *
+ref_row (RefTensor t, gint row)
+{
+  return t.data + (gssize) row * t.stride;
+}
+
+static inline RefTensor
+ref_cols (RefTensor t, gint first, gint n)
+{
+  return (RefTensor) { t.data + first, t.stride, t.rows, n };
+}
+
+/* norm.c */
+gdouble ref_mean_square (const gfloat *x, gint n);
+void ref_rms_norm (RefTensor y, RefTensor x, RefTensor weight, RefTensor add0, RefTensor add1,
+    gfloat eps, gfloat norm_scale, gfloat out_scale);
+void ref_match_magnitude (RefTensor x, RefTensor ref, gfloat floor);
+void ref_cumulative_norm (RefTensor x, RefTensor weight, RefTensor state, gfloat eps);
+
+/* elementwise.c */
+gdouble ref_sigmoid (gdouble x);
+gdouble ref_gelu_tanh (gdouble x);
+void ref_add (RefTensor y, RefTensor a, RefTensor b);
+void ref_copy (RefTensor y, RefTensor x);
+void ref_fill (RefTensor y, gfloat value);
+void ref_silu (RefTensor y, RefTensor x);
+/* y = a * sigmoid (b) */
+void ref_glu (RefTensor y, RefTensor a, RefTensor b);
+void ref_gelu_mul (RefTensor y, RefTensor a, RefTensor b);
+void ref_gated_gelu (RefTensor y, RefTensor gate, RefTensor up, gfloat sparsity);
+void ref_softcap (RefTensor x, gfloat cap);
+void ref_scale_cols (RefTensor y, RefTensor x, RefTensor weight);
+
+/* attention.c */
+gfloat ref_rope_inv_freq (gint i, gint head_dim, gfloat base);
+void ref_rope_table (RefTensor table, gint position0, gfloat base);
+/* @k_cache and @v_cache: the whole ring, .data NULL where @qkv has only the queries. */
+void ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, RefTensor q_weight,
+    RefTensor k_weight, RefTensor rope, const OclQkv *p);
+void ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor v_cache, const OclAttention *p);
+
+/* altup.c */
+typedef struct
+{
+  RefTensor router_norm, router, predict, correct;
+  gint n_streams;
+  gfloat eps;
+} RefAltup;
+void ref_altup_predict (RefTensor y, RefTensor h, const RefAltup *p);
+void ref_altup_correct (RefTensor h, RefTensor pred, RefTensor active, const RefAltup *p);
+void ref_mean_streams (RefTensor y, RefTensor h, gint n_streams);
+
+/* conv.c */
+void ref_im2col (RefTensor y, RefTensor x, const OclIm2col *p);
+void ref_depthwise_causal (RefTensor y, RefTensor x, RefTensor weight);
+
+/* usm-attention.c */
+void ref_local_attention (RefTensor o, RefTensor queries, RefTensor k, RefTensor v, RefTensor rel,
+    RefTensor q_scale, const OclLocalAttention *p);
+
+G_END_DECLS

@@ -1,0 +1,50 @@
+/* Reference of the matrix product: plain loops, sums in double precision. */
+#include "opencl/matmul-private.h"
+#include "opencl/ref/ref.h"
+
+static guint8 *
+map_bytes (OclQueue *q, cl_mem mem)
+{
+  gsize bytes = 0;
+
+  if (!mem)
+    return NULL;
+  clGetMemObjectInfo (mem, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+  return (guint8 *) ocl_queue_map (q, mem, 0, bytes / sizeof (gfloat));
+}
+
+static void
+multiply_chunk (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gfloat *x, gfloat *y)
+{
+  const OclWeight *w = args->w;
+  guint8 *data = map_bytes (q, chunk->data), *scales = map_bytes (q, chunk->scales);
+  g_autofree gfloat *row = g_new (gfloat, w->cols);
+
+  for (gint n = 0; data && (scales || !chunk->scales) && n < chunk->rows; n++) {
+    const guint8 *panel_scales = scales ? scales + n / OCL_PANEL * w->scale_bytes : NULL;
+
+    for (gint k = 0; k < w->cols; k++)
+      row[k] = ocl_panel_value (w->type, data + n / OCL_PANEL * w->panel_bytes, panel_scales, n % OCL_PANEL, k);
+    for (gint m = 0; m < args->x.rows; m++) {
+      gdouble sum = 0;
+
+      for (gint k = 0; k < w->cols; k++)
+        sum += (gdouble) row[k] * OCL_AT (x, args->x, m, k);
+      OCL_AT (y, args->y, m, chunk->first_row + n) = (gfloat) sum;
+    }
+  }
+  ocl_queue_unmap (q, chunk->data, (gfloat *) data, 0);
+  ocl_queue_unmap (q, chunk->scales, (gfloat *) scales, 0);
+}
+
+void
+ocl_matmul_ref (OclQueue *q, gconstpointer data)
+{
+  const OclMatmulArgs *args = data;
+  gfloat *x = ocl_ref_map (q, args->x), *y = ocl_ref_map (q, args->y);
+
+  for (guint i = 0; x && y && i < args->w->n_chunks; i++)
+    multiply_chunk (q, args, &args->w->chunks[i], x, y);
+  ocl_ref_unmap (q, args->x, x);
+  ocl_ref_unmap (q, args->y, y);
+}

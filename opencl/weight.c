@@ -1,0 +1,217 @@
+/* Weights on the device: allocation in chunks, packing by several threads. */
+#include "pack.h"
+
+#include "device-private.h"
+
+#include <string.h>
+
+#define SLAB (32u << 20)        /* bytes mapped at a time: the extra memory on a device with its own */
+#define MAX_THREADS 8
+
+typedef struct
+{
+  const OclMatrix *parts;
+  guint n_parts;
+  const OclWeight *weight;
+  gint first_panel, n_panels;
+  guint8 *data, *scales;        /* of first_panel */
+} PackJob;
+
+/* The file's bytes of a row of the stacked parts; NULL past the end. */
+static const guint8 *
+find_row (const PackJob *job, gint row)
+{
+  gsize bytes = ocl_type_row_bytes (job->weight->type, job->weight->cols);
+
+  for (guint i = 0; i < job->n_parts; i++) {
+    if (row < job->parts[i].rows)
+      return (const guint8 *) job->parts[i].data + row * bytes;
+    row -= job->parts[i].rows;
+  }
+  return NULL;
+}
+
+static gpointer
+run_job (gpointer data)
+{
+  const PackJob *job = data;
+  const OclWeight *weight = job->weight;
+
+  for (gint p = 0; p < job->n_panels; p++) {
+    const guint8 *rows[OCL_PANEL];
+
+    for (gint r = 0; r < OCL_PANEL; r++)
+      rows[r] = find_row (job, (job->first_panel + p) * OCL_PANEL + r);
+    ocl_pack_panel (weight->type, rows, weight->cols, job->data + p * weight->panel_bytes,
+        job->scales ? job->scales + p * weight->scale_bytes : NULL);
+  }
+  return NULL;
+}
+
+static void
+pack_parallel (const PackJob *all)
+{
+  PackJob jobs[MAX_THREADS];
+  GThread *threads[MAX_THREADS] = { NULL };
+  gint n = CLAMP ((gint) g_get_num_processors (), 1, MAX_THREADS);
+
+  if (all->n_panels * all->weight->panel_bytes < 1u << 20)      /* less than what starting threads takes */
+    n = 1;
+  for (gint i = 0; i < n; i++) {
+    gint from = (gint64) all->n_panels * i / n, to = (gint64) all->n_panels * (i + 1) / n;
+
+    jobs[i] = *all;
+    jobs[i].first_panel += from;
+    jobs[i].n_panels = to - from;
+    jobs[i].data += from * all->weight->panel_bytes;
+    jobs[i].scales = all->scales ? all->scales + from * all->weight->scale_bytes : NULL;
+    if (i + 1 < n)
+      threads[i] = g_thread_try_new ("pack", run_job, &jobs[i], NULL);
+    if (!threads[i])
+      run_job (&jobs[i]);
+  }
+  for (gint i = 0; i < n; i++)
+    if (threads[i])
+      g_thread_join (threads[i]);
+}
+
+static gpointer
+map_for_writing (OclQueue *queue, cl_mem mem, gsize offset, gsize bytes)
+{
+  cl_int status;
+  gpointer mapped;
+
+  if (!mem || ocl_queue_failed (queue))
+    return NULL;
+  mapped = clEnqueueMapBuffer (ocl_queue_get_handle (queue), mem, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, offset, bytes,
+      0, NULL, NULL, &status);
+  return ocl_queue_check (queue, status, "Cannot map the memory of a weight") ? mapped : NULL;
+}
+
+static void
+unmap (OclQueue *queue, cl_mem mem, gpointer mapped)
+{
+  if (mapped)
+    ocl_queue_check (queue, clEnqueueUnmapMemObject (ocl_queue_get_handle (queue), mem, mapped, 0, NULL, NULL),
+        "Cannot unmap the memory of a weight");
+}
+
+static void
+fill_chunk (OclQueue *queue, const OclWeight *weight, const OclWeightChunk *chunk, const OclMatrix *parts, guint n_parts)
+{
+  gint step = MAX (SLAB / weight->panel_bytes, 1);
+
+  for (gint p = 0; p < chunk->n_panels && !ocl_queue_failed (queue); p += step) {
+    gint n = MIN (step, chunk->n_panels - p);
+    PackJob job = { parts, n_parts, weight, chunk->first_row / OCL_PANEL + p, n };
+
+    job.data = map_for_writing (queue, chunk->data, p * weight->panel_bytes, n * weight->panel_bytes);
+    job.scales = map_for_writing (queue, chunk->scales, p * weight->scale_bytes, n * weight->scale_bytes);
+    if (job.data && (job.scales || !chunk->scales))
+      pack_parallel (&job);
+    unmap (queue, chunk->data, job.data);
+    unmap (queue, chunk->scales, job.scales);
+  }
+}
+
+static gboolean
+allocate_chunk (OclWeight *weight, OclWeightChunk *chunk, gint first_panel, gint n_panels, GError **error)
+{
+  chunk->first_row = first_panel * OCL_PANEL;
+  chunk->n_panels = n_panels;
+  chunk->rows = MIN (n_panels * OCL_PANEL, weight->rows - chunk->first_row);
+  chunk->data = ocl_device_alloc (weight->device, CL_MEM_READ_ONLY, n_panels * weight->panel_bytes, error);
+  if (chunk->data && weight->scale_bytes > 0)
+    chunk->scales = ocl_device_alloc (weight->device, CL_MEM_READ_ONLY, n_panels * weight->scale_bytes, error);
+  return chunk->data && (chunk->scales || weight->scale_bytes == 0);
+}
+
+static gboolean
+check_parts (const OclMatrix *parts, guint n_parts, gint64 *rows, GError **error)
+{
+  *rows = 0;
+  for (guint i = 0; i < n_parts; i++) {
+    if (parts[i].rows <= 0 || parts[i].type != parts[0].type || parts[i].cols != parts[0].cols
+        || ocl_type_row_bytes (parts[i].type, parts[i].cols) == 0) {
+      g_set_error (error, OCL_ERROR, OCL_ERROR_FAILED,
+          "A weight cannot be made of %d x %d values of %s (parts must agree, and rows be whole blocks)", parts[i].rows,
+          parts[i].cols, ocl_type_info (parts[i].type)->name);
+      return FALSE;
+    }
+    *rows += parts[i].rows;
+  }
+  if (n_parts > 0 && *rows <= G_MAXINT - OCL_PANEL)
+    return TRUE;
+  g_set_error (error, OCL_ERROR, OCL_ERROR_FAILED, "A weight cannot have %" G_GINT64_FORMAT " rows", *rows);
+  return FALSE;
+}
+
+OclWeight *
+ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError **error)
+{
+  OclWeight *weight;
+  OclQueue *queue;
+  gint64 rows;
+  gint n_panels, step;
+  gboolean ok;
+
+  if (!check_parts (parts, n_parts, &rows, error))
+    return NULL;
+  queue = ocl_queue_new (device, error);
+  if (!queue)
+    return NULL;
+  weight = g_new0 (OclWeight, 1);
+  weight->device = ocl_device_ref (device);
+  weight->type = parts[0].type;
+  weight->rows = rows;
+  weight->cols = parts[0].cols;
+  weight->panel_bytes = ocl_panel_bytes (weight->type, weight->cols);
+  weight->scale_bytes = ocl_panel_scale_bytes (weight->type, weight->cols);
+  n_panels = (rows + OCL_PANEL - 1) / OCL_PANEL;
+  step = CLAMP (device->max_alloc / weight->panel_bytes, 1, (guint64) n_panels);
+  weight->n_chunks = (n_panels + step - 1) / step;
+  weight->chunks = g_new0 (OclWeightChunk, weight->n_chunks);
+  ok = TRUE;
+  for (guint i = 0; ok && i < weight->n_chunks; i++) {
+    ok = allocate_chunk (weight, &weight->chunks[i], i * step, MIN (step, n_panels - (gint) i * step), error);
+    if (ok)
+      fill_chunk (queue, weight, &weight->chunks[i], parts, n_parts);
+  }
+  ok = ok && ocl_queue_finish (queue, error);
+  ocl_queue_free (queue);
+  if (!ok)
+    g_clear_pointer (&weight, ocl_weight_free);
+  return weight;
+}
+
+void
+ocl_weight_free (OclWeight *weight)
+{
+  if (!weight)
+    return;
+  for (guint i = 0; i < weight->n_chunks; i++) {
+    ocl_device_release (weight->device, weight->chunks[i].data);
+    ocl_device_release (weight->device, weight->chunks[i].scales);
+  }
+  g_free (weight->chunks);
+  ocl_device_unref (weight->device);
+  g_free (weight);
+}
+
+gint
+ocl_weight_get_rows (const OclWeight *weight)
+{
+  return weight->rows;
+}
+
+gint
+ocl_weight_get_cols (const OclWeight *weight)
+{
+  return weight->cols;
+}
+
+OclType
+ocl_weight_get_type (const OclWeight *weight)
+{
+  return weight->type;
+}

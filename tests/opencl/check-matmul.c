@@ -1,0 +1,155 @@
+#include "checkkernels.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Random bytes of a matrix in the file's form. Scales are between 2^-10 and 2^-3. */
+static guint8 *
+random_matrix (Check *c, OclType type, gint rows, gint cols)
+{
+  gsize n = rows * ocl_type_row_bytes (type, cols), block = ocl_type_info (type)->bytes;
+  guint8 *data = check_keep (c, g_malloc (n + 1), g_free);
+  guint8 *at = data + 1;        /* files do not align tensors for us */
+
+  for (gsize i = 0; i < n; i++)
+    at[i] = check_int (c, 0, 255);
+  for (gsize i = 0; i < n; i += block) {
+    gfloat value = check_float (c, -1, 1);
+    guint32 bits;
+    guint16 half = check_int (c, 5, 11) << 10 | check_int (c, 0, 1023);
+
+    memcpy (&bits, &value, 4);
+    if (type == OCL_TYPE_F32)
+      memcpy (at + i, &value, 4);
+    else if (type == OCL_TYPE_BF16)
+      memcpy (at + i, (guint8 *) &bits + 2, 2);
+    else
+      memcpy (at + i, &half, 2);
+    if (type == OCL_TYPE_F16)
+      at[i + 1] |= check_int (c, 0, 1) << 7;
+  }
+  return at;
+}
+
+/* want = x * w^T in double precision from the file's bytes; size = the sum of the terms' magnitudes. */
+static void
+expect (Check *c, OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, gfloat *want, gfloat *size)
+{
+  g_autofree gfloat *row = g_new (gfloat, K);
+
+  for (gint n = 0; n < N; n++) {
+    ocl_type_dequantize (type, w + n * ocl_type_row_bytes (type, K), row, K);
+    for (gint m = 0; m < M; m++) {
+      gdouble sum = 0, all = 0;
+
+      for (gint k = 0; k < K; k++) {
+        gdouble term = (gdouble) row[k] * x[(gsize) m * K + k];
+
+        sum += term;
+        all += fabs (term);
+      }
+      want[(gsize) m * N + n] = sum;
+      size[(gsize) m * N + n] = all;
+    }
+  }
+}
+
+/* One weight of one to three stacked parts. */
+static OclWeight *
+make_weight (Check *c, OclType type, const guint8 *data, gint N, gint K)
+{
+  gsize bytes = ocl_type_row_bytes (type, K);
+  gint first = check_int (c, 1, N), second = check_int (c, 0, N - first);
+  gint ends[3] = { first, first + second, N };
+  OclMatrix parts[3];
+  guint n_parts = 0;
+  g_autoptr (GError) error = NULL;
+  OclWeight *weight;
+
+  for (gint i = 0, row = 0; i < 3; row = ends[i++])
+    if (ends[i] > row)
+      parts[n_parts++] = (OclMatrix) { type, ends[i] - row, K, data + row * bytes };
+  weight = ocl_weight_new (check_device (c), parts, n_parts, &error);
+  if (!weight)
+    check_fail (c, "%s", error->message);
+  return weight;
+}
+
+static void
+random_shape (Check *c, OclType type, gint *M, gint *N, gint *K)
+{
+  static const gint rows[] = { 1, 1, 1, 2, 3, 5, 6, 7, 12, 13, 31, 48, 65 };
+
+  *M = rows[check_case (c) % G_N_ELEMENTS (rows)];
+  *N = check_int (c, 1, check_int (c, 0, 3) ? 70 : 400);
+  *K = check_int (c, 1, check_int (c, 0, 3) ? 130 : 900);
+  if (ocl_type_info (type)->block == 32)
+    *K = (*K + 31) / 32 * 32;
+}
+
+/* float32 sums in any order differ by at most K * 2^-24 of the sum of magnitudes; scaling rounds a few times more. */
+static void
+check_matmul (Check *c)
+{
+  OclType type = check_case (c) % OCL_N_TYPES;
+  gint M, N, K;
+  guint8 *data;
+  gfloat *x, *want, *bound;
+  OclTensor y;
+  OclWeight *weight;
+
+  random_shape (c, type, &M, &N, &K);
+  check_describe (c, "%s M %d N %d K %d", ocl_type_info (type)->name, M, N, K);
+  data = random_matrix (c, type, N, K);
+  weight = make_weight (c, type, data, N, K);
+  if (!weight)
+    return;
+  check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
+  x = check_values (c, M, K, -2, 2);
+  want = check_values (c, M, N, 0, 0);
+  bound = check_values (c, M, N, 0, 0);
+  expect (c, type, data, x, M, N, K, want, bound);
+  for (gint i = 0; i < M * N; i++)
+    bound[i] *= (K + 8) * 0x1p-24f;
+  y = check_output (c, M, N);
+  ocl_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight, OCL_MATMUL_F32_ACTIVATIONS);
+  check_expected (c, y, want, bound);
+}
+
+/* Shapes of the embedded model and of Gemma 3n E2B, decoding and encoding. */
+static void
+bench_matmul (Check *c)
+{
+  static const struct
+  {
+    gint M, N, K;
+  } shapes[] = { { 1, 256, 256 }, { 1, 1024, 256 }, { 40, 256, 256 }, { 200, 1024, 256 }, { 1, 2048, 2048 },
+      { 1, 8192, 2048 }, { 4, 8192, 2048 }, { 240, 4096, 2048 } };
+
+  for (guint t = 0; t < OCL_N_TYPES; t++) {
+    for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
+      gint M = shapes[i].M, N = shapes[i].N, K = shapes[i].K;
+      g_autofree gchar *label = g_strdup_printf ("%s %dx%dx%d", ocl_type_info (t)->name, M, N, K);
+      OclMatrix matrix = { t, N, K, NULL };
+      gsize bytes = N * ocl_type_row_bytes (t, K);
+      g_autoptr (GError) error = NULL;
+      OclTensor x, y;
+      OclWeight *weight;
+
+      if (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7)
+        continue;
+      matrix.data = check_keep (c, g_malloc0 (bytes), g_free);
+      weight = ocl_weight_new (check_device (c), &matrix, 1, &error);
+      x = check_dense (c, M, K, -1, 1);
+      y = check_dense (c, M, N, 0, 0);
+      check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
+      check_bench (c, label, (gdouble) bytes + 4.0 * M * (K + N), 2.0 * M * N * K)
+        ocl_matmul (check_queue (c), y, x, weight, OCL_MATMUL_F32_ACTIVATIONS);
+    }
+  }
+}
+
+const CheckOp check_ops_matmul[] = {
+  { "matmul", 130, check_matmul, bench_matmul },
+  { NULL }
+};
