@@ -9,6 +9,10 @@
 static const CheckOp *const all_checks[] = {
   check_ops_elementwise,
   check_ops_matmul,
+  check_ops_norm,
+  check_ops_attention,
+  check_ops_altup,
+  check_ops_conv,
 };
 
 #define GUARD 67                /* elements before and after a view: odd, to move rows off aligned addresses */

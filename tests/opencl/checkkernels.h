@@ -78,3 +78,7 @@ gdouble check_now (void);
 /* One array for each check-*.c, ended by { NULL }. */
 extern const CheckOp check_ops_elementwise[];
 extern const CheckOp check_ops_matmul[];
+extern const CheckOp check_ops_norm[];
+extern const CheckOp check_ops_attention[];
+extern const CheckOp check_ops_altup[];
+extern const CheckOp check_ops_conv[];
