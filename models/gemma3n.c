@@ -1,1 +1,517 @@
-#include "error.h"
+/* Gemma 3n's language model, after transformers' Gemma3nTextModel and Gemma3nForCausalLM.
+ *
+ * Read it from top to bottom: embed(), run_layer() with its parts, unembed(). Shapes are [rows][cols] with
+ *   M rows (positions) in flight, C hidden, S AltUp streams, L layers, P ple_dim, H heads, G KV heads, D head_dim,
+ *   F ffn, R laurel_rank, V vocabulary.
+ * RMS norms multiply by their weight itself (no 1 + w). The four streams of a position are rows s * M + m of [S * M][C];
+ * stream 0 is the active one.
+ *
+ * Layers from L - n_shared_kv on own no keys and values, so nothing later reads what they make of a prompt position:
+ * they run only for the positions whose logits are wanted.
+ */
+#include "gemma3n-weights.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DEFAULT_CHUNK 256
+#define LOGIT_BLOCK (16 * 1024 * 1024)  /* floats of logits in flight at most, but one row at least */
+#define MAGNITUDE_FLOOR 1e-5f   /* of AltUp's embedding projections */
+#define SQRT1_2 0.70710678118654752440f
+
+/* The activations, for params.chunk rows; one allocation each for the life of the session. */
+typedef struct
+{
+  OclTensor streams, predicted; /* [S * M][C] */
+  OclTensor last;               /* [S][C]: the last position's streams, once only it goes on */
+  OclTensor per_layer, per_layer_proj;  /* [M][L * P] */
+  OclTensor rope[2];            /* [M][D]: full, sliding */
+  OclTensor normed, laurel, branch, residual;   /* [M][C] */
+  OclTensor laurel_low;         /* [M][R] */
+  OclTensor qkv;                /* [M][(H + 2 G) * D] */
+  OclTensor attended;           /* [M][H * D] */
+  OclTensor gate_up, ffn;       /* [M][2 F], [M][F] */
+  OclTensor ple;                /* [M][P] */
+  OclTensor logits, logit_rows; /* [block][V], [M][C] */
+} Arena;
+
+typedef struct
+{
+  GemmaLmSession session;
+  Arena arena;
+  gfloat *host_rows, *host_ple; /* [chunk][C], [chunk][L * P] */
+} Session;
+
+/* The positions in flight and what all layers share about them. */
+typedef struct
+{
+  gint rows, position0;
+  OclTensor streams;            /* [S * M][C] */
+  OclTensor per_layer;          /* [M][L * P] */
+  OclTensor rope[2];            /* [M][D] */
+} Flow;
+
+static const Gemma3n *
+session_model (Session * s)
+{
+  return (const Gemma3n *) s->session.lm;
+}
+
+static OclTensor
+top (OclTensor t, gint rows)
+{
+  return ocl_tensor_rows (t, 0, rows);
+}
+
+static void
+multiply (Session * s, OclTensor y, OclTensor x, const OclWeight * w)
+{
+  ocl_matmul (s->session.queue, y, x, w, s->session.params.matmul_flags);
+}
+
+static void
+multiply_stack (Session * s, OclTensor y, OclTensor x, const Gemma3nStack * stack)
+{
+  for (gint i = 0, col = 0; i < stack->n_parts; i++) {
+    gint cols = ocl_weight_get_rows (stack->part[i]);
+    multiply (s, ocl_tensor_cols (y, col, cols), x, stack->part[i]);
+    col += cols;
+  }
+}
+
+/** y = RMS (x) * weight (Gemma3nRMSNorm). */
+static void
+norm (Session * s, OclTensor y, OclTensor x, OclTensor weight)
+{
+  OclRmsNorm p = OCL_RMS_NORM_INIT (weight, session_model (s)->config.rms_eps);
+  ocl_rms_norm (s->session.queue, y, x, &p);
+}
+
+/** y = (add0 + add1 + RMS (x) * weight) * scale; add1 may be empty. */
+static void
+norm_add (Session * s, OclTensor y, OclTensor x, OclTensor weight, OclTensor add0, OclTensor add1, gfloat scale)
+{
+  OclRmsNorm p = OCL_RMS_NORM_INIT (weight, session_model (s)->config.rms_eps);
+  p.add0 = add0;
+  p.add1 = add1;
+  p.out_scale = scale;
+  ocl_rms_norm (s->session.queue, y, x, &p);
+}
+
+/* ---- embeddings ------------------------------------------------------------------------------------------- */
+
+static void
+scale_row (gfloat * row, gint n, gfloat scale)
+{
+  for (gint i = 0; i < n; i++)
+    row[i] *= scale;
+}
+
+/**
+ * Token rows and per-layer rows of the tables on the host (Gemma3nTextScaledWordEmbedding), uploaded. A soft
+ * token's row comes from the caller, unscaled, and its per-layer row is that of <pad>.
+ */
+static gboolean
+look_up (Session * s, const GemmaLmChunk * chunk, OclTensor e, OclTensor ple, GError ** error)
+{
+  const Gemma3n *m = session_model (s);
+  const GemmaTextConfig *c = &m->config;
+  const gfloat *soft = chunk->rows;
+  gint wide = c->n_layers * c->ple_dim;
+  for (gint i = 0; i < chunk->n; i++) {
+    gfloat *row = s->host_rows + (gsize) i * c->hidden, *ple_row = s->host_ple + (gsize) i * wide;
+    gboolean is_soft = chunk->ids[i] >= c->first_soft_id;
+    if (is_soft) {
+      memcpy (row, soft, c->hidden * sizeof (gfloat));
+      soft += c->hidden;
+    } else {
+      if (!gemma_weights_read_row (m->weights, m->token_table, chunk->ids[i], row, error))
+        return FALSE;
+      scale_row (row, c->hidden, sqrtf (c->hidden));
+    }
+    if (!gemma_weights_read_row (m->weights, m->ple_table, is_soft ? 0 : chunk->ids[i], ple_row, error))
+      return FALSE;
+    scale_row (ple_row, wide, sqrtf (c->ple_dim));
+  }
+  ocl_tensor_write (s->session.queue, e, s->host_rows);
+  ocl_tensor_write (s->session.queue, ple, s->host_ple);
+  return TRUE;
+}
+
+/**
+ * Gemma3nTextModel.project_per_layer_inputs: per_layer = (RMS (W e / sqrt (C)) * weight + rows of the table) / sqrt (2),
+ * each of the L * P in RMS groups of P. Dividing by sqrt (C) before the norm equals multiplying its epsilon by C.
+ */
+static void
+project_per_layer (Session * s, OclTensor e, const Flow * f)
+{
+  const Gemma3n *m = session_model (s);
+  gint groups = f->rows * m->config.n_layers, P = m->config.ple_dim;
+  OclTensor proj = top (s->arena.per_layer_proj, f->rows);      /* [M][L * P] */
+  OclTensor per_layer = ocl_tensor_reshape (f->per_layer, groups, P);   /* [M * L][P] */
+  multiply (s, proj, e, m->ple_model_proj);
+  OclRmsNorm p = OCL_RMS_NORM_INIT (m->ple_norm, m->config.rms_eps * m->config.hidden);
+  p.add0 = per_layer;
+  p.out_scale = SQRT1_2;
+  ocl_rms_norm (s->session.queue, per_layer, ocl_tensor_reshape (proj, groups, P), &p);
+}
+
+/** From ids to streams, per-layer inputs and rope tables: the beginning of Gemma3nTextModel.forward. */
+static gboolean
+embed (Session * s, const GemmaLmChunk * chunk, Flow * f, GError ** error)
+{
+  const Gemma3n *m = session_model (s);
+  const GemmaTextConfig *c = &m->config;
+  OclQueue *q = s->session.queue;
+  gint M = chunk->n;
+
+  f->rows = M;
+  f->position0 = gemma_lm_session_get_length (&s->session);
+  f->streams = top (s->arena.streams, c->n_altup * M);
+  f->per_layer = top (s->arena.per_layer, M);
+  OclTensor e = top (f->streams, M);    /* [M][C]: stream 0 */
+  if (!look_up (s, chunk, e, f->per_layer, error))
+    return FALSE;
+  gemma_lm_session_observe (&s->session, "embed", e);
+  project_per_layer (s, e, f);
+  for (gint i = 1; i < c->n_altup; i++) {
+    OclTensor h = ocl_tensor_rows (f->streams, i * M, M);       /* [M][C] */
+    multiply (s, h, e, m->altup_proj[i - 1]);
+    ocl_match_magnitude (q, h, e, MAGNITUDE_FLOOR);
+  }
+  for (gint sliding = 0; sliding < 2; sliding++) {
+    f->rope[sliding] = top (s->arena.rope[sliding], M); /* [M][D] */
+    ocl_rope_table (q, f->rope[sliding], f->position0, sliding ? c->rope_base_local : c->rope_base);
+  }
+  return TRUE;
+}
+
+/* ---- a layer ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Gemma3nTextAttention, from the normed input to before its post norm. Scale 1; queries and keys are normed, then
+ * roped; values are normed without weight. A layer that shares reads the cache of l->kv_layer, which holds this
+ * chunk's rows already.
+ */
+static void
+attention (Session * s, gint layer, const Flow * f, OclTensor y, OclTensor x)
+{
+  const Gemma3n *m = session_model (s);
+  const GemmaTextConfig *c = &m->config;
+  const Gemma3nLayer *l = &m->layers[layer];
+  const OclKvCache *cache = gemma_kv_cache_get (s->session.cache, l->kv_layer);
+  gboolean own = l->kv_layer == layer;
+  gint H = c->n_heads, G = c->n_kv_heads, D = c->head_dim;
+  OclTensor qkv = ocl_tensor_cols (top (s->arena.qkv, f->rows), 0, (own ? H + 2 * G : H) * D);
+  OclTensor attended = top (s->arena.attended, f->rows);        /* [M][H * D] */
+
+  multiply_stack (s, qkv, x, &l->qkv);
+  OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer]] };
+  ocl_qkv_norm_rope (s->session.queue, qkv, own ? cache : NULL, &prepare);
+  OclAttention attend = { H, G, D, f->position0, c->sliding[layer] ? c->window : 0, 1.f };
+  ocl_attention (s->session.queue, attended, ocl_tensor_cols (qkv, 0, H * D), cache, &attend);
+  multiply (s, y, attended, l->attn_out);
+}
+
+/** Gemma3nTextLaurelBlock: y = x + RMS (W_right (W_left x)) * weight. */
+static void
+laurel (Session * s, const Gemma3nLayer * l, OclTensor y, OclTensor x)
+{
+  OclTensor low = top (s->arena.laurel_low, x.rows);    /* [M][R] */
+  multiply (s, low, x, l->laurel_l);
+  multiply (s, y, low, l->laurel_r);
+  norm_add (s, y, y, l->laurel_norm, x, (OclTensor) { NULL }, 1.f);
+}
+
+/** Gemma3nTextMLP: y = W_down (gelu (sparse (W_gate x)) * W_up x). */
+static void
+feed_forward (Session * s, gint layer, OclTensor y, OclTensor x)
+{
+  const Gemma3n *m = session_model (s);
+  const Gemma3nLayer *l = &m->layers[layer];
+  gint F = m->config.ffn[layer];
+  OclTensor gate_up = ocl_tensor_cols (top (s->arena.gate_up, x.rows), 0, 2 * F);
+  OclTensor ffn = ocl_tensor_cols (top (s->arena.ffn, x.rows), 0, F);
+  multiply_stack (s, gate_up, x, &l->gate_up);
+  ocl_gated_gelu (s->session.queue, ffn, gate_up, m->config.sparsity[layer]);
+  multiply (s, y, ffn, l->ffn_down);
+}
+
+/**
+ * The per-layer input: q = gelu (W_gate (stream 0 * scale)) * per_layer[layer], then RMS (W_proj q) * weight is
+ * added to the other streams. The scale is for this product only.
+ */
+static void
+per_layer_input (Session * s, gint layer, const Flow * f)
+{
+  const Gemma3n *m = session_model (s);
+  const Gemma3nLayer *l = &m->layers[layer];
+  gint M = f->rows, P = m->config.ple_dim;
+  OclTensor scaled = top (s->arena.normed, M), out = top (s->arena.branch, M);  /* [M][C] */
+  OclTensor ple = top (s->arena.ple, M);        /* [M][P] */
+  ocl_scale_cols (s->session.queue, scaled, top (f->streams, M), l->correct_scale);
+  multiply (s, ple, scaled, l->ple_gate);
+  ocl_gelu_mul (s->session.queue, ple, ple, ocl_tensor_cols (f->per_layer, layer * P, P));
+  multiply (s, out, ple, l->ple_proj);
+  for (gint i = 1; i < m->config.n_altup; i++) {
+    OclTensor h = ocl_tensor_rows (f->streams, i * M, M);       /* [M][C] */
+    norm_add (s, h, out, l->post_ple_norm, h, (OclTensor) { NULL }, 1.f);
+  }
+}
+
+/** Gemma3nTextDecoderLayer. */
+static void
+run_layer (Session * s, gint layer, const Flow * f)
+{
+  const Gemma3n *m = session_model (s);
+  const Gemma3nLayer *l = &m->layers[layer];
+  gint M = f->rows;
+  OclTensor predicted = top (s->arena.predicted, m->config.n_altup * M);        /* [S * M][C] */
+  OclTensor active = top (predicted, M);        /* [M][C] */
+  OclTensor x = top (s->arena.normed, M), branch = top (s->arena.branch, M);    /* [M][C] */
+  OclTensor lau = top (s->arena.laurel, M), g = top (s->arena.residual, M);     /* [M][C] */
+
+  ocl_altup_predict (s->session.queue, predicted, f->streams, &l->altup);
+  norm (s, x, active, l->attn_norm);
+  laurel (s, l, lau, x);
+  attention (s, layer, f, branch, x);
+  norm_add (s, g, branch, l->post_attn_norm, active, lau, SQRT1_2);
+  norm (s, x, g, l->ffn_norm);
+  feed_forward (s, layer, branch, x);
+  norm_add (s, g, branch, l->post_ffn_norm, g, (OclTensor) { NULL }, 1.f);
+  ocl_altup_correct (s->session.queue, f->streams, predicted, g, &l->altup);
+  per_layer_input (s, layer, f);
+}
+
+/* ---- output ------------------------------------------------------------------------------------------------- */
+
+/** The streams become one state (the end of Gemma3nTextModel.forward); returns it normed, [M][C]. */
+static OclTensor
+unembed (Session * s, const Flow * f)
+{
+  const Gemma3n *m = session_model (s);
+  OclQueue *q = s->session.queue;
+  gint M = f->rows, S = m->config.n_altup;
+  OclTensor out = top (s->arena.predicted, S * M);      /* [S * M][C] */
+  OclTensor active = top (f->streams, M), mean = top (s->arena.branch, M);      /* [M][C] */
+  OclTensor normed = top (s->arena.logit_rows, M);      /* [M][C] */
+  ocl_copy (q, top (out, M), active);
+  for (gint i = 1; i < S; i++) {
+    OclTensor y = ocl_tensor_rows (out, i * M, M);      /* [M][C] */
+    multiply (s, y, ocl_tensor_rows (f->streams, i * M, M), m->altup_unembed[i - 1]);
+    ocl_match_magnitude (q, y, active, MAGNITUDE_FLOOR);
+  }
+  ocl_mean_streams (q, mean, out, S);
+  norm (s, normed, mean, m->out_norm);
+  gemma_lm_session_observe (&s->session, "norm", normed);
+  return normed;
+}
+
+/** Gemma3nForCausalLM's head: logits = cap * tanh (token_table x / cap), some rows at a time. */
+static gboolean
+head (Session * s, OclTensor x, gfloat * logits, GError ** error)
+{
+  const Gemma3n *m = session_model (s);
+  gint V = m->config.vocab_size, block = CLAMP (LOGIT_BLOCK / V, 1, x.rows);
+  if (s->arena.logits.rows < block) {
+    ocl_tensor_clear (m->device, &s->arena.logits);
+    s->arena.logits = ocl_tensor_new (m->device, block, V, error);
+    if (!s->arena.logits.mem)
+      return FALSE;
+  }
+  for (gint row = 0; row < x.rows; row += block) {
+    gint n = MIN (block, x.rows - row);
+    OclTensor y = top (s->arena.logits, n);     /* [n][V] */
+    multiply (s, y, ocl_tensor_rows (x, row, n), m->head);
+    if (m->config.logit_softcap > 0)
+      ocl_softcap (s->session.queue, y, m->config.logit_softcap);
+    if (!ocl_tensor_read (s->session.queue, y, logits + (gsize) row * V))
+      break;
+  }
+  return TRUE;
+}
+
+/* ---- a chunk -------------------------------------------------------------------------------------------------- */
+
+/* Only the last position goes on. */
+static void
+keep_last (Session * s, Flow * f)
+{
+  gint M = f->rows, S = session_model (s)->config.n_altup;
+  if (M == 1)
+    return;
+  OclTensor rows = ocl_tensor_rows (f->streams, M - 1, (S - 1) * M + 1);
+  ocl_copy (s->session.queue, s->arena.last, ocl_tensor_every (rows, M));       /* [S][C] */
+  f->streams = s->arena.last;
+  f->per_layer = ocl_tensor_rows (f->per_layer, M - 1, 1);
+  for (gint i = 0; i < 2; i++)
+    f->rope[i] = ocl_tensor_rows (f->rope[i], M - 1, 1);
+  f->position0 += M - 1;
+  f->rows = 1;
+}
+
+static gboolean
+run_layers (Session * s, gint first, gint end, const Flow * f, GCancellable * cancellable, GError ** error)
+{
+  for (gint layer = first; layer < end; layer++) {
+    run_layer (s, layer, f);
+    if (s->session.observer) {
+      g_autofree gchar *name = g_strdup_printf ("layer%d", layer);
+      gemma_lm_session_observe (&s->session, name, top (f->streams, f->rows));
+    }
+    if (!cancellable || f->rows < 16)
+      continue;
+    /* A layer of many rows takes long enough for a wait not to show. */
+    if (!ocl_queue_finish (s->session.queue, error))
+      return FALSE;
+    if (g_cancellable_is_cancelled (cancellable)) {
+      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled in layer %d", layer);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+run_chunk (Session * s, const GemmaLmChunk * chunk, GError ** error)
+{
+  const GemmaTextConfig *c = &session_model (s)->config;
+  gint owned = c->n_layers - c->n_shared_kv;
+  Flow f;
+  if (!embed (s, chunk, &f, error) || !run_layers (s, 0, owned, &f, chunk->cancellable, error))
+    return FALSE;
+  if (!chunk->logits)
+    return TRUE;
+  if (!chunk->all_logits)
+    keep_last (s, &f);
+  return run_layers (s, owned, c->n_layers, &f, chunk->cancellable, error)
+      && head (s, unembed (s, &f), chunk->logits, error);
+}
+
+static gboolean
+gemma3n_forward (GemmaLmSession * session, const GemmaLmChunk * chunk, GError ** error)
+{
+  g_autoptr (GError) own_error = NULL, queue_error = NULL;
+  gboolean ok = run_chunk ((Session *) session, chunk, &own_error);
+  /* Always: nothing of this chunk may still run. What the queue says is the cause of what followed. */
+  if (!ocl_queue_finish (session->queue, &queue_error)) {
+    g_propagate_error (error, g_steal_pointer (&queue_error));
+    return FALSE;
+  }
+  if (!ok)
+    g_propagate_error (error, g_steal_pointer (&own_error));
+  return ok;
+}
+
+/* ---- session and model ------------------------------------------------------------------------------------------ */
+
+static gboolean
+allocate_arena (Session * s, GError ** error)
+{
+  const Gemma3n *m = session_model (s);
+  const GemmaTextConfig *c = &m->config;
+  Arena *a = &s->arena;
+  gint M = s->session.params.chunk, S = c->n_altup, C = c->hidden, F = 0;
+  for (gint i = 0; i < c->n_layers; i++)
+    F = MAX (F, c->ffn[i]);
+  gint wide = c->n_layers * c->ple_dim, heads = c->n_heads * c->head_dim;
+  struct
+  {
+    OclTensor *tensor;
+    gint rows, cols;
+  } all[] = {
+    {&a->streams, S * M, C}, {&a->predicted, S * M, C}, {&a->last, S, C}, {&a->per_layer, M, wide},
+    {&a->per_layer_proj, M, wide}, {&a->rope[0], M, c->head_dim}, {&a->rope[1], M, c->head_dim},
+    {&a->normed, M, C}, {&a->laurel, M, C}, {&a->branch, M, C}, {&a->residual, M, C},
+    {&a->laurel_low, M, c->laurel_rank}, {&a->qkv, M, heads + 2 * c->n_kv_heads * c->head_dim},
+    {&a->attended, M, heads}, {&a->gate_up, M, 2 * F}, {&a->ffn, M, F}, {&a->ple, M, c->ple_dim},
+    {&a->logit_rows, M, C},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
+    *all[i].tensor = ocl_tensor_new (m->device, all[i].rows, all[i].cols, error);
+    if (!all[i].tensor->mem)
+      return FALSE;
+  }
+  s->host_rows = g_new (gfloat, (gsize) M * C);
+  s->host_ple = g_new (gfloat, (gsize) M * wide);
+  return TRUE;
+}
+
+static void
+gemma3n_session_free (GemmaLmSession * session)
+{
+  Session *s = (Session *) session;
+  OclDevice *device = session_model (s)->device;
+  Arena *a = &s->arena;
+  OclTensor *all[] = { &a->streams, &a->predicted, &a->last, &a->per_layer, &a->per_layer_proj, &a->rope[0],
+    &a->rope[1], &a->normed, &a->laurel, &a->branch, &a->residual, &a->laurel_low, &a->qkv, &a->attended,
+    &a->gate_up, &a->ffn, &a->ple, &a->logit_rows, &a->logits
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    ocl_tensor_clear (device, all[i]);
+  g_free (s->host_rows);
+  g_free (s->host_ple);
+  gemma_kv_cache_free (session->cache);
+  g_clear_pointer (&session->queue, ocl_queue_free);
+  g_free (s);
+}
+
+static GemmaKvCache *
+new_cache (const Gemma3n * m, const GemmaLmSessionParams * params, GError ** error)
+{
+  const GemmaTextConfig *c = &m->config;
+  g_autofree gint *windows = g_new (gint, c->n_layers);
+  for (gint i = 0; i < c->n_layers; i++)
+    windows[i] = m->layers[i].kv_layer != i ? -1 : c->sliding[i] ? c->window : 0;
+  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows,
+    params->context_size, params->chunk, params->rollback
+  };
+  return gemma_kv_cache_new (m->device, &p, error);
+}
+
+static GemmaLmSession *
+gemma3n_session_new (GemmaLm * lm, const GemmaLmSessionParams * params, GError ** error)
+{
+  Gemma3n *m = (Gemma3n *) lm;
+  Session *s = g_new0 (Session, 1);
+  GemmaLmSession *session = &s->session;
+  session->lm = lm;
+  session->params = *params;
+  session->queue = ocl_queue_new (m->device, error);
+  if (!session->queue || !(session->cache = new_cache (m, params, error)) || !allocate_arena (s, error)) {
+    gemma3n_session_free (session);
+    return NULL;
+  }
+  return session;
+}
+
+static GemmaLm *
+gemma3n_load (GemmaWeights * weights, const GemmaConfig * config, OclDevice * device,
+    GemmaProgressFunc progress, gpointer user_data, GError ** error)
+{
+  Gemma3n *m = gemma3n_weights_load (weights, &config->text, device, progress, user_data, error);
+  if (!m)
+    return NULL;
+  m->lm.klass = &gemma3n_lm_class;
+  m->lm.context_length = m->config.context_length;
+  m->lm.default_chunk = DEFAULT_CHUNK;
+  m->lm.hidden = m->config.hidden;
+  m->lm.vocab_size = m->config.vocab_size;
+  m->lm.first_soft_id = m->config.first_soft_id;
+  return &m->lm;
+}
+
+static void
+gemma3n_free (GemmaLm * lm)
+{
+  gemma3n_weights_free ((Gemma3n *) lm);
+}
+
+const GemmaLmClass gemma3n_lm_class = {
+  .architecture = "gemma3n",
+  .load = gemma3n_load,
+  .free = gemma3n_free,
+  .session_new = gemma3n_session_new,
+  .session_free = gemma3n_session_free,
+  .forward = gemma3n_forward,
+};

@@ -29,9 +29,18 @@ GemmaModel *gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice 
 GemmaModel *gemma_model_ref (GemmaModel *model);
 void gemma_model_unref (GemmaModel *model);
 
+/**
+ * gemma_model_probe:
+ *
+ * Finds and opens the files as gemma_model_load() does and checks them as far as no device is needed: the
+ * configuration, and that the asked @parts are there. Quick. (transfer full): gemma_config_free()
+ */
+GemmaConfig *gemma_model_probe (const gchar *path, const gchar *mmproj, GemmaParts parts, GError **error);
+
 const GemmaConfig *gemma_model_get_config (GemmaModel *model);
 GemmaTokenizer *gemma_model_get_tokenizer (GemmaModel *model);
 GemmaLm *gemma_model_get_lm (GemmaModel *model);
+/** (nullable): without GEMMA_PART_AUDIO; prompts with audio need only its embedder, which GEMMA_PART_TEXT brings. */
 GemmaUsm *gemma_model_get_usm (GemmaModel *model);
 OclDevice *gemma_model_get_device (GemmaModel *model);
 /** Bytes of mapped files. */
@@ -78,12 +87,14 @@ typedef struct
 {
   gint max_tokens;
   GemmaSamplerParams sampler;
-  gboolean ignore_eos;          /* for benches and golden comparisons */
+  gboolean ignore_eos;          /* for benches and golden comparisons: end tokens are never chosen, loops not stopped */
 } GemmaGenerateParams;
 
 /**
- * Appends @prompt to the session and decodes until an end token, max_tokens, a repetition loop, FALSE from
- * @func, or cancellation (checked at each token). @logits: (nullable): of every prompt position.
+ * Appends @prompt to the session and decodes until an end token, max_tokens, a repetition loop (1 to 16 tokens at least
+ * 8 times in a row, over 24 tokens or more), FALSE from @func, or cancellation (checked at each token, an error).
+ * The end token goes neither to @func nor into the session, nor does the last token of max_tokens into the session.
+ * @logits: (nullable): vocab_size floats of every prompt position. With max_tokens 0 only the prompt is run.
  */
 gboolean gemma_generate (GemmaModel *model, GemmaLmSession *session, const GemmaPrompt *prompt,
     const GemmaGenerateParams *params, gfloat *logits, GemmaTokenFunc func, gpointer user_data,

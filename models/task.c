@@ -1,1 +1,85 @@
 #include "task.h"
+
+#include <string.h>
+
+/* Names as English sentences use them, by ISO 639-1 code (639-2 where there is no shorter one). */
+static const struct
+{
+  const gchar *code, *name;
+} languages[] = {
+  {"af", "Afrikaans"}, {"am", "Amharic"}, {"ar", "Arabic"}, {"as", "Assamese"}, {"az", "Azerbaijani"},
+  {"ba", "Bashkir"}, {"be", "Belarusian"}, {"bg", "Bulgarian"}, {"bn", "Bengali"}, {"bo", "Tibetan"}, {"br", "Breton"},
+  {"bs", "Bosnian"}, {"ca", "Catalan"}, {"ceb", "Cebuano"}, {"co", "Corsican"}, {"cs", "Czech"}, {"cv", "Chuvash"},
+  {"cy", "Welsh"}, {"da", "Danish"}, {"de", "German"}, {"dv", "Dhivehi"}, {"dz", "Dzongkha"}, {"ee", "Ewe"},
+  {"el", "Greek"}, {"en", "English"}, {"eo", "Esperanto"}, {"es", "Spanish"}, {"et", "Estonian"}, {"eu", "Basque"},
+  {"fa", "Persian"}, {"ff", "Fulah"}, {"fi", "Finnish"}, {"fil", "Filipino"}, {"fj", "Fijian"}, {"fo", "Faroese"},
+  {"fr", "French"}, {"fy", "Western Frisian"}, {"ga", "Irish"}, {"gd", "Scottish Gaelic"}, {"gl", "Galician"},
+  {"gn", "Guarani"}, {"gu", "Gujarati"}, {"gv", "Manx"}, {"ha", "Hausa"}, {"haw", "Hawaiian"}, {"he", "Hebrew"},
+  {"hi", "Hindi"}, {"hmn", "Hmong"}, {"hr", "Croatian"}, {"ht", "Haitian Creole"}, {"hu", "Hungarian"},
+  {"hy", "Armenian"}, {"ia", "Interlingua"}, {"id", "Indonesian"}, {"ig", "Igbo"}, {"is", "Icelandic"},
+  {"it", "Italian"}, {"iu", "Inuktitut"}, {"ja", "Japanese"}, {"jv", "Javanese"}, {"ka", "Georgian"}, {"kk", "Kazakh"},
+  {"kl", "Kalaallisut"}, {"km", "Khmer"}, {"kn", "Kannada"}, {"ko", "Korean"}, {"ks", "Kashmiri"}, {"ku", "Kurdish"},
+  {"kw", "Cornish"}, {"ky", "Kyrgyz"}, {"la", "Latin"}, {"lb", "Luxembourgish"}, {"lg", "Ganda"}, {"ln", "Lingala"},
+  {"lo", "Lao"}, {"lt", "Lithuanian"}, {"lv", "Latvian"}, {"mg", "Malagasy"}, {"mi", "Maori"}, {"mk", "Macedonian"},
+  {"ml", "Malayalam"}, {"mn", "Mongolian"}, {"mr", "Marathi"}, {"ms", "Malay"}, {"mt", "Maltese"}, {"my", "Burmese"},
+  {"nb", "Norwegian Bokmål"}, {"ne", "Nepali"}, {"nl", "Dutch"}, {"nn", "Norwegian Nynorsk"}, {"no", "Norwegian"},
+  {"nv", "Navajo"}, {"ny", "Nyanja"}, {"oc", "Occitan"}, {"om", "Oromo"}, {"or", "Odia"}, {"os", "Ossetic"},
+  {"pa", "Punjabi"}, {"pl", "Polish"}, {"ps", "Pashto"}, {"pt", "Portuguese"}, {"qu", "Quechua"}, {"rm", "Romansh"},
+  {"rn", "Rundi"}, {"ro", "Romanian"}, {"ru", "Russian"}, {"rw", "Kinyarwanda"}, {"sa", "Sanskrit"},
+  {"sc", "Sardinian"}, {"sd", "Sindhi"}, {"se", "Northern Sami"}, {"sg", "Sango"}, {"si", "Sinhala"}, {"sk", "Slovak"},
+  {"sl", "Slovenian"}, {"sm", "Samoan"}, {"sn", "Shona"}, {"so", "Somali"}, {"sq", "Albanian"}, {"sr", "Serbian"},
+  {"ss", "Swati"}, {"st", "Southern Sotho"}, {"su", "Sundanese"}, {"sv", "Swedish"}, {"sw", "Swahili"},
+  {"ta", "Tamil"}, {"te", "Telugu"}, {"tg", "Tajik"}, {"th", "Thai"}, {"ti", "Tigrinya"}, {"tk", "Turkmen"},
+  {"tl", "Tagalog"}, {"tn", "Tswana"}, {"to", "Tongan"}, {"tr", "Turkish"}, {"ts", "Tsonga"}, {"tt", "Tatar"},
+  {"ty", "Tahitian"}, {"ug", "Uyghur"}, {"uk", "Ukrainian"}, {"ur", "Urdu"}, {"uz", "Uzbek"}, {"ve", "Venda"},
+  {"vi", "Vietnamese"}, {"wo", "Wolof"}, {"xh", "Xhosa"}, {"yi", "Yiddish"}, {"yo", "Yoruba"}, {"yue", "Cantonese"},
+  {"zh", "Chinese"}, {"zu", "Zulu"},
+  /* Where the region or the script changes the name. */
+  {"pt-BR", "Brazilian Portuguese"}, {"pt-PT", "European Portuguese"}, {"zh-CN", "Simplified Chinese"},
+  {"zh-Hans", "Simplified Chinese"}, {"zh-Hant", "Traditional Chinese"}, {"zh-TW", "Traditional Chinese"},
+};
+
+static const gchar *
+find_language (const gchar *code, gsize length)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (languages); i++)
+    if (strlen (languages[i].code) == length && g_ascii_strncasecmp (languages[i].code, code, length) == 0)
+      return languages[i].name;
+  return NULL;
+}
+
+const gchar *
+gemma_language_name (const gchar *code)
+{
+  gsize length = strlen (code);
+  const gchar *name;
+
+  /* "de-CH-1996": from the most to the least that is known. */
+  for (;;) {
+    name = find_language (code, length);
+    if (name || length == 0)
+      break;
+    while (length > 0 && code[--length] != '-' && code[length] != '_');
+  }
+  return name ? name : code;
+}
+
+gchar *
+gemma_task_instruction (GemmaTask task, const gchar *source, const gchar *target, const gchar *custom)
+{
+  const gchar *from = gemma_language_name (source ? source : "en");
+  const gchar *to = gemma_language_name (target ? target : "en");
+
+  switch (task) {
+    case GEMMA_TASK_TRANSCRIBE:
+      return g_strdup_printf ("Transcribe the following speech segment in %s:", from);
+    case GEMMA_TASK_TRANSLATE:
+      return g_strdup_printf ("Translate the following speech segment from %s into %s:", from, to);
+    case GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE:
+      return g_strdup_printf ("Transcribe the following speech segment in %s, then translate it into %s:", from, to);
+    case GEMMA_TASK_DESCRIBE:
+      return g_strdup_printf ("Describe this image in %s:", to);
+    default:
+      return g_strdup (custom ? custom : "");
+  }
+}

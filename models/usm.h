@@ -11,6 +11,8 @@ typedef struct _GemmaUsmStream GemmaUsmStream;  /* state of one clip or stream *
 /** @weights: what holds "a.*" and "mm.a.*" (the mmproj, or the Hugging Face directory). */
 GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
     GemmaProgressFunc progress, gpointer user_data, GError **error);
+/** Only what gemma_usm_hard_embedding() reads ("mm.a.*"): for a language model whose encoder runs elsewhere. No streams. */
+GemmaUsm *gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GError **error);
 void gemma_usm_free (GemmaUsm *usm);
 
 GemmaUsmStream *gemma_usm_stream_new (GemmaUsm *usm, GError **error);
@@ -23,8 +25,8 @@ void gemma_usm_stream_reset (GemmaUsmStream *stream);
  * @samples: 16 kHz mono in [-1, 1]; NaN and Inf count as 0
  * @tokens: gfloat elements; each finished soft token appends text.hidden floats
  *
- * Token k covers samples 2560 k .. 2560 k + 2559 and appears as soon as the frames that it needs
- * are in (640 * 4k + 1472 + the subsampling's lookahead). However the samples are split, the tokens are the same.
+ * Token k stands for samples 2560 k .. 2560 k + 2559 and appears with sample 2560 k + 1472 (the mel rows that the
+ * subsampling needs end there). However the samples are split, the tokens are the same.
  */
 gboolean gemma_usm_stream_push (GemmaUsmStream *stream, const gfloat *samples, gsize n, GArray *tokens, GError **error);
 
@@ -37,7 +39,10 @@ gboolean gemma_usm_stream_drain (GemmaUsmStream *stream, GArray *tokens, GError 
 /** The embedding of hard id @id (eoa; vocab_offset + vocab_size - 1 pads a clip): writes text.hidden floats. */
 gboolean gemma_usm_hard_embedding (GemmaUsm *usm, gint id, gfloat *row, GError **error);
 
-/** Observes named intermediate results for tests: "mel", "sscp", "block0", ..., [rows][cols]. */
+/**
+ * Observes intermediate results for tests, [rows][cols], batch by batch: "mel" (rows that overlap those of the batch before
+ * by one), "sscp", "block0", ..., and, of the frames that become tokens only, the last block's as "tower".
+ */
 typedef void (*GemmaObserver) (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data);
 void gemma_usm_stream_set_observer (GemmaUsmStream *stream, GemmaObserver observer, gpointer user_data);
 

@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   const gchar *name;
-  OclType type;
+  OclType type;                 /* OCL_N_TYPES for one that we do not compute with: using it is an error */
   guint n_dims;
   gint64 dims[4];               /* GGUF order: dims[0] is the fastest (inputs of a Linear) */
   const guint8 *data;
@@ -39,18 +39,26 @@ const GemmaTensor *gemma_weights_get_nth (GemmaWeights *weights, guint n);
 const GemmaTensor *gemma_weights_peek (GemmaWeights *weights, const gchar *name);
 
 /**
- * Finds @name, checks its shape (dims from the fastest; -1 takes any; trailing 1s are ignored) and that its
- * file has not shrunk since it was mapped. NULL with @error naming file, tensor, found and expected shape.
+ * Finds @name, checks its shape (gint dims from the fastest; -1 takes any; dimensions of 1 are ignored, as the
+ * formats differ in them) and that its file has not shrunk since it was mapped. NULL with @error naming file,
+ * tensor, found and expected shape.
  */
 const GemmaTensor *gemma_weights_find (GemmaWeights *weights, const gchar *name, GError **error, guint n_dims, ...);
 
-/** A 2-D tensor as a matrix for ocl_weight_new(): rows = outputs. */
+/**
+ * A tensor as a matrix for ocl_weight_new(): rows = outputs, cols = all inputs of one (a 3x3 convolution of
+ * 128 channels has 1152). Its block scales are checked. The data is mapped: a file that is truncated while it
+ * is being packed is the one case that still raises SIGBUS; everything else reads through the descriptor.
+ */
 gboolean gemma_weights_find_matrix (GemmaWeights *weights, const gchar *name, gint rows, gint cols,
     OclMatrix *matrix, GError **error);
-/** A tensor of @rows x @cols dequantized to float32 on the host. (transfer full): g_free() */
+/** A tensor of @rows x @cols dequantized to float32 on the host, all finite. (transfer full): g_free() */
 gfloat *gemma_weights_read_f32 (GemmaWeights *weights, const gchar *name, gint rows, gint cols, GError **error);
 /** Row @row of a 2-D tensor, dequantized into @dst; an error (not SIGBUS) if the file was truncated. */
 gboolean gemma_weights_read_row (GemmaWeights *weights, const GemmaTensor *tensor, gint64 row, gfloat *dst, GError **error);
+
+/** FALSE with @error if a block of a quantized tensor has a scale of NaN or infinity. find_matrix() calls it. */
+gboolean gemma_weights_check_scales (const GemmaTensor *tensor, GError **error);
 
 /* ---- GGUF metadata (absent in Hugging Face directories) -------------------------- */
 
@@ -66,7 +74,7 @@ gboolean gemma_weights_has_key (GemmaWeights *weights, const gchar *key);
 gdouble *gemma_weights_get_numbers (GemmaWeights *weights, const gchar *key, guint n, GError **error);
 /** Length of an array key, or -1. */
 gint64 gemma_weights_get_length (GemmaWeights *weights, const gchar *key);
-/** The n-th string of an array of strings, not NUL-terminated, inside the mapped file. */
+/** The n-th string of an array of strings, not NUL-terminated, any bytes; valid as long as @weights. */
 gboolean gemma_weights_get_nth_string (GemmaWeights *weights, const gchar *key, gint64 n, const gchar **data, gsize *length);
 
 G_END_DECLS

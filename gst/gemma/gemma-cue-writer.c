@@ -1,0 +1,197 @@
+#include "gemma-cue-writer.h"
+#include "gemma-text.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+
+typedef void (*FormatFunc) (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text);
+
+typedef struct
+{
+  const gchar *extension, *header;
+  FormatFunc format;
+} CueFormat;
+
+struct _GstGemmaCueWriter
+{
+  GObject parent;
+  gchar *location;
+  FILE *file;
+  const CueFormat *format;
+  guint n_cues;
+};
+
+G_DEFINE_TYPE (GstGemmaCueWriter, gst_gemma_cue_writer, G_TYPE_OBJECT)
+
+static void
+append_times (GString *out, GstClockTime start, GstClockTime end, gchar separator)
+{
+  g_autofree gchar *from = gst_gemma_format_time (start, separator);
+  g_autofree gchar *to = gst_gemma_format_time (end, separator);
+
+  g_string_append_printf (out, "%s --> %s", from, to);
+}
+
+static void
+format_terminal (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  append_times (out, start, end, '.');
+  g_string_append_printf (out, "  %s\n", text);
+  /* Further lines stand under the first: 12 + 5 + 12 characters of times and two spaces. */
+  g_string_replace (out, "\n", "\n                               ", 0);
+  g_string_truncate (out, out->len - 31);
+}
+
+static void
+format_text (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  g_string_append_printf (out, "%s\n", text);
+}
+
+static void
+format_srt (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  g_string_append_printf (out, "%u\n", n);
+  append_times (out, start, end, ',');
+  g_string_append_printf (out, "\n%s\n\n", text);
+}
+
+static void
+format_vtt (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  append_times (out, start, end, '.');
+  g_string_append_c (out, '\n');
+  for (const gchar *p = text; *p; p++)
+    switch (*p) {
+      case '&': g_string_append (out, "&amp;"); break;
+      case '<': g_string_append (out, "&lt;"); break;
+      case '>': g_string_append (out, "&gt;"); break;
+      default: g_string_append_c (out, *p);
+    }
+  g_string_append (out, "\n\n");
+}
+
+static void
+append_seconds (GString *out, const gchar *name, GstClockTime time)
+{
+  /* Integers, since the decimal point of printf follows the locale. */
+  g_string_append_printf (out, "\"%s\": %" G_GUINT64_FORMAT ".%03u, ", name, time / GST_SECOND,
+      (guint) (time % GST_SECOND / GST_MSECOND));
+}
+
+static void
+format_jsonl (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  g_string_append_c (out, '{');
+  append_seconds (out, "start", start);
+  append_seconds (out, "end", end);
+  g_string_append (out, "\"text\": \"");
+  for (const gchar *p = text; *p; p++)
+    switch (*p) {
+      case '"': g_string_append (out, "\\\""); break;
+      case '\\': g_string_append (out, "\\\\"); break;
+      case '\n': g_string_append (out, "\\n"); break;
+      default: g_string_append_c (out, *p);     /* gst_gemma_caption_text() left no other control character */
+    }
+  g_string_append (out, "\"}\n");
+}
+
+static const CueFormat terminal_format = { NULL, NULL, format_terminal };
+static const CueFormat text_format = { ".txt", NULL, format_text };
+static const CueFormat formats[] = {
+  { ".srt", NULL, format_srt },
+  { ".vtt", "WEBVTT\n\n", format_vtt },
+  { ".jsonl", NULL, format_jsonl },
+};
+
+static const CueFormat *
+find_format (const gchar *location)
+{
+  g_autofree gchar *lower = g_ascii_strdown (location, -1);
+
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (g_str_has_suffix (lower, formats[i].extension))
+      return &formats[i];
+  return &text_format;
+}
+
+static void
+set_errno_error (GError **error, const gchar *location, gint code)
+{
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (code), "cannot write \"%s\": %s", location, g_strerror (code));
+}
+
+static gboolean
+put (GstGemmaCueWriter *self, const gchar *text, GError **error)
+{
+  if (fputs (text, self->file) >= 0 && fflush (self->file) == 0)
+    return TRUE;
+  set_errno_error (error, self->location, errno);
+  return FALSE;
+}
+
+GstGemmaCueWriter *
+gst_gemma_cue_writer_new (const gchar *location, GError **error)
+{
+  g_return_val_if_fail (location != NULL, NULL);
+
+  g_autoptr (GstGemmaCueWriter) self = g_object_new (GST_TYPE_GEMMA_CUE_WRITER, NULL);
+  self->location = g_strdup (location);
+  if (g_str_equal (location, "-")) {
+    self->file = stdout;
+    self->format = &terminal_format;
+    return g_steal_pointer (&self);
+  }
+  self->format = find_format (location);
+  self->file = g_fopen (location, "wb");
+  if (!self->file) {
+    set_errno_error (error, location, errno);
+    return NULL;
+  }
+  if (self->format->header && !put (self, self->format->header, error))
+    return NULL;
+  return g_steal_pointer (&self);
+}
+
+gboolean
+gst_gemma_cue_writer_write (GstGemmaCueWriter *self, GstClockTime start, GstClockTime duration, const gchar *text,
+    GError **error)
+{
+  g_return_val_if_fail (GST_IS_GEMMA_CUE_WRITER (self), FALSE);
+  g_return_val_if_fail (text != NULL, FALSE);
+
+  g_autofree gchar *caption = gst_gemma_caption_text (text);
+  if (!*caption)
+    return TRUE;
+  if (!GST_CLOCK_TIME_IS_VALID (start))
+    start = 0;
+  if (!GST_CLOCK_TIME_IS_VALID (duration))
+    duration = 0;
+
+  g_autoptr (GString) out = g_string_new (NULL);
+  self->format->format (out, ++self->n_cues, start, start + duration, caption);
+  return put (self, out->str, error);
+}
+
+static void
+gst_gemma_cue_writer_finalize (GObject *object)
+{
+  GstGemmaCueWriter *self = GST_GEMMA_CUE_WRITER (object);
+
+  if (self->file && self->file != stdout)
+    fclose (self->file);
+  g_free (self->location);
+  G_OBJECT_CLASS (gst_gemma_cue_writer_parent_class)->finalize (object);
+}
+
+static void
+gst_gemma_cue_writer_class_init (GstGemmaCueWriterClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = gst_gemma_cue_writer_finalize;
+}
+
+static void
+gst_gemma_cue_writer_init (GstGemmaCueWriter *self)
+{
+}

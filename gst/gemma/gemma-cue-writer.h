@@ -1,0 +1,39 @@
+/* Caption files, written cue by cue: text, SubRip, WebVTT, JSON lines, or lines on the terminal. */
+#pragma once
+
+#include <gst/gemma/gemma-prelude.h>
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_GEMMA_CUE_WRITER (gst_gemma_cue_writer_get_type ())
+GST_GEMMA_API
+G_DECLARE_FINAL_TYPE (GstGemmaCueWriter, gst_gemma_cue_writer, GST, GEMMA_CUE_WRITER, GObject)
+
+/**
+ * gst_gemma_cue_writer_new:
+ * @location: (type filename): a file, its format chosen by extension (.srt, .vtt, .jsonl, others are plain text),
+ *   or "-" for "HH:MM:SS.mmm --> HH:MM:SS.mmm  text" on stdout
+ * @error: return location for a GError
+ *
+ * Returns: (transfer full): the writer, or %NULL if the file cannot be written (domain G_FILE_ERROR)
+ */
+GST_GEMMA_API
+GstGemmaCueWriter *gst_gemma_cue_writer_new (const gchar *location, GError **error);
+
+/**
+ * gst_gemma_cue_writer_write:
+ * @writer: a writer
+ * @start: where the cue begins, in stream time
+ * @duration: how long it lasts
+ * @text: its text; gst_gemma_caption_text() is applied, a cue without text is not written
+ * @error: return location for a GError
+ *
+ * The cue is on its way to the disk or terminal when this returns.
+ *
+ * Returns: %FALSE if it could not be written
+ */
+GST_GEMMA_API
+gboolean gst_gemma_cue_writer_write (GstGemmaCueWriter *writer, GstClockTime start, GstClockTime duration,
+    const gchar *text, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,97 @@
+"""A tokenizer with Gemma's low layout: pad eos bos unk, <start_of_turn> 105, <end_of_turn> 106, runs of newlines from 107 and
+of blanks from 138, bytes, then BPE pieces trained on the prompts and the instructions.
+
+Past the SentencePiece vocabulary come the vision range and the audio range, RESERVED ids each: the hard embeddings.
+"""
+import io
+import struct
+from pathlib import Path
+
+import sentencepiece as spm
+
+import corpus
+
+TEXT_VOCAB, RESERVED = 1472, 32
+BOI, BOA = TEXT_VOCAB - 2, TEXT_VOCAB - 1
+EOI, IMAGE = TEXT_VOCAB, TEXT_VOCAB + 1
+EOA, AUDIO = TEXT_VOCAB + RESERVED, TEXT_VOCAB + RESERVED + 1
+VOCAB = TEXT_VOCAB + 2 * RESERVED
+PAD, EOS, BOS, UNK, END_OF_TURN = 0, 1, 2, 3, 106
+SPECIAL = {BOI: "<start_of_image>", BOA: "<start_of_audio>", EOI: "<end_of_image>", IMAGE: "<image_soft_token>",
+           EOA: "<end_of_audio>", AUDIO: "<audio_soft_token>"}
+MODEL = Path(__file__).with_name("tokenizer.model")
+
+
+def user_symbols():
+    return (["<mask>", "[multimodal]"] + [f"<unused{i}>" for i in range(99)] + ["<start_of_turn>", "<end_of_turn>"]
+            + ["\n" * n for n in range(1, 32)] + ["▁" * n for n in range(2, 32)])
+
+
+def train(texts):
+    lines = [t for lang in texts for t in texts[lang].values()]
+    asked = [corpus.instruction(task, s, t) for s, t in corpus.PAIRS for task in ("transcribe", "translate", "chain")]
+    asked += [f"{name}: " for name in corpus.LANGUAGES.values()] + ["user", "model"]
+    blob = io.BytesIO()
+    spm.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines + asked * 8), model_writer=blob, vocab_size=TEXT_VOCAB - 2, model_type="bpe",
+        pad_id=PAD, eos_id=EOS, bos_id=BOS, unk_id=UNK, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>",
+        user_defined_symbols=user_symbols(), byte_fallback=True, add_dummy_prefix=False, remove_extra_whitespaces=False,
+        normalization_rule_name="identity", split_digits=True, max_sentencepiece_length=16, character_coverage=1.0,
+        num_threads=1, minloglevel=2)
+    out = blob.getvalue()
+    for i in (BOI, BOA):                        # a repeated protobuf field grows by appending: pieces {1: text 2: score 3: type}
+        text = SPECIAL[i].encode()
+        piece = b"\x0a" + bytes([len(text)]) + text + b"\x15" + struct.pack("<f", 0.) + b"\x18\x04"
+        out += b"\x0a" + bytes([len(piece)]) + piece
+    return out
+
+
+class Tokenizer:
+    def __init__(self, path=MODEL):
+        self.blob = Path(path).read_bytes()
+        self.sp = spm.SentencePieceProcessor(model_proto=self.blob)
+        assert self.sp.vocab_size() == TEXT_VOCAB and self.sp.piece_to_id("<end_of_turn>") == END_OF_TURN
+        self.cache = {}
+
+    def encode(self, text):
+        if text not in self.cache:
+            self.cache[text] = self.sp.encode(text)
+        return self.cache[text]
+
+    def before(self, instruction):
+        """Up to and with <start_of_audio>."""
+        return [BOS] + self.encode(f"<start_of_turn>user\n{instruction}\n\n<start_of_audio>")
+
+    def after(self, answer=None):
+        """From <end_of_audio> on: the ids that are given, then those of the answer."""
+        given = "\n\n<end_of_turn>\n<start_of_turn>model\n"
+        ids = [EOA] + self.encode(given)
+        if answer is None:
+            return ids, []
+        whole = [EOA] + self.encode(given + answer + "<end_of_turn>")
+        assert whole[:len(ids)] == ids
+        return ids, whole[len(ids):]
+
+    def decode(self, ids):
+        return self.sp.decode([i for i in ids if 4 <= i < TEXT_VOCAB and i != END_OF_TURN])
+
+    def pieces(self):
+        """(token, score, type) of every id, with GGUF's types: 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte."""
+        users = set(user_symbols()) | set(SPECIAL.values())
+        for i in range(TEXT_VOCAB):
+            text = self.sp.id_to_piece(i)
+            kind = 6 if self.sp.is_byte(i) else 2 if i == UNK else 3 if self.sp.is_control(i) else 4 if text in users else 1
+            if kind == 4 and text[0] in "<[" and "unused" not in text:
+                kind = 3
+            yield text, self.sp.get_score(i), kind
+        for i in range(TEXT_VOCAB, VOCAB):
+            yield SPECIAL.get(i, f"<reserved{i}>"), -1000., 3 if i in SPECIAL else 5
+
+
+if __name__ == "__main__":
+    MODEL.write_bytes(train(corpus.read_texts()))
+    t = Tokenizer()
+    for task, s, g in (("transcribe", "es", None), ("translate", "en", "fr"), ("chain", "it", "en")):
+        ids = t.before(corpus.instruction(task, s, g))
+        print(len(ids), [t.sp.id_to_piece(i) for i in ids])
+    print(t.after("Please enter your password."))

@@ -1,0 +1,56 @@
+/* What a network of language models implements; only lm.c and the networks include this. */
+#pragma once
+
+#include "kv-cache.h"
+#include "lm.h"
+
+G_BEGIN_DECLS
+
+/** Up to session.chunk positions, after those in the cache. */
+typedef struct
+{
+  const gint32 *ids;            /* [n] */
+  gint n;
+  const gfloat *rows;           /* of the ids that are soft, in order */
+  gfloat *logits;               /* (nullable): of the last position, or of all n with all_logits */
+  gboolean all_logits;
+  GCancellable *cancellable;    /* may be looked at in between, too */
+} GemmaLmChunk;
+
+typedef struct
+{
+  const gchar *architecture;
+  GemmaLm *(*load) (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
+      GemmaProgressFunc progress, gpointer user_data, GError **error);
+  void (*free) (GemmaLm *lm);
+  /* Parameters are resolved: no zeros. */
+  GemmaLmSession *(*session_new) (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);
+  void (*session_free) (GemmaLmSession *session);
+  /* Runs a chunk to its end: the queue is finished, whatever the outcome. */
+  gboolean (*forward) (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error);
+} GemmaLmClass;
+
+/** Networks put these first in their own structures, and fill them. */
+struct _GemmaLm
+{
+  const GemmaLmClass *klass;
+  gint context_length, default_chunk;
+  gint hidden, vocab_size, first_soft_id;
+};
+
+struct _GemmaLmSession
+{
+  GemmaLm *lm;
+  GemmaLmSessionParams params;
+  OclQueue *queue;
+  GemmaKvCache *cache;
+  GemmaObserver observer;
+  gpointer observer_data;
+};
+
+extern const GemmaLmClass gemma3n_lm_class;
+
+/** Shows @t to the observer, if there is one. */
+void gemma_lm_session_observe (GemmaLmSession *session, const gchar *name, OclTensor t);
+
+G_END_DECLS

@@ -1,0 +1,148 @@
+/* Language models of any architecture: choice of the network, limits, chunks, cancellation. */
+#include "lm-impl.h"
+
+static const GemmaLmClass *const classes[] = { &gemma3n_lm_class };
+
+GemmaLm *
+gemma_lm_load (GemmaWeights * weights, const GemmaConfig * config, OclDevice * device,
+    GemmaProgressFunc progress, gpointer user_data, GError ** error)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++) {
+    if (g_strcmp0 (classes[i]->architecture, config->architecture) == 0)
+      return classes[i]->load (weights, config, device, progress, user_data, error);
+  }
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: no language model of architecture '%s'; known: %s",
+      gemma_weights_get_path (weights), config->architecture, classes[0]->architecture);
+  return NULL;
+}
+
+void
+gemma_lm_free (GemmaLm * lm)
+{
+  if (lm)
+    lm->klass->free (lm);
+}
+
+GemmaLmSession *
+gemma_lm_session_new (GemmaLm * lm, const GemmaLmSessionParams * params, GError ** error)
+{
+  GemmaLmSessionParams p = *params;
+  if (p.context_size <= 0 || p.context_size > lm->context_length)
+    p.context_size = lm->context_length;
+  if (p.chunk <= 0)
+    p.chunk = lm->default_chunk;
+  p.chunk = MIN (p.chunk, p.context_size);
+  p.rollback = CLAMP (p.rollback, 0, p.context_size);
+  return lm->klass->session_new (lm, &p, error);
+}
+
+void
+gemma_lm_session_free (GemmaLmSession * session)
+{
+  if (session)
+    session->lm->klass->session_free (session);
+}
+
+gint
+gemma_lm_session_get_length (GemmaLmSession * session)
+{
+  return gemma_kv_cache_get_length (session->cache);
+}
+
+gboolean
+gemma_lm_session_truncate (GemmaLmSession * session, gint length)
+{
+  return gemma_kv_cache_truncate (session->cache, length);
+}
+
+void
+gemma_lm_session_set_observer (GemmaLmSession * session, GemmaObserver observer, gpointer user_data)
+{
+  session->observer = observer;
+  session->observer_data = user_data;
+}
+
+void
+gemma_lm_session_observe (GemmaLmSession * session, const gchar * name, OclTensor t)
+{
+  if (!session->observer)
+    return;
+  g_autofree gfloat *data = g_new (gfloat, (gsize) t.rows * t.cols);
+  if (ocl_tensor_read (session->queue, t, data))
+    session->observer (name, t.rows, t.cols, data, session->observer_data);
+}
+
+/* Number of soft ids, or -1 with @error for ids that the model does not have. */
+static gint
+check_ids (GemmaLm * lm, const gint32 * ids, gint n, GError ** error)
+{
+  gint n_soft = 0;
+  for (gint i = 0; i < n; i++) {
+    if (ids[i] < 0 || ids[i] >= lm->vocab_size) {
+      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "id %d at position %d is not a token; allowed: 0 to %d",
+          ids[i], i, lm->vocab_size - 1);
+      return -1;
+    }
+    n_soft += ids[i] >= lm->first_soft_id;
+  }
+  return n_soft;
+}
+
+static gboolean
+check_append (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat * rows, GError ** error)
+{
+  gint length = gemma_lm_session_get_length (self), context = self->params.context_size;
+  if (n <= 0) {
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%d tokens to append; at least 1 is needed", n);
+    return FALSE;
+  }
+  if (n > context - length) {
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG,
+        "%d tokens after the %d before them do not fit into the context of %d", n, length, context);
+    return FALSE;
+  }
+  gint n_soft = check_ids (self->lm, ids, n, error);
+  if (n_soft > 0 && !rows)
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%d soft tokens (ids from %d) come without their rows",
+        n_soft, self->lm->first_soft_id);
+  return n_soft == 0 || (n_soft > 0 && rows);
+}
+
+static gboolean
+append_chunks (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat * rows, gfloat * logits,
+    gboolean all_logits, GCancellable * cancellable, GError ** error)
+{
+  GemmaLm *lm = self->lm;
+  for (gint done = 0; done < n;) {
+    GemmaLmChunk chunk = { ids + done, MIN (n - done, self->params.chunk), rows, NULL, all_logits, cancellable };
+    if (all_logits && logits)
+      chunk.logits = logits + (gsize) done * lm->vocab_size;
+    else if (done + chunk.n == n)
+      chunk.logits = logits;
+    if (g_cancellable_is_cancelled (cancellable)) {
+      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled after %d of %d tokens", done, n);
+      return FALSE;
+    }
+    if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error)
+        || !lm->klass->forward (self, &chunk, error))
+      return FALSE;
+    gemma_kv_cache_advance (self->cache, chunk.n);
+    for (gint i = 0; rows && i < chunk.n; i++)
+      rows += ids[done + i] >= lm->first_soft_id ? lm->hidden : 0;
+    done += chunk.n;
+  }
+  return TRUE;
+}
+
+gboolean
+gemma_lm_session_append (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat * rows,
+    gfloat * logits, gboolean all_logits, GCancellable * cancellable, GError ** error)
+{
+  if (!check_append (self, ids, n, rows, error) || !gemma_kv_cache_begin (self->cache, self->queue, n, error))
+    return FALSE;
+  gboolean ok = append_chunks (self, ids, n, rows, logits, all_logits, cancellable, error);
+  gemma_kv_cache_end (self->cache, self->queue, ok);
+  if (!ok && !ocl_queue_finish (self->queue, NULL))
+    gemma_kv_cache_truncate (self->cache, 0);   /* the device failed in giving the cache back, too */
+  return ok;
+}

@@ -1,0 +1,27 @@
+#!/bin/bash
+# Runs every line of the README's sh blocks as a reader would paste it. Lines without an end (a live source) are
+# interrupted after some seconds and must end cleanly.
+set -eu
+cd "$(dirname "$0")/.."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+lines=$(awk '/^```sh$/ {on = 1; next} /^```$/ {on = 0} on && /^gst-launch-1.0/' README.md)
+count=0
+export GST_PLUGIN_PATH=$PWD/build/plugin
+while IFS= read -r line; do
+  status=0
+  case $line in
+    *is-live=true*) timeout -k 20 -s INT 12 bash -c "exec $line" >"$log" 2>&1 || status=$?
+      [ $status != 124 ] || status=0 ;;                       # interrupted as planned
+    *) timeout -k 5 120 bash -c "$line" >"$log" 2>&1 || status=$? ;;
+  esac
+  if [ $status != 0 ] || grep -q '^ERROR' "$log"; then
+    printf 'failed (%s): %s\n' "$status" "$line"
+    cat "$log"
+    exit 1
+  fi
+  count=$((count + 1))
+done <<<"$lines"
+[ "$count" -ge 3 ]
+[ -s build/recording.srt ] && grep -q -- '-->' build/recording.srt
+echo "$count lines of the README ran"
