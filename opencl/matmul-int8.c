@@ -12,6 +12,16 @@ ocl_matmul_int8_match (OclDevice *device, gconstpointer data)
       && (args->w->type == OCL_TYPE_Q8_0 || args->w->type == OCL_TYPE_Q4_0);
 }
 
+/* Without VNNI, many rows go no faster than in float32 (0.9-1.2 of FMA against 1.1), which is exact. */
+gboolean
+ocl_matmul_int8_match_few (OclDevice *device, gconstpointer data)
+{
+  const OclMatmulArgs *args = data;
+
+  return ocl_matmul_int8_match (device, data)
+      && (args->x.rows <= 8 || ocl_variant_is_forced ("matmul", "int8-avx2"));
+}
+
 static const gsize one_item[2] = { 1, 1 };
 
 static void

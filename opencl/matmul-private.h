@@ -38,6 +38,7 @@ void ocl_matmul_float_avx2 (OclQueue *q, gconstpointer args);   /* matmul-cpu.c 
 void ocl_matmul_float_avx512 (OclQueue *q, gconstpointer args);
 
 gboolean ocl_matmul_int8_match (OclDevice *device, gconstpointer args);         /* matmul-int8.c */
+gboolean ocl_matmul_int8_match_few (OclDevice *device, gconstpointer args);
 void ocl_matmul_int8_vnni (OclQueue *q, gconstpointer args);
 void ocl_matmul_int8_bw (OclQueue *q, gconstpointer args);
 void ocl_matmul_int8_avxvnni (OclQueue *q, gconstpointer args);
