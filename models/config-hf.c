@@ -472,6 +472,7 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
     return FALSE;
   return require_bool (&root, "tie_word_embeddings", TRUE, error)
       && read_text (config, &text, &ple_vocab, error)
+      && gemma_config_check_text (config, weights, path, error)
       && read_parts (config, weights, &root, multimodal, ple_vocab, error)
       && gemma_json_get_int (&processor, "audio_seq_length", 1, 65536, &config->audio.tokens_per_clip, error)
       && check_preprocessor (config, &preprocessor, error)
