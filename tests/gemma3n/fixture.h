@@ -1,0 +1,47 @@
+/* Seeded models of tests/golden/gemma3n, loaded once for the process, and sessions on them. */
+#pragma once
+
+#include <gst/check/gstcheck.h>
+
+#include "examples/npy.h"
+#include "models/lm.h"
+#include "opencl/ops.h"
+#include "tests/seeded-weights.h"
+
+#define SEED 3
+#define PROMPT 24               /* ids before the greedy ones */
+
+typedef struct
+{
+  gchar *size, *dir;            /* dir: the Hugging Face directory; NULL for a file */
+  GemmaWeights *weights;
+  GemmaConfig *config;
+  OclDevice *device;
+  GemmaLm *lm;
+} Model;
+
+/** "tiny", "small" or "e2b"; freed by models_free(). */
+const Model *model_get (const gchar *size);
+/** From open @weights, which it takes. (transfer full): model_free() */
+Model *model_new (const gchar *size, GemmaWeights *weights, gchar *dir);
+void model_free (Model *model);
+void models_free (void);
+
+/** A golden array of @size. (transfer full) */
+Npy *golden (const gchar *size, const gchar *name, NpyType type);
+
+/** Defaults where a number is 0. (transfer full) */
+GemmaLmSession *session_new (const Model *model, gint context, gint chunk, gint rollback);
+/** Appends and fails the test on an error. */
+void append (GemmaLmSession *session, const gint32 *ids, gint n, gfloat *logits, gboolean all);
+/** Logits of the last of @n ids in a fresh session. (transfer full) */
+gfloat *logits_after (const Model *model, const gint32 *ids, gint n, gint chunk);
+/** The best id that can be fed back. */
+gint32 best_id (const Model *model, const gfloat *logits);
+/** Decodes @n ids greedily from @logits of the last position, which are kept up to date. */
+void decode (const Model *model, GemmaLmSession *session, gfloat *logits, gint32 *ids, gint n);
+
+/** Norm of the difference over norm of @expected. */
+gdouble relative_error (const gfloat *got, const gfloat *expected, gsize n);
+/** Fails the test, naming @what, if the relative error is above @limit. */
+void check_close (const gchar *what, const gfloat *got, const gfloat *expected, gsize n, gdouble limit);

@@ -1,0 +1,366 @@
+#include "gguf-writer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/seeded-weights.h"
+
+enum { KV_U32 = 4, KV_F32 = 6, KV_BOOL = 7, KV_STRING = 8, KV_ARRAY = 9 };
+
+static const guint32 ggml_types[OCL_N_TYPES] = {
+  [OCL_TYPE_F32] = 0, [OCL_TYPE_F16] = 1, [OCL_TYPE_BF16] = 30, [OCL_TYPE_Q8_0] = 8, [OCL_TYPE_Q4_0] = 2
+};
+
+/* ---- metadata (files are little-endian, as are the machines of these tests) ------------------------------- */
+
+typedef struct
+{
+  GByteArray *bytes;
+  guint64 n;
+} Metadata;
+
+static void
+put (GByteArray * out, gconstpointer data, gsize n)
+{
+  g_byte_array_append (out, data, n);
+}
+
+static void
+put_u32 (GByteArray * out, guint32 x)
+{
+  put (out, &x, 4);
+}
+
+static void
+put_u64 (GByteArray * out, guint64 x)
+{
+  put (out, &x, 8);
+}
+
+static void
+put_string (GByteArray * out, const gchar * s)
+{
+  put_u64 (out, strlen (s));
+  put (out, s, strlen (s));
+}
+
+static void
+put_key (Metadata * kv, const gchar * key, guint32 type)
+{
+  put_string (kv->bytes, key);
+  put_u32 (kv->bytes, type);
+  kv->n++;
+}
+
+static void
+put_int (Metadata * kv, const gchar * key, guint32 value)
+{
+  put_key (kv, key, KV_U32);
+  put_u32 (kv->bytes, value);
+}
+
+static void
+put_float (Metadata * kv, const gchar * key, gfloat value)
+{
+  put_key (kv, key, KV_F32);
+  put (kv->bytes, &value, 4);
+}
+
+static void
+put_array (Metadata * kv, const gchar * key, guint32 type, guint64 n)
+{
+  put_key (kv, key, KV_ARRAY);
+  put_u32 (kv->bytes, type);
+  put_u64 (kv->bytes, n);
+}
+
+/* Soft ids are found by these names. */
+static gchar *
+token_name (const GemmaTextConfig * c, gint id)
+{
+  if (id == c->first_soft_id)
+    return g_strdup ("<end_of_image>");
+  return id == c->first_soft_id + 1 ? g_strdup ("<image_soft_token>") : g_strdup_printf ("<%d>", id);
+}
+
+static void
+put_tokens (Metadata * kv, const GemmaTextConfig * c)
+{
+  put_key (kv, "tokenizer.ggml.model", KV_STRING);
+  put_string (kv->bytes, "llama");
+  put_array (kv, "tokenizer.ggml.tokens", KV_STRING, c->vocab_size);
+  for (gint i = 0; i < c->vocab_size; i++) {
+    g_autofree gchar *token = token_name (c, i);
+    put_string (kv->bytes, token);
+  }
+  put_array (kv, "tokenizer.ggml.scores", KV_F32, c->vocab_size);
+  for (gint i = 0; i < c->vocab_size; i++)
+    put_u32 (kv->bytes, 0);
+  put_array (kv, "tokenizer.ggml.token_type", KV_U32 + 1, c->vocab_size);
+  for (gint i = 0; i < c->vocab_size; i++)
+    put_u32 (kv->bytes, i < 4 ? 3 : 1);
+  put_int (kv, "tokenizer.ggml.bos_token_id", 2);
+  put_int (kv, "tokenizer.ggml.eos_token_id", 1);
+  put_int (kv, "tokenizer.ggml.unknown_token_id", 3);
+  put_int (kv, "tokenizer.ggml.padding_token_id", 0);
+}
+
+static void
+put_metadata (Metadata * kv, const GemmaTextConfig * c)
+{
+  put_key (kv, "general.architecture", KV_STRING);
+  put_string (kv->bytes, "gemma3n");
+  put_int (kv, "gemma3n.block_count", c->n_layers);
+  put_int (kv, "gemma3n.context_length", c->context_length);
+  put_int (kv, "gemma3n.embedding_length", c->hidden);
+  put_array (kv, "gemma3n.feed_forward_length", KV_U32, c->n_layers);
+  for (gint i = 0; i < c->n_layers; i++)
+    put_u32 (kv->bytes, c->ffn[i]);
+  put_int (kv, "gemma3n.attention.head_count", c->n_heads);
+  put_int (kv, "gemma3n.attention.head_count_kv", c->n_kv_heads);
+  put_int (kv, "gemma3n.attention.key_length", c->head_dim);
+  put_int (kv, "gemma3n.attention.value_length", c->head_dim);
+  put_float (kv, "gemma3n.rope.freq_base", c->rope_base);
+  put_float (kv, "gemma3n.rope.freq_base_swa", c->rope_base_local);
+  put_float (kv, "gemma3n.attention.layer_norm_rms_epsilon", c->rms_eps);
+  put_float (kv, "gemma3n.final_logit_softcapping", c->logit_softcap);
+  put_int (kv, "gemma3n.attention.sliding_window", c->window);
+  put_int (kv, "gemma3n.altup.active_idx", 0);
+  put_int (kv, "gemma3n.altup.num_inputs", c->n_altup);
+  put_int (kv, "gemma3n.embedding_length_per_layer_input", c->ple_dim);
+  put_int (kv, "gemma3n.attention.shared_kv_layers", c->n_shared_kv);
+  put_array (kv, "gemma3n.activation_sparsity_scale", KV_F32, c->n_layers);
+  for (gint i = 0; i < c->n_layers; i++)
+    put (kv->bytes, &c->sparsity[i], 4);
+  put_array (kv, "gemma3n.attention.sliding_window_pattern", KV_BOOL, c->n_layers);
+  for (gint i = 0; i < c->n_layers; i++)
+    put (kv->bytes, &(guint8) { c->sliding[i] != 0 }, 1);
+  put_tokens (kv, c);
+}
+
+/* ---- tensors ------------------------------------------------------------------------------------------------ */
+
+static void
+tensor_free (gpointer p)
+{
+  GgufTensor *t = p;
+  g_free (t->name);
+  g_clear_pointer (&t->data, g_byte_array_unref);
+  g_free (t);
+}
+
+GPtrArray *
+gguf_list_new (void)
+{
+  return g_ptr_array_new_with_free_func (tensor_free);
+}
+
+GgufTensor *
+gguf_list_add (GPtrArray * list, const gchar * name, OclType type, gint cols, gint rows, gint slices)
+{
+  GgufTensor *t = g_new0 (GgufTensor, 1);
+  t->name = g_strdup (name);
+  t->type = type;
+  t->dims[0] = cols;
+  t->dims[1] = rows;
+  t->dims[2] = slices;
+  t->n_dims = slices > 1 ? 3 : rows > 1 ? 2 : 1;
+  g_ptr_array_add (list, t);
+  return t;
+}
+
+static gfloat
+to_half_and_back (gfloat x, guint16 * half)
+{
+  gfloat back;
+  *half = seeded_to_half (x, OCL_TYPE_F16);
+  ocl_type_dequantize (OCL_TYPE_F16, half, &back, 1);
+  return back;
+}
+
+/* One block of 32; any rounding does, the readers define what it means. */
+static void
+quantize_block (GByteArray * out, const gfloat * x, OclType type)
+{
+  gfloat most = 0;
+  for (gint i = 0; i < 32; i++)
+    most = MAX (most, fabsf (x[i]));
+  guint16 half;
+  gfloat d = to_half_and_back (most / (type == OCL_TYPE_Q8_0 ? 127.f : 7.f), &half);
+  put (out, &half, 2);
+  for (gint i = 0; i < (type == OCL_TYPE_Q8_0 ? 32 : 16); i++) {
+    gint low = d > 0 ? (gint) rintf (x[i] / d) : 0, high = d > 0 && i < 16 ? (gint) rintf (x[i + 16] / d) : 0;
+    guint8 byte = type == OCL_TYPE_Q8_0 ? (guint8) (gint8) CLAMP (low, -127, 127)
+        : (CLAMP (low, -8, 7) + 8) | (CLAMP (high, -8, 7) + 8) << 4;
+    put (out, &byte, 1);
+  }
+}
+
+static void
+encode (GByteArray * out, const gfloat * x, gsize n, OclType type)
+{
+  if (type == OCL_TYPE_F32) {
+    put (out, x, n * 4);
+    return;
+  }
+  if (type == OCL_TYPE_Q8_0 || type == OCL_TYPE_Q4_0) {
+    for (gsize i = 0; i < n; i += 32)
+      quantize_block (out, x + i, type);
+    return;
+  }
+  for (gsize i = 0; i < n; i++) {
+    guint16 half = seeded_to_half (x[i], type);
+    put (out, &half, 2);
+  }
+}
+
+/* What llama-quantize does to a tensor when it writes @type. */
+static OclType
+type_of (const GemmaTensor * t, OclType type)
+{
+  if (t->n_dims < 2 || strstr (t->name, "altup_correct") || strstr (t->name, "altup_predict"))
+    return OCL_TYPE_F32;
+  if (type == OCL_TYPE_F32 || type == OCL_TYPE_BF16)
+    return type;
+  gboolean kept = strstr (t->name, "altup") || strstr (t->name, "laurel") || strstr (t->name, "per_layer_model_proj");
+  return kept || t->dims[0] % 32 ? OCL_TYPE_F16 : type;
+}
+
+static gint
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp ((*(GemmaTensor **) a)->name, (*(GemmaTensor **) b)->name);
+}
+
+static void
+add_tensor (GPtrArray * list, GemmaWeights * weights, const GemmaTensor * from, OclType type, gboolean dequantized)
+{
+  gint cols = from->dims[0], rows = from->n_dims > 1 ? from->dims[1] : 1;
+  gsize n = (gsize) rows * cols;
+  g_autoptr (GError) error = NULL;
+  g_autofree gfloat *x = gemma_weights_read_f32 (weights, from->name, rows, cols, &error);
+  if (!x)
+    g_error ("%s", error->message);
+  g_autoptr (GByteArray) encoded = g_byte_array_new ();
+  encode (encoded, x, n, type);
+  if (dequantized) {
+    ocl_type_dequantize (type, encoded->data, x, n);
+    g_byte_array_set_size (encoded, 0);
+    encode (encoded, x, n, type = OCL_TYPE_F32);
+  }
+
+  /* "altup_proj.1.weight" is the second slice of "altup_proj.weight". */
+  g_auto (GStrv) word = g_strsplit (from->name, ".", -1);
+  gboolean slice = g_str_has_prefix (from->name, "altup_") && g_strv_length (word) == 3;
+  if (slice && !g_str_equal (word[1], "0")) {
+    GgufTensor *t = list->pdata[list->len - 1];
+    put (t->data, encoded->data, encoded->len);
+    t->dims[2]++;
+    return;
+  }
+  g_autofree gchar *stacked = g_strdup_printf ("%s.weight", word[0]);
+  GgufTensor *t = gguf_list_add (list, slice ? stacked : from->name, type, cols, rows, 1);
+  t->n_dims = slice ? 3 : from->n_dims;
+  t->data = g_steal_pointer (&encoded);
+}
+
+static GPtrArray *
+convert (GemmaWeights * weights, OclType type, gboolean dequantized)
+{
+  g_autoptr (GPtrArray) sorted = g_ptr_array_new ();
+  GPtrArray *list = gguf_list_new ();
+  for (guint i = 0; i < gemma_weights_get_n_tensors (weights); i++)
+    g_ptr_array_add (sorted, (gpointer) gemma_weights_get_nth (weights, i));
+  g_ptr_array_sort (sorted, compare_names);
+  for (guint i = 0; i < sorted->len; i++)
+    add_tensor (list, weights, sorted->pdata[i], type_of (sorted->pdata[i], type), dequantized);
+  return list;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------- */
+
+static gsize
+tensor_bytes (const GgufTensor * t)
+{
+  return ocl_type_row_bytes (t->type, t->dims[0]) * t->dims[1] * t->dims[2];
+}
+
+/* Small random weights, uniform and of about 1 / sqrt (cols); vectors are 1. */
+static void
+random_bytes (guint8 * out, gsize n, const GgufTensor * t, guint64 * state)
+{
+  gfloat std = 1.f / sqrtf (t->dims[0]), one = 1.f;
+  const OclTypeInfo *info = ocl_type_info (t->type);
+  guint16 d = seeded_to_half (std / (t->type == OCL_TYPE_Q8_0 ? 73.f : 4.6f), OCL_TYPE_F16);
+  for (gsize i = 0; i < n; i += 8) {
+    *state = *state * G_GUINT64_CONSTANT (6364136223846793005) + G_GUINT64_CONSTANT (1442695040888963407);
+    guint64 z = *state ^ *state >> 29;
+    memcpy (out + i, &z, MIN (8, n - i));
+  }
+  for (gsize i = 0; i < n; i += info->bytes) {
+    gfloat x = t->n_dims == 1 ? one : ((gint8) out[i]) / 73.f * std;
+    guint16 half = seeded_to_half (x, t->type);
+    if (t->type == OCL_TYPE_F32)
+      memcpy (out + i, &x, 4);
+    else
+      memcpy (out + i, info->block > 1 ? &d : &half, 2);
+  }
+}
+
+static void
+write_data (FILE * file, const GgufTensor * t)
+{
+  static const guint8 zeros[32];
+  gsize bytes = tensor_bytes (t), stretch = (1 << 20) / ocl_type_info (t->type)->bytes * ocl_type_info (t->type)->bytes;
+  g_autofree guint8 *buffer = g_malloc (stretch);
+  guint64 state = g_str_hash (t->name);
+  if (t->data)
+    g_assert (t->data->len == bytes && fwrite (t->data->data, 1, bytes, file) == bytes);
+  for (gsize done = 0; !t->data && done < bytes; done += stretch) {
+    gsize n = MIN (stretch, bytes - done);
+    random_bytes (buffer, n, t, &state);
+    g_assert (fwrite (buffer, 1, n, file) == n);
+  }
+  g_assert (fwrite (zeros, 1, -bytes % 32u, file) == -bytes % 32u);
+}
+
+void
+gguf_write (const gchar * path, const GemmaTextConfig * config, GPtrArray * list)
+{
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+  static const guint8 zeros[32];
+  Metadata kv = { g_byte_array_new (), 0 };
+  guint64 offset = 0;
+  put_metadata (&kv, config);
+  put (out, "GGUF", 4);
+  put_u32 (out, 3);
+  put_u64 (out, list->len);
+  put_u64 (out, kv.n);
+  put (out, kv.bytes->data, kv.bytes->len);
+  g_byte_array_unref (kv.bytes);
+  for (guint i = 0; i < list->len; i++) {
+    const GgufTensor *t = list->pdata[i];
+    put_string (out, t->name);
+    put_u32 (out, t->n_dims);
+    for (guint d = 0; d < t->n_dims; d++)
+      put_u64 (out, t->dims[d]);
+    put_u32 (out, ggml_types[t->type]);
+    put_u64 (out, offset);
+    offset += tensor_bytes (t) + -tensor_bytes (t) % 32u;
+  }
+  put (out, zeros, -out->len % 32u);
+  FILE *file = fopen (path, "wb");
+  g_assert (file && fwrite (out->data, 1, out->len, file) == out->len);
+  for (guint i = 0; i < list->len; i++)
+    write_data (file, list->pdata[i]);
+  g_assert (fclose (file) == 0);
+}
+
+void
+gguf_write_text (const gchar * path, GemmaWeights * weights, const GemmaTextConfig * config, OclType type,
+    gboolean dequantized)
+{
+  g_autoptr (GPtrArray) list = convert (weights, type, dequantized);
+  gguf_write (path, config, list);
+}

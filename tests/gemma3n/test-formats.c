@@ -1,0 +1,76 @@
+/* The same model from another file: GGUF equals Hugging Face, quantized weights equal what they stand for. */
+#include "fixture.h"
+
+#include <glib/gstdio.h>
+
+#include "gguf-writer.h"
+
+#define N 40
+#define SAME 1e-5               /* the same float32 path over the same values */
+
+static const gint32 *
+prompt (void)
+{
+  static gint32 ids[N];
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+  for (gint i = 0; i < N; i++)
+    ids[i] = g_rand_int_range (rand, 0, 256);
+  return ids;
+}
+
+static gfloat *
+logits_of_gguf (const Model * source, OclType type, gboolean dequantized)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = g_build_filename (source->dir, "text.gguf", NULL);
+  gguf_write_text (path, source->weights, &source->config->text, type, dequantized);
+  GemmaWeights *weights = gemma_weights_open_gguf (path, &error);
+  fail_unless (weights != NULL, "%s", error ? error->message : "no error");
+  Model *m = model_new ("gguf", weights, NULL);
+  gfloat *logits = logits_after (m, prompt (), N, 0);
+  fail_unless_equals_int (m->config->text.first_soft_id, source->config->text.first_soft_id);
+  model_free (m);
+  g_remove (path);
+  return logits;
+}
+
+GST_START_TEST (test_gguf_equals_hf)
+{
+  const Model *m = model_get ("tiny");
+  g_autofree gfloat *hf = logits_after (m, prompt (), N, 0);
+  g_autofree gfloat *gguf = logits_of_gguf (m, OCL_TYPE_F32, FALSE);
+  check_close ("logits of the GGUF", gguf, hf, m->config->text.vocab_size, 0.);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_quantized_equals_dequantized)
+{
+  static const OclType types[] = { OCL_TYPE_F16, OCL_TYPE_BF16, OCL_TYPE_Q8_0, OCL_TYPE_Q4_0 };
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size;
+  OclType type = types[__i__];
+  g_autofree gfloat *hf = logits_after (m, prompt (), N, 0);
+  g_autofree gfloat *got = logits_of_gguf (m, type, FALSE), *expected = logits_of_gguf (m, type, TRUE);
+  g_print ("%s: off float32 weights by %.2g, off its own values by %.2g\n", ocl_type_info (type)->name,
+      relative_error (got, hf, V), relative_error (got, expected, V));
+  check_close (ocl_type_info (type)->name, got, expected, V, SAME);
+  fail_unless (relative_error (got, hf, V) > 1e-5, "the weights were not quantized at all");
+}
+
+GST_END_TEST;
+
+int
+main (int argc, char **argv)
+{
+  gst_check_init (&argc, &argv);
+  Suite *suite = suite_create ("gemma3n_formats");
+  TCase *tc = tcase_create ("formats");
+  tcase_set_timeout (tc, 120);
+  tcase_add_test (tc, test_gguf_equals_hf);
+  tcase_add_loop_test (tc, test_quantized_equals_dequantized, 0, 4);
+  suite_add_tcase (suite, tc);
+  int failed = gst_check_run_suite (suite, "gemma3n_formats", __FILE__);
+  models_free ();
+  return failed;
+}

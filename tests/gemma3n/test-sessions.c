@@ -1,0 +1,376 @@
+/* What a session promises: rings, chunks, taking back, cancelling, failing, limits, several at once. */
+#include "fixture.h"
+
+#include <string.h>
+
+#define SAME 1e-5               /* float32 sums in another order */
+
+static void
+random_ids (const Model * m, gint32 * ids, gint n, guint32 seed)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
+  for (gint i = 0; i < n; i++)
+    ids[i] = g_rand_int_range (rand, 0, m->config->text.first_soft_id);
+}
+
+GST_START_TEST (test_chunk_sizes)
+{
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size, chunks[] = { 1, 7, 64 };
+  gint32 ids[100];
+  random_ids (m, ids, 100, 1);
+  g_autofree gfloat *whole = g_new (gfloat, 100 * V), *all = g_new (gfloat, 100 * V);
+  GemmaLmSession *session = session_new (m, 0, 128, 0);
+  append (session, ids, 100, whole, TRUE);
+  gemma_lm_session_free (session);
+  for (guint i = 0; i < G_N_ELEMENTS (chunks); i++) {
+    session = session_new (m, 0, chunks[i], 0);
+    append (session, ids, 100, all, TRUE);
+    check_close ("logits of all positions", all, whole, 100 * V, SAME);
+    gemma_lm_session_free (session);
+    /* The last alone: earlier chunks skip the layers without keys and values. */
+    g_autofree gfloat *last = logits_after (m, ids, 100, chunks[i]);
+    check_close ("logits of the last position", last, whole + 99 * V, V, SAME);
+  }
+}
+
+GST_END_TEST;
+
+/* Decoding over more than three windows equals a session whose rings hold everything. */
+GST_START_TEST (test_ring_wraps)
+{
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size, n = 4 * m->config->text.window + 5;
+  g_autofree gint32 *ids = g_new (gint32, n);
+  g_autofree gfloat *one = g_new (gfloat, V), *whole = g_new (gfloat, n * V);
+  random_ids (m, ids, n, 2);
+  GemmaLmSession *wide = session_new (m, 0, n, 0), *ring = session_new (m, 0, 1, 0);
+  append (wide, ids, n, whole, TRUE);
+  for (gint i = 0; i < n; i++) {
+    append (ring, &ids[i], 1, one, FALSE);
+    check_close ("logits", one, whole + i * V, V, SAME);
+  }
+  fail_unless_equals_int (gemma_lm_session_get_length (ring), n);
+  gemma_lm_session_free (wide);
+  gemma_lm_session_free (ring);
+}
+
+GST_END_TEST;
+
+/* Full-attention layers start with fewer rows than the context and grow. */
+GST_START_TEST (test_full_cache_grows)
+{
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size, n = 1100;
+  g_autofree gint32 *ids = g_new (gint32, n);
+  g_autofree gfloat *logits = g_new (gfloat, V);
+  random_ids (m, ids, n, 3);
+  GemmaLmSession *session = session_new (m, 0, 100, 0);
+  append (session, ids, 511, NULL, FALSE);
+  append (session, ids + 511, 2, NULL, FALSE);
+  append (session, ids + 513, n - 513, logits, FALSE);
+  gemma_lm_session_free (session);
+  g_autofree gfloat *expected = logits_after (m, ids, n, 1100);
+  check_close ("logits", logits, expected, V, SAME);
+}
+
+GST_END_TEST;
+
+/* Takes 1..rollback positions back after the rings have wrapped, and goes another way. */
+GST_START_TEST (test_truncate_and_continue)
+{
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size, n = 3 * m->config->text.window + 3, rollback = 9;
+  gint32 ids[128];
+  g_autofree gfloat *logits = g_new (gfloat, V);
+  random_ids (m, ids, n, 4);
+  for (gint back = 1; back <= rollback; back++) {
+    GemmaLmSession *session = session_new (m, 0, 4, rollback);
+    append (session, ids, n, NULL, FALSE);
+    fail_unless (gemma_lm_session_truncate (session, n - back));
+    fail_unless_equals_int (gemma_lm_session_get_length (session), n - back);
+    gint32 other[128];
+    memcpy (other, ids, sizeof (ids));
+    random_ids (m, other + n - back, 12, 100 + back);
+    append (session, other + n - back, 12, logits, FALSE);
+    g_autofree gfloat *expected = logits_after (m, other, n - back + 12, 4);
+    check_close ("logits after another ending", logits, expected, V, SAME);
+    gemma_lm_session_free (session);
+  }
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_truncate_limits)
+{
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size;
+  gint32 ids[100];
+  g_autofree gfloat *logits = g_new (gfloat, V);
+  random_ids (m, ids, 100, 5);
+  GemmaLmSession *session = session_new (m, 0, 4, 2);
+  append (session, ids, 100, NULL, FALSE);
+  fail_if (gemma_lm_session_truncate (session, 101));
+  fail_if (gemma_lm_session_truncate (session, -1));
+  fail_if (gemma_lm_session_truncate (session, 40), "the rings no longer hold what position 40 sees");
+  fail_unless_equals_int (gemma_lm_session_get_length (session), 100);
+  fail_unless (gemma_lm_session_truncate (session, 100));
+  fail_unless (gemma_lm_session_truncate (session, 0));
+  append (session, ids, 30, logits, FALSE);
+  g_autofree gfloat *expected = logits_after (m, ids, 30, 4);
+  check_close ("logits after a restart", logits, expected, V, SAME);
+  gemma_lm_session_free (session);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_context_overflow)
+{
+  const Model *m = model_get ("tiny");
+  gint32 ids[64];
+  random_ids (m, ids, 64, 6);
+  g_autoptr (GError) error = NULL;
+  GemmaLmSession *session = session_new (m, 40, 16, 0);
+  fail_if (gemma_lm_session_append (session, ids, 41, NULL, NULL, FALSE, NULL, &error));
+  fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG));
+  fail_unless (strstr (error->message, "41") && strstr (error->message, "40"), "%s", error->message);
+  g_clear_error (&error);
+  fail_unless_equals_int (gemma_lm_session_get_length (session), 0);
+  append (session, ids, 40, NULL, FALSE);
+  fail_if (gemma_lm_session_append (session, ids, 1, NULL, NULL, FALSE, NULL, &error));
+  fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG));
+  fail_unless_equals_int (gemma_lm_session_get_length (session), 40);
+  gemma_lm_session_free (session);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_bad_ids)
+{
+  const Model *m = model_get ("tiny");
+  gint32 soft = m->config->text.first_soft_id;
+  struct
+  {
+    gint32 id;
+    gint n;
+  } cases[] = { {-1, 1}, {m->config->text.vocab_size, 1}, {G_MAXINT32, 1}, {soft, 1}, {5, 0}, {5, -3} };
+  GemmaLmSession *session = session_new (m, 0, 0, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    fail_if (gemma_lm_session_append (session, &cases[i].id, cases[i].n, NULL, NULL, FALSE, NULL, &error));
+    fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_INVALID), "case %u", i);
+    fail_unless_equals_int (gemma_lm_session_get_length (session), 0);
+  }
+  gemma_lm_session_free (session);
+}
+
+GST_END_TEST;
+
+/* ---- failures in the middle ------------------------------------------------------------------------------ */
+
+typedef struct
+{
+  GCancellable *cancellable;
+  gint countdown;               /* embeddings to see before the cancellation */
+} CancelAt;
+
+static void
+cancel_at (const gchar * name, gint rows, gint cols, const gfloat * data, gpointer user_data)
+{
+  CancelAt *at = user_data;
+  if (g_str_equal (name, "layer1") && --at->countdown == 0)
+    g_cancellable_cancel (at->cancellable);
+}
+
+/* Whatever stopped an append of many chunks, going on afterwards gives what a session without it gives. */
+static void
+check_as_before (const Model * m, GemmaLmSession * session, gint32 * ids, gint length)
+{
+  gint V = m->config->text.vocab_size;
+  g_autofree gfloat *logits = g_new (gfloat, V);
+  fail_unless_equals_int (gemma_lm_session_get_length (session), length);
+  random_ids (m, ids + length, 20, 77);
+  append (session, ids + length, 20, logits, FALSE);
+  g_autofree gfloat *expected = logits_after (m, ids, length + 20, 16);
+  check_close ("logits after a failed append", logits, expected, V, SAME);
+}
+
+GST_START_TEST (test_cancel)
+{
+  const Model *m = model_get ("tiny");
+  gint lengths[] = { 0, 5, 60 }, chunks[] = { 16, 20 };
+  for (guint c = 0; c < G_N_ELEMENTS (chunks); c++) {
+    for (gint i = 0; i < 9; i++) {
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      g_autoptr (GError) error = NULL;
+      CancelAt at = { cancellable, i / 3 + 1 };
+      gint length = lengths[i % 3];
+      gint32 ids[200];
+      random_ids (m, ids, 200, 8);
+      GemmaLmSession *session = session_new (m, 0, chunks[c], 0);
+      if (length)
+        append (session, ids, length, NULL, FALSE);
+      gemma_lm_session_set_observer (session, cancel_at, &at);
+      fail_if (gemma_lm_session_append (session, ids + length, 90, NULL, NULL, FALSE, cancellable, &error));
+      fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED));
+      gemma_lm_session_set_observer (session, NULL, NULL);
+      check_as_before (m, session, ids, length);
+      gemma_lm_session_free (session);
+    }
+  }
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_cancelled_before)
+{
+  const Model *m = model_get ("tiny");
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  gint32 ids[40];
+  random_ids (m, ids, 40, 9);
+  GemmaLmSession *session = session_new (m, 0, 0, 0);
+  g_cancellable_cancel (cancellable);
+  fail_if (gemma_lm_session_append (session, ids, 1, NULL, NULL, FALSE, cancellable, &error));
+  fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED));
+  check_as_before (m, session, ids, 0);
+  gemma_lm_session_free (session);
+}
+
+GST_END_TEST;
+
+/* A launch fails at many places of an append of several chunks, and while full-attention layers grow past 512. */
+GST_START_TEST (test_device_fails)
+{
+  const Model *m = model_get ("tiny");
+  gint at = 1, lengths[] = { 50, 500 }, length = lengths[__i__];
+  g_autofree gint32 *ids = g_new (gint32, length + 40);
+  random_ids (m, ids, length + 40, 10);
+  for (gboolean ok = FALSE; !ok; at += at < 40 ? 3 : 37) {
+    g_autoptr (GError) error = NULL;
+    g_autofree gchar *spec = g_strdup_printf ("launch:%d=CL_OUT_OF_RESOURCES", at);
+    GemmaLmSession *session = session_new (m, 0, 16, 0);
+    append (session, ids, length, NULL, FALSE);
+    ocl_fault_inject (spec);
+    ok = gemma_lm_session_append (session, ids + length, 40, NULL, NULL, FALSE, NULL, &error);
+    ocl_fault_inject (NULL);
+    if (!ok) {
+      fail_unless (error->domain == OCL_ERROR, "%s", error->message);
+      check_as_before (m, session, ids, length);
+    }
+    gemma_lm_session_free (session);
+  }
+  fail_unless (at > 100, "only %d launches were tried", at);
+}
+
+GST_END_TEST;
+
+/* Every allocation of a new session fails once: an error, nothing kept. */
+GST_START_TEST (test_allocations_fail)
+{
+  const Model *m = model_get ("tiny");
+  gsize before = ocl_device_get_allocated (m->device);
+  gint at = 1;
+  for (gboolean ok = FALSE; !ok; at++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree gchar *spec = g_strdup_printf ("alloc:%d", at);
+    GemmaLmSessionParams params = { 0, 8, 0, 0 };
+    ocl_fault_inject (spec);
+    GemmaLmSession *session = gemma_lm_session_new (m->lm, &params, &error);
+    ocl_fault_inject (NULL);
+    ok = session != NULL;
+    fail_unless (ok || g_error_matches (error, OCL_ERROR, OCL_ERROR_OUT_OF_MEMORY));
+    gemma_lm_session_free (session);
+    fail_unless (ocl_device_get_allocated (m->device) == before, "allocation %d: memory is lost", at);
+  }
+  fail_unless (at > 20, "only %d allocations were tried", at);
+}
+
+GST_END_TEST;
+
+/* ---- several sessions ------------------------------------------------------------------------------------- */
+
+GST_START_TEST (test_interleaved_sessions)
+{
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size;
+  gint32 ids[2][40];
+  g_autofree gfloat *logits = g_new (gfloat, V);
+  GemmaLmSession *session[2] = { session_new (m, 0, 8, 0), session_new (m, 0, 8, 0) };
+  random_ids (m, ids[0], 40, 11);
+  random_ids (m, ids[1], 40, 12);
+  for (gint i = 0; i < 40; i += 5)
+    for (gint k = 0; k < 2; k++)
+      append (session[k], ids[k] + i, 5, i == 35 && k == 0 ? logits : NULL, FALSE);
+  g_autofree gfloat *expected = logits_after (m, ids[0], 40, 8);
+  check_close ("logits of one of two", logits, expected, V, SAME);
+  gemma_lm_session_free (session[0]);
+  gemma_lm_session_free (session[1]);
+}
+
+GST_END_TEST;
+
+typedef struct
+{
+  const Model *model;
+  gint32 prompt[20], ids[40];
+} Speaker;
+
+static gpointer
+speak (gpointer data)
+{
+  Speaker *s = data;
+  g_autofree gfloat *logits = g_new (gfloat, s->model->config->text.vocab_size);
+  GemmaLmSession *session = session_new (s->model, 0, 6, 0);
+  append (session, s->prompt, 20, logits, FALSE);
+  decode (s->model, session, logits, s->ids, 40);
+  gemma_lm_session_free (session);
+  return NULL;
+}
+
+GST_START_TEST (test_two_threads)
+{
+  const Model *m = model_get ("tiny");
+  Speaker alone[2], together[2];
+  GThread *threads[2];
+  for (gint k = 0; k < 2; k++) {
+    alone[k].model = m;
+    random_ids (m, alone[k].prompt, 20, 20 + k);
+    together[k] = alone[k];
+    speak (&alone[k]);
+  }
+  for (gint k = 0; k < 2; k++)
+    threads[k] = g_thread_new ("session", speak, &together[k]);
+  for (gint k = 0; k < 2; k++) {
+    g_thread_join (threads[k]);
+    fail_unless (memcmp (alone[k].ids, together[k].ids, sizeof (alone[k].ids)) == 0);
+  }
+}
+
+GST_END_TEST;
+
+int
+main (int argc, char **argv)
+{
+  gst_check_init (&argc, &argv);
+  Suite *suite = suite_create ("gemma3n_sessions");
+  TCase *tc = tcase_create ("sessions");
+  tcase_set_timeout (tc, 120);
+  tcase_add_test (tc, test_chunk_sizes);
+  tcase_add_test (tc, test_ring_wraps);
+  tcase_add_test (tc, test_full_cache_grows);
+  tcase_add_test (tc, test_truncate_and_continue);
+  tcase_add_test (tc, test_truncate_limits);
+  tcase_add_test (tc, test_context_overflow);
+  tcase_add_test (tc, test_bad_ids);
+  tcase_add_test (tc, test_cancel);
+  tcase_add_test (tc, test_cancelled_before);
+  tcase_add_loop_test (tc, test_device_fails, 0, 2);
+  tcase_add_test (tc, test_allocations_fail);
+  tcase_add_test (tc, test_interleaved_sessions);
+  tcase_add_test (tc, test_two_threads);
+  suite_add_tcase (suite, tc);
+  int failed = gst_check_run_suite (suite, "gemma3n_sessions", __FILE__);
+  models_free ();
+  return failed;
+}
