@@ -1,0 +1,301 @@
+/* Attention of the language model, with rope and the norms of queries, keys and values. */
+#include "launch.h"
+#include "ops.h"
+#include "queue-private.h"
+#include "ref/map.h"
+
+/* ---- rope_table -------------------------------------------------------------------- */
+
+#define MAX_FREQUENCIES 128     /* of one launch, as kernels/rope.clh has it */
+
+typedef struct
+{
+  OclTensor table;
+  gint position0;
+  gfloat base;
+} RopeTableArgs;
+
+typedef struct
+{
+  gfloat f[MAX_FREQUENCIES];
+} Frequencies;
+
+/* The frequencies first .. first + n - 1, by the host: a device's pow() is not exact enough for far positions. */
+static gint
+get_frequencies (Frequencies *inverse, const RopeTableArgs *a, gint first)
+{
+  gint n = MIN (MAX_FREQUENCIES, a->table.cols / 2 - first);
+
+  for (gint i = 0; i < n; i++)
+    inverse->f[i] = ref_rope_inv_freq (first + i, a->table.cols, a->base);
+  return n;
+}
+
+static void
+rope_table_ref (OclQueue *q, gconstpointer data)
+{
+  const RopeTableArgs *a = data;
+  REF_VIEWS (q, v, a->table);
+
+  ref_rope_table (v[0], a->position0, a->base);
+}
+
+static void
+rope_table_portable (OclQueue *q, gconstpointer data)
+{
+  const RopeTableArgs *a = data;
+  gint half = a->table.cols / 2, n;
+
+  for (gint first = 0; first < half; first += n) {
+    Frequencies inverse = { { 0 } };
+    gsize global[2] = { ocl_round_up (n = get_frequencies (&inverse, a, first), OCL_GROUP_SIZE), a->table.rows };
+
+    ocl_queue_run (q, ocl_queue_get_kernel (q, "attention", "rope_table", NULL), 2, global, ocl_row_group,
+        OCL_ARG_TENSOR (a->table), OCL_ARG (first), OCL_ARG (n), OCL_ARG (half), OCL_ARG (a->position0),
+        OCL_ARG (inverse), OCL_ARGS_END);
+  }
+}
+
+static void
+rope_table_cpu (OclQueue *q, gconstpointer data)
+{
+  const RopeTableArgs *a = data;
+  OclCut cut = ocl_cut_rows (q, a->table.rows, a->table.cols, OCL_ITEM_ELEMENTS / 8);
+  gint half = a->table.cols / 2, n;
+
+  for (gint first = 0; first < half; first += n) {
+    Frequencies inverse = { { 0 } };
+
+    n = get_frequencies (&inverse, a, first);
+    ocl_queue_run (q, ocl_queue_get_kernel (q, "rope-cpu", "rope_table", NULL), 2, cut.global, ocl_single_item,
+        OCL_ARG_TENSOR (a->table), OCL_ARG (a->table.rows), OCL_ARG (cut.row_step), OCL_ARG (first), OCL_ARG (n),
+        OCL_ARG (half), OCL_ARG (a->position0), OCL_ARG (inverse), OCL_ARGS_END);
+  }
+}
+
+OCL_DEFINE_OPERATION (rope_table)
+
+void
+ocl_rope_table (OclQueue *q, OclTensor table, gint position0, gfloat base)
+{
+  RopeTableArgs args = { table, position0, base };
+
+  if (ocl_launch_check (q, &ocl_op_rope_table, table.cols % 2 == 0) && table.rows > 0)
+    ocl_variant_run (q, &ocl_op_rope_table, &args);
+}
+
+/* ---- qkv_norm_rope ----------------------------------------------------------------- */
+
+/* Without a cache n_kv_heads is 0 and the cache's tensors have no memory. */
+typedef struct
+{
+  OclTensor qkv, k, v;
+  gint capacity;
+  OclQkv p;
+} QkvArgs;
+
+static void
+qkv_norm_rope_ref (OclQueue *q, gconstpointer data)
+{
+  const QkvArgs *a = data;
+  REF_VIEWS (q, v, a->qkv, a->k, a->v, a->p.q_weight, a->p.k_weight, a->p.rope);
+
+  ref_qkv_norm_rope (v[0], v[1], v[2], v[3], v[4], v[5], &a->p);
+}
+
+static void
+qkv_norm_rope_portable (OclQueue *q, gconstpointer data)
+{
+  const QkvArgs *a = data;
+  const OclQkv *p = &a->p;
+  gsize global[2] = { (gsize) (p->n_heads + 2 * p->n_kv_heads) * OCL_GROUP_SIZE, a->qkv.rows };
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention", "qkv_norm_rope", NULL), 2, global, ocl_row_group,
+      OCL_ARG_TENSOR (a->qkv), OCL_ARG_TENSOR (a->k), OCL_ARG_TENSOR (a->v), OCL_ARG_TENSOR (p->q_weight),
+      OCL_ARG_TENSOR (p->k_weight), OCL_ARG_TENSOR (p->rope), OCL_ARG (p->n_heads), OCL_ARG (p->n_kv_heads),
+      OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (a->capacity), OCL_ARG (p->eps), OCL_ARGS_END);
+}
+
+static void
+qkv_norm_rope_cpu (OclQueue *q, gconstpointer data)
+{
+  const QkvArgs *a = data;
+  const OclQkv *p = &a->p;
+  OclCut cut = ocl_cut_rows (q, a->qkv.rows, a->qkv.cols, OCL_ITEM_ELEMENTS);
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "rope-cpu", "qkv_norm_rope", NULL), 2, cut.global, ocl_single_item,
+      OCL_ARG_TENSOR (a->qkv), OCL_ARG_TENSOR (a->k), OCL_ARG_TENSOR (a->v), OCL_ARG_TENSOR (p->q_weight),
+      OCL_ARG_TENSOR (p->k_weight), OCL_ARG_TENSOR (p->rope), OCL_ARG (a->qkv.rows), OCL_ARG (cut.row_step),
+      OCL_ARG (p->n_heads), OCL_ARG (p->n_kv_heads), OCL_ARG (p->head_dim), OCL_ARG (p->position0),
+      OCL_ARG (a->capacity), OCL_ARG (p->eps), OCL_ARGS_END);
+}
+
+OCL_DEFINE_OPERATION (qkv_norm_rope)
+
+void
+ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const OclQkv *p)
+{
+  QkvArgs args = { .qkv = qkv, .capacity = cache ? cache->capacity : 1, .p = *p };
+  gint d = p->head_dim, width = p->n_kv_heads * d;
+  gboolean fits = d > 0 && d % 2 == 0 && p->n_heads > 0 && ocl_has_shape (p->q_weight, 1, d)
+      && ocl_has_shape (p->rope, qkv.rows, d);
+
+  if (cache) {
+    fits = fits && qkv.cols == p->n_heads * d + 2 * width && args.capacity > 0 && ocl_has_shape (p->k_weight, 1, d)
+        && ocl_has_shape (cache->k, args.capacity, width) && ocl_has_shape (cache->v, args.capacity, width);
+    args.k = cache->k;
+    args.v = cache->v;
+  } else {
+    fits = fits && qkv.cols == p->n_heads * d;
+    args.p.n_kv_heads = 0;
+    args.p.k_weight = p->q_weight;      /* not read */
+  }
+  if (ocl_launch_check (q, &ocl_op_qkv_norm_rope, fits) && qkv.rows > 0)
+    ocl_variant_run (q, &ocl_op_qkv_norm_rope, &args);
+}
+
+/* ---- attention --------------------------------------------------------------------- */
+
+#define MAX_HEAD_DIM 512        /* of kernels/attention.cl */
+#define MAX_LINES 32            /* of kernels/attention-cpu.cl */
+#define MIN_SPLIT_KEYS 256      /* fewer keys of a head are not worth a second launch */
+
+typedef struct
+{
+  OclTensor o, queries;
+  OclKvCache cache;
+  OclAttention p;
+} AttentionArgs;
+
+static gint
+get_group (const AttentionArgs *a)
+{
+  return a->p.n_heads / a->p.n_kv_heads;
+}
+
+static void
+attention_ref (OclQueue *q, gconstpointer data)
+{
+  const AttentionArgs *a = data;
+  REF_VIEWS (q, v, a->o, a->queries, a->cache.k, a->cache.v);
+
+  ref_attention (v[0], v[1], v[2], v[3], &a->p);
+}
+
+static gboolean
+attention_portable_match (OclDevice *device, gconstpointer data)
+{
+  const AttentionArgs *a = data;
+
+  return a->p.head_dim <= MAX_HEAD_DIM;
+}
+
+static void
+attention_portable (OclQueue *q, gconstpointer data)
+{
+  const AttentionArgs *a = data;
+  const OclAttention *p = &a->p;
+  gint group = get_group (a);
+  gsize global[2] = { (gsize) p->n_heads * OCL_GROUP_SIZE, a->o.rows };
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention", "attention", NULL), 2, global, ocl_row_group,
+      OCL_ARG_TENSOR (a->o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k), OCL_ARG_TENSOR (a->cache.v),
+      OCL_ARG (group), OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (p->window), OCL_ARG (a->cache.capacity),
+      OCL_ARG (p->scale), OCL_ARGS_END);
+}
+
+static gboolean
+attention_cpu_match (OclDevice *device, gconstpointer data)
+{
+  const AttentionArgs *a = data;
+
+  return a->p.head_dim % 8 == 0;
+}
+
+/* How one call is cut into work-items, see kernels/attention-cpu.cl. */
+typedef struct
+{
+  gint part_heads, row_step, n_splits, split_keys;
+  gsize global[3];
+} AttentionCut;
+
+static AttentionCut
+cut_attention (OclQueue *q, const AttentionArgs *a)
+{
+  gint n_units = ocl_device_get_compute_units (ocl_queue_get_device (q)), group = get_group (a), rows = a->o.rows;
+  gint part_heads = MIN (group, MAX_LINES), n_parts = (group + part_heads - 1) / part_heads;
+  gint n_heads = a->p.n_kv_heads * n_parts;
+  gint even = (gint64) rows * n_heads / (4 * n_units), row_step = CLAMP (even, 1, MAX_LINES / part_heads);
+  gint n_blocks = (rows + row_step - 1) / row_step, n_items = n_heads * n_blocks, n_splits = 1;
+  gint visible = a->p.position0 + rows;
+
+  if (a->p.window > 0)
+    visible = MIN (visible, a->p.window + rows - 1);
+  if (n_items < n_units)
+    n_splits = CLAMP (visible / MIN_SPLIT_KEYS, 1, (n_units + n_items - 1) / n_items);
+  return (AttentionCut) { part_heads, row_step, n_splits, (visible + n_splits - 1) / n_splits,
+    { n_heads, n_blocks, n_splits } };
+}
+
+static void
+run_attention (OclQueue *q, const AttentionArgs *a, const AttentionCut *cut, OclTensor o, cl_mem partial,
+    const gchar *options)
+{
+  static const gsize single[3] = { 1, 1, 1 };
+  const OclAttention *p = &a->p;
+  gint group = get_group (a);
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention-cpu", "attention", options), 3, cut->global, single,
+      OCL_ARG_TENSOR (o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k), OCL_ARG_TENSOR (a->cache.v),
+      OCL_ARG (partial), OCL_ARG (a->o.rows), OCL_ARG (cut->row_step), OCL_ARG (group), OCL_ARG (cut->part_heads),
+      OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (p->window), OCL_ARG (a->cache.capacity),
+      OCL_ARG (cut->split_keys), OCL_ARG (p->scale), OCL_ARGS_END);
+}
+
+static void
+attention_cpu (OclQueue *q, gconstpointer data)
+{
+  const AttentionArgs *a = data;
+  const OclAttention *p = &a->p;
+  AttentionCut cut = cut_attention (q, a);
+  gboolean wide = p->head_dim % 16 == 0 && ocl_device_get_bits (ocl_queue_get_device (q)) & OCL_DEVICE_AVX512BW;
+  const gchar *options = wide ? "-DVEC=16" : "-DVEC=8";
+  gint width = p->n_heads * p->head_dim, n_rows = cut.n_splits * a->o.rows;
+  gsize global[2] = { p->n_heads, a->o.rows }, n_sums = (gsize) n_rows * width;
+  OclTensor sums = { NULL, 0, n_rows, width, width };
+  cl_mem partial;
+
+  if (cut.n_splits == 1) {
+    run_attention (q, a, &cut, a->o, NULL, options);
+    return;
+  }
+  /* the first [n_rows][n_heads][2] of the scratch are tops and totals, the sums follow */
+  partial = ocl_queue_scratch (q, OCL_SCRATCH_OTHER, (n_sums + 2 * (gsize) n_rows * p->n_heads) * sizeof (gfloat));
+  sums.mem = partial;
+  sums.offset = 2 * (gsize) n_rows * p->n_heads;
+  run_attention (q, a, &cut, sums, partial, options);
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention-cpu", "merge", options), 2, global, ocl_single_item,
+      OCL_ARG_TENSOR (a->o), OCL_ARG_TENSOR (sums), OCL_ARG (partial), OCL_ARG (a->o.rows), OCL_ARG (p->n_heads),
+      OCL_ARG (p->head_dim), OCL_ARG (cut.n_splits), OCL_ARGS_END);
+}
+
+static const OclVariant attention_variants[] = {
+  { "cpu", OCL_DEVICE_CPU, attention_cpu_match, attention_cpu },
+  { "portable", 0, attention_portable_match, attention_portable },
+  { "ref", 0, NULL, attention_ref },
+};
+
+const OclOperation ocl_op_attention = { "attention", attention_variants, G_N_ELEMENTS (attention_variants) };
+
+void
+ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *cache, const OclAttention *p)
+{
+  AttentionArgs args = { o, queries, *cache, *p };
+  gint width = p->n_kv_heads * p->head_dim;
+  gboolean fits = p->head_dim > 0 && p->n_kv_heads > 0 && p->n_heads % p->n_kv_heads == 0 && cache->capacity > 0
+      && ocl_same_shape (o, queries) && o.cols == p->n_heads * p->head_dim
+      && ocl_has_shape (cache->k, cache->capacity, width) && ocl_has_shape (cache->v, cache->capacity, width);
+
+  if (ocl_launch_check (q, &ocl_op_attention, fits) && o.rows > 0)
+    ocl_variant_run (q, &ocl_op_attention, &args);
+}

@@ -1,0 +1,97 @@
+/* Rope and attention, a work-group a head of a row. */
+#include "rows.clh"
+#include "rope.clh"
+
+ROW_GROUP kernel void
+rope_table (TENSOR (table), int first, int n, int half_dim, int position0, Frequencies inverse)
+{
+  int i = get_global_id (0), row = get_global_id (1);
+  float angle = (float) (position0 + row) * inverse.f[min (i, MAX_FREQUENCIES - 1)];
+
+  if (i >= n)
+    return;
+  AT (table, row, first + i) = cos (angle);
+  AT (table, row, half_dim + first + i) = sin (angle);
+}
+
+/* Group (h, m): heads are first the queries, then the keys, then the values, as in a row of qkv. */
+ROW_GROUP kernel void
+qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weight), TENSOR (k_weight), TENSOR (rope),
+    int n_heads, int n_kv_heads, int head_dim, int position0, int capacity, float eps)
+{
+  local float scratch[GROUP_SIZE];
+  int head = get_group_id (0), row = get_group_id (1), slot = (position0 + row) % capacity, half_dim = head_dim / 2;
+  global float *x = ROW (qkv, row) + head * head_dim, *y = x;
+  global const float *weight = ROW (q_weight, 0), *angles = ROW (rope, row);
+  bool is_value = head >= n_heads + n_kv_heads;
+  float part = 0, scale;
+
+  if (is_value) {
+    y = ROW (v_cache, slot) + (head - n_heads - n_kv_heads) * head_dim;
+  } else if (head >= n_heads) {
+    y = ROW (k_cache, slot) + (head - n_heads) * head_dim;
+    weight = ROW (k_weight, 0);
+  }
+
+  for (int i = get_local_id (0); i < head_dim; i += GROUP_SIZE)
+    part = fma (x[i], x[i], part);
+  scale = 1 / sqrt (group_sum (part, scratch) / head_dim + eps);
+
+  for (int i = get_local_id (0); i < half_dim; i += GROUP_SIZE) {
+    float a = x[i] * scale, b = x[half_dim + i] * scale;
+
+    if (!is_value) {
+      float u = a * weight[i], v = b * weight[half_dim + i];
+
+      a = u * angles[i] - v * angles[half_dim + i];
+      b = v * angles[i] + u * angles[half_dim + i];
+    }
+    y[i] = a;
+    y[half_dim + i] = b;
+  }
+}
+
+#define MAX_HEAD_DIM 512
+#define OWN_DIMS (MAX_HEAD_DIM / GROUP_SIZE)
+
+/* Group (h, m). A tile is a key an item; the softmax is rescaled from tile to tile. */
+ROW_GROUP kernel void
+attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), int group, int head_dim, int position0, int window,
+    int capacity, float scale)
+{
+  local float scratch[GROUP_SIZE], weights[GROUP_SIZE];
+  int id = get_local_id (0), head = get_group_id (0), row = get_group_id (1), kv_column = head / group * head_dim;
+  int last = position0 + row, first = window > 0 ? max (0, last - window + 1) : 0;
+  global const float *query = ROW (queries, row) + head * head_dim;
+  float top = -FLT_MAX, total = 0, sums[OWN_DIMS];
+
+  for (int i = 0; i < OWN_DIMS; i++)
+    sums[i] = 0;
+  for (int tile = first; tile <= last; tile += GROUP_SIZE) {
+    int n = min (GROUP_SIZE, last - tile + 1);
+    float logit = -INFINITY, old_top = top, shrink;
+
+    if (id < n) {
+      global const float *key = ROW (k, (tile + id) % capacity) + kv_column;
+
+      logit = 0;
+      for (int i = 0; i < head_dim; i++)
+        logit = fma (query[i], key[i], logit);
+      logit *= scale;
+    }
+    top = fmax (top, group_max (logit, scratch));
+    shrink = exp (old_top - top);
+    weights[id] = exp (logit - top);
+    total = total * shrink + group_sum (weights[id], scratch);  /* its barriers publish weights */
+
+    for (int i = 0; i * GROUP_SIZE + id < head_dim; i++) {
+      float sum = sums[i] * shrink;
+
+      for (int j = 0; j < n; j++)
+        sum = fma (weights[j], (ROW (v, (tile + j) % capacity) + kv_column)[i * GROUP_SIZE + id], sum);
+      sums[i] = sum;
+    }
+  }
+  for (int i = 0; i * GROUP_SIZE + id < head_dim; i++)
+    (ROW (o, row) + head * head_dim)[i * GROUP_SIZE + id] = sums[i] / total;
+}

@@ -1,0 +1,81 @@
+/* Rope, some rows a work-item. */
+#include "rows.clh"
+#include "rope.clh"
+
+SINGLE_ITEM kernel void
+rope_table (TENSOR (table), int rows, int row_step, int first, int n, int half_dim, int position0, Frequencies inverse)
+{
+  int row = get_global_id (1) * row_step, end = min (row + row_step, rows);
+
+  for (; row < end; row++) {
+    float position = position0 + row;
+    global float *cosines = ROW (table, row) + first, *sines = cosines + half_dim;
+    int i = 0;
+
+    for (; i + 8 <= n; i += 8) {
+      float8 angle = position * vload8 (0, inverse.f + i);
+
+      vstore8 (cos (angle), 0, cosines + i);
+      vstore8 (sin (angle), 0, sines + i);
+    }
+    for (; i < n; i++) {
+      cosines[i] = cos (position * inverse.f[i]);
+      sines[i] = sin (position * inverse.f[i]);
+    }
+  }
+}
+
+/* y = RMS (x) [* weight, rotated]; y may be x */
+void
+norm_rope (global float *y, global const float *x, global const float *weight, global const float *angles,
+    int head_dim, float eps)
+{
+  int half_dim = head_dim / 2, i = 0;
+  float scale = 1 / sqrt (sum_squares (x, head_dim) / head_dim + eps);
+
+  for (; i + 8 <= half_dim; i += 8) {
+    float8 a = vload8 (0, x + i) * scale, b = vload8 (0, x + half_dim + i) * scale;
+
+    if (weight) {
+      float8 u = a * vload8 (0, weight + i), v = b * vload8 (0, weight + half_dim + i);
+      float8 c = vload8 (0, angles + i), s = vload8 (0, angles + half_dim + i);
+
+      a = u * c - v * s;
+      b = v * c + u * s;
+    }
+    vstore8 (a, 0, y + i);
+    vstore8 (b, 0, y + half_dim + i);
+  }
+  for (; i < half_dim; i++) {
+    float a = x[i] * scale, b = x[half_dim + i] * scale;
+
+    if (weight) {
+      float u = a * weight[i], v = b * weight[half_dim + i];
+
+      a = u * angles[i] - v * angles[half_dim + i];
+      b = v * angles[i] + u * angles[half_dim + i];
+    }
+    y[i] = a;
+    y[half_dim + i] = b;
+  }
+}
+
+SINGLE_ITEM kernel void
+qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weight), TENSOR (k_weight), TENSOR (rope),
+    int rows, int row_step, int n_heads, int n_kv_heads, int head_dim, int position0, int capacity, float eps)
+{
+  int row = get_global_id (1) * row_step, end = min (row + row_step, rows);
+
+  for (; row < end; row++) {
+    int slot = (position0 + row) % capacity;
+    global float *x = ROW (qkv, row);
+    global const float *angles = ROW (rope, row);
+
+    for (int h = 0; h < n_heads; h++, x += head_dim)
+      norm_rope (x, x, ROW (q_weight, 0), angles, head_dim, eps);
+    for (int h = 0; h < n_kv_heads; h++, x += head_dim)
+      norm_rope (ROW (k_cache, slot) + h * head_dim, x, ROW (k_weight, 0), angles, head_dim, eps);
+    for (int h = 0; h < n_kv_heads; h++, x += head_dim)
+      norm_rope (ROW (v_cache, slot) + h * head_dim, x, 0, 0, head_dim, eps);
+  }
+}

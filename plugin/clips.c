@@ -1,0 +1,230 @@
+#include "clips.h"
+
+#include "models/voice-gate.h"
+
+#define FRAME 320               /* the gate's 20 ms */
+#define PREROLL 3840            /* 240 ms of sound before an onset belong to its clip */
+/* A token leaves when the encoder has heard this much of it; what is loud from here to the same place in the
+ * next token counts for the next one. */
+#define HEARD 1472
+
+struct _GemmaClips
+{
+  GemmaUsmStream *stream;
+  GemmaVoiceGate *gate;
+  guint hidden;
+  gboolean gated;
+  GemmaClipsFuncs funcs;
+  gpointer user_data;
+
+  gint64 position;              /* samples so far */
+  GArray *history;              /* gfloat: samples that may still be encoded */
+  gint64 history_start;
+  GArray *loud;                 /* guint8 for each frame from loud_start on */
+  gint64 loud_start;
+  gint64 silence_start;         /* ungated: unused; gated, between clips: nothing is told yet from here on */
+
+  gboolean active;              /* in a clip */
+  gint64 clip_start, clip_fed, n_tokens;
+  GArray *rows, *changes;       /* scratch */
+};
+
+GemmaClips *
+gemma_clips_new (GemmaUsmStream *stream, guint hidden, gboolean gated, const GemmaClipsFuncs *funcs, gpointer user_data)
+{
+  GemmaClips *self = g_new0 (GemmaClips, 1);
+
+  self->stream = stream;
+  self->gate = gemma_voice_gate_new (NULL);
+  self->hidden = hidden;
+  self->gated = gated;
+  self->funcs = *funcs;
+  self->user_data = user_data;
+  self->history = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  self->loud = g_array_new (FALSE, FALSE, sizeof (guint8));
+  self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  self->changes = g_array_new (FALSE, FALSE, sizeof (GemmaVoiceChange));
+  self->active = !gated;
+  return self;
+}
+
+void
+gemma_clips_free (GemmaClips *self)
+{
+  gemma_usm_stream_free (self->stream);
+  gemma_voice_gate_free (self->gate);
+  g_array_unref (self->history);
+  g_array_unref (self->loud);
+  g_array_unref (self->rows);
+  g_array_unref (self->changes);
+  g_free (self);
+}
+
+gint64
+gemma_clips_get_position (GemmaClips *self)
+{
+  return self->position;
+}
+
+void
+gemma_clips_reset (GemmaClips *self)
+{
+  gemma_usm_stream_reset (self->stream);
+  gemma_voice_gate_reset (self->gate);
+  g_array_set_size (self->history, 0);
+  g_array_set_size (self->loud, 0);
+  self->position = self->history_start = self->loud_start = self->silence_start = 0;
+  self->clip_start = self->clip_fed = self->n_tokens = 0;
+  self->active = !self->gated;
+}
+
+/* Whether nothing was loud from HEARD samples into the token before until HEARD samples into this one. */
+static gboolean
+is_quiet (GemmaClips *self, gint64 first)
+{
+  gint64 from = MAX ((first + HEARD - GEMMA_CLIPS_TOKEN + FRAME - 1) / FRAME, self->loud_start);
+  gint64 to = MIN ((first + HEARD) / FRAME, self->loud_start + self->loud->len);
+
+  for (gint64 i = from; i < to; i++)
+    if (g_array_index (self->loud, guint8, i - self->loud_start))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+tell_tokens (GemmaClips *self, gint64 end)
+{
+  guint n = self->rows->len / self->hidden;
+
+  for (guint i = 0; i < n; i++) {
+    gint64 first = self->clip_start + self->n_tokens * GEMMA_CLIPS_TOKEN;
+    const gfloat *row = &g_array_index (self->rows, gfloat, i * self->hidden);
+    self->funcs.token (first, MIN (first + GEMMA_CLIPS_TOKEN, end), is_quiet (self, first), self->n_tokens == 0, row,
+        self->user_data);
+    self->n_tokens++;
+  }
+  g_array_set_size (self->rows, 0);
+}
+
+static void
+trim_history (GemmaClips *self, gint64 keep)
+{
+  gint64 n = CLAMP (keep - self->history_start, 0, (gint64) self->history->len);
+
+  /* Not at each call: moving what remains costs more than it saves. */
+  if (n < 16000 && n < (gint64) self->history->len)
+    return;
+  g_array_remove_range (self->history, 0, n);
+  self->history_start += n;
+
+  gint64 frames = MIN (MAX (0, self->history_start / FRAME - 16 - self->loud_start), (gint64) self->loud->len);
+  if (frames > 0)
+    g_array_remove_range (self->loud, 0, frames);
+  self->loud_start += MAX (frames, 0);
+}
+
+static gboolean
+feed (GemmaClips *self, GError **error)
+{
+  gint64 n = self->position - self->clip_fed;
+
+  if (n > 0 && !gemma_usm_stream_push (self->stream,
+          &g_array_index (self->history, gfloat, self->clip_fed - self->history_start), n, self->rows, error))
+    return FALSE;
+  self->clip_fed = self->position;
+  tell_tokens (self, G_MAXINT64);
+  trim_history (self, self->clip_fed);
+  return TRUE;
+}
+
+static void
+begin_clip (GemmaClips *self, gint64 onset)
+{
+  gint64 start = MAX (onset - PREROLL, self->silence_start);
+
+  if (start > self->silence_start)
+    self->funcs.silence (self->silence_start, start, self->user_data);
+  gemma_usm_stream_reset (self->stream);
+  self->active = TRUE;
+  self->clip_start = self->clip_fed = start;
+  self->n_tokens = 0;
+}
+
+static gboolean
+end_clip (GemmaClips *self, GError **error)
+{
+  if (!feed (self, error) || !gemma_usm_stream_drain (self->stream, self->rows, error))
+    return FALSE;
+  tell_tokens (self, self->position);
+  self->active = !self->gated;
+  self->silence_start = self->position;
+  return TRUE;
+}
+
+/* Silence that can no longer become the pre-roll of a clip. */
+static void
+tell_silence (GemmaClips *self)
+{
+  gint64 until = gemma_voice_gate_get_settled (self->gate) - PREROLL;
+
+  if (until - self->silence_start < GEMMA_CLIPS_TOKEN)
+    return;
+  self->funcs.silence (self->silence_start, until, self->user_data);
+  self->silence_start = until;
+  trim_history (self, until);
+}
+
+/* Shows the gate up to one frame, so that loudness is known for every frame however the samples are split. */
+static gboolean
+gate_frame (GemmaClips *self, const gfloat *samples, gsize n, GError **error)
+{
+  g_array_set_size (self->changes, 0);
+  gemma_voice_gate_push (self->gate, samples, n, self->changes);
+  self->position += n;
+  if (self->position % FRAME == 0) {
+    guint8 loud = gemma_voice_gate_is_loud (self->gate);
+    g_array_append_val (self->loud, loud);
+  }
+
+  for (guint i = 0; self->gated && i < self->changes->len; i++) {
+    const GemmaVoiceChange *change = &g_array_index (self->changes, GemmaVoiceChange, i);
+    if (change->voiced && !self->active) {
+      begin_clip (self, change->sample);
+    } else if (!change->voiced && self->active) {
+      if (!end_clip (self, error))
+        return FALSE;
+      self->funcs.silence (self->position, self->position, self->user_data);
+    }
+  }
+  return TRUE;
+}
+
+gboolean
+gemma_clips_push (GemmaClips *self, const gfloat *samples, gsize n, GError **error)
+{
+  g_array_append_vals (self->history, samples, n);
+  while (n) {
+    gsize m = MIN (n, (gsize) (FRAME - self->position % FRAME));
+    if (!gate_frame (self, samples, m, error))
+      return FALSE;
+    samples += m;
+    n -= m;
+  }
+  if (self->active)
+    return feed (self, error);
+  tell_silence (self);
+  return TRUE;
+}
+
+gboolean
+gemma_clips_drain (GemmaClips *self, GError **error)
+{
+  gboolean ok = TRUE;
+
+  if (self->position && self->active)
+    ok = end_clip (self, error);
+  if (ok && self->gated && self->position > self->silence_start)
+    self->funcs.silence (self->silence_start, self->position, self->user_data);
+  gemma_clips_reset (self);
+  return ok;
+}

@@ -1,0 +1,516 @@
+/**
+ * SECTION:element-gemmaaudioenc
+ * @title: gemmaaudioenc
+ *
+ * Turns sound into soft tokens with Gemma 3n's audio encoder (USM), for gemmalm or gemmasink. One buffer is one token
+ * of 160 ms and leaves as soon as the encoder has heard enough of it. However the sound is cut into buffers, the tokens
+ * are the same.
+ *
+ * Buffers that hold nothing loud carry %GST_BUFFER_FLAG_GAP. With #GstGemmaAudioEnc:voice-gate silence is not encoded at
+ * all: GAP events stand for it, and each stretch of speech is a clip of its own, whose first token carries
+ * %GST_BUFFER_FLAG_DISCONT. A GAP event of no duration says that a clip has ended.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert ! audioresample !
+ *     gemmaaudioenc voice-gate=true ! gemmasink location=-
+ * ]|
+ */
+#include "gemmaaudioenc.h"
+
+#include <gst/audio/audio.h>
+#include <string.h>
+
+#include "clips.h"
+#include "debug.h"
+#include "model-user.h"
+
+#define RATE GEMMA_CLIPS_RATE
+#define SLICE RATE              /* samples encoded at once: between slices a flush is noticed */
+#define TOLERANCE (40 * GST_MSECOND)    /* timestamps may be this far off before the clip is restarted */
+#define MAX_ZEROS (2 * GST_SECOND)      /* a GAP event up to this long is encoded as silence; a longer one ends the clip */
+/* A token leaves 92 ms into its 160; the gate holds an onset back for 80 ms and its pre-roll for 240. */
+#define LATENCY (100 * GST_MSECOND)
+#define GATE_LATENCY (320 * GST_MSECOND)
+
+enum
+{
+  PROP_0,
+  PROP_MODEL,
+  PROP_VOICE_GATE = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_STATS
+};
+
+struct _GstGemmaAudioEnc
+{
+  GstElement parent;
+  GstPad *sinkpad, *srcpad;
+  GemmaModelUser user;
+  gboolean voice_gate;          /* property; object lock */
+
+  /* The streaming thread's. */
+  GstSegment segment;
+  GemmaModel *model;
+  GemmaClips *clips;
+  GstClockTime base;            /* time of sample 0; none: no sound yet */
+  GstFlowReturn flow;           /* of what was pushed for the current input */
+
+  gint flushing;                /* atomic */
+  guint64 n_samples, n_tokens, n_clips; /* stats; object lock */
+  gint64 busy;
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("audio/x-raw, format=(string)F32LE, rate=(int)16000, channels=(int)1, layout=(string)interleaved"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS (GST_GEMMA_SOFT_TOKEN_CAPS));
+
+G_DEFINE_TYPE (GstGemmaAudioEnc, gst_gemma_audio_enc, GST_TYPE_ELEMENT)
+GST_ELEMENT_REGISTER_DEFINE (gemmaaudioenc, "gemmaaudioenc", GST_RANK_NONE, GST_TYPE_GEMMA_AUDIO_ENC)
+
+/* ---- what comes out -------------------------------------------------------------------- */
+
+static GstClockTime
+to_time (GstGemmaAudioEnc *self, gint64 sample)
+{
+  return self->base + gst_util_uint64_scale (sample, GST_SECOND, RATE);
+}
+
+static void
+on_token (gint64 first, gint64 end, gboolean quiet, gboolean begins, const gfloat *row, gpointer data)
+{
+  GstGemmaAudioEnc *self = data;
+
+  if (self->flow != GST_FLOW_OK)
+    return;
+
+  GstBuffer *buffer = gst_buffer_new_memdup (row, self->user.config->text.hidden * sizeof (gfloat));
+  GST_BUFFER_PTS (buffer) = to_time (self, first);
+  GST_BUFFER_DURATION (buffer) = to_time (self, end) - GST_BUFFER_PTS (buffer);
+  if (quiet)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
+  if (begins)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+
+  GST_OBJECT_LOCK (self);
+  self->n_tokens++;
+  self->n_clips += begins;
+  GST_OBJECT_UNLOCK (self);
+  self->flow = gst_pad_push (self->srcpad, buffer);
+}
+
+static void
+on_silence (gint64 first, gint64 end, gpointer data)
+{
+  GstGemmaAudioEnc *self = data;
+  GstClockTime start = to_time (self, first);
+
+  if (self->flow == GST_FLOW_OK)
+    gst_pad_push_event (self->srcpad, gst_event_new_gap (start, to_time (self, end) - start));
+}
+
+/* ---- encoding --------------------------------------------------------------------------- */
+
+static GstFlowReturn
+fail (GstGemmaAudioEnc *self, GError *error)
+{
+  gemma_post_error (GST_ELEMENT (self), error);
+  g_error_free (error);
+  return GST_FLOW_ERROR;
+}
+
+/* Waits for the model at the first sound. */
+static GstFlowReturn
+ensure_clips (GstGemmaAudioEnc *self)
+{
+  static const GemmaClipsFuncs funcs = { on_token, on_silence };
+  GstFlowReturn flow = GST_FLOW_OK;
+  GError *error = NULL;
+
+  if (self->clips)
+    return GST_FLOW_OK;
+  if (!self->model && !(self->model = gemma_model_user_wait (&self->user, &flow)))
+    return flow;
+  GemmaUsmStream *stream = gemma_usm_stream_new (gemma_model_get_usm (self->model), &error);
+  if (!stream)
+    return fail (self, error);
+
+  GST_OBJECT_LOCK (self);
+  gboolean gated = self->voice_gate;
+  GST_OBJECT_UNLOCK (self);
+  self->clips = gemma_clips_new (stream, self->user.config->text.hidden, gated, &funcs, self);
+  return GST_FLOW_OK;
+}
+
+/* Ends the clip: what waits in the encoder leaves, the next sound begins anew. */
+static GstFlowReturn
+drain (GstGemmaAudioEnc *self)
+{
+  GError *error = NULL;
+
+  self->flow = GST_FLOW_OK;
+  if (self->clips && GST_CLOCK_TIME_IS_VALID (self->base) && !gemma_clips_drain (self->clips, &error))
+    self->flow = fail (self, error);
+  self->base = GST_CLOCK_TIME_NONE;
+  return self->flow;
+}
+
+static void
+forget (GstGemmaAudioEnc *self)
+{
+  if (self->clips)
+    gemma_clips_reset (self->clips);
+  self->base = GST_CLOCK_TIME_NONE;
+  self->flow = GST_FLOW_OK;
+}
+
+/* @samples: NULL for silence */
+static GstFlowReturn
+encode (GstGemmaAudioEnc *self, const gfloat *samples, gsize n)
+{
+  static const gfloat zeros[SLICE];
+  GError *error = NULL;
+
+  self->flow = GST_FLOW_OK;
+  while (n && self->flow == GST_FLOW_OK) {
+    gsize m = MIN (n, SLICE);
+    gint64 before = g_get_monotonic_time ();
+    if (g_atomic_int_get (&self->flushing))
+      return GST_FLOW_FLUSHING;
+    if (!gemma_clips_push (self->clips, samples ? samples : zeros, m, &error))
+      return fail (self, error);
+    if (samples)
+      samples += m;
+    n -= m;
+
+    GST_OBJECT_LOCK (self);
+    self->n_samples += m;
+    self->busy += g_get_monotonic_time () - before;
+    GST_OBJECT_UNLOCK (self);
+  }
+  return self->flow;
+}
+
+/* Makes @pts the time of the next sample: goes on, or ends the clip and begins another. */
+static GstFlowReturn
+synchronize (GstGemmaAudioEnc *self, GstClockTime pts, gboolean discont)
+{
+  GstFlowReturn flow = GST_FLOW_OK;
+  GstClockTime expected = GST_CLOCK_TIME_NONE;
+
+  if (GST_CLOCK_TIME_IS_VALID (self->base)) {
+    expected = to_time (self, gemma_clips_get_position (self->clips));
+    if (!GST_CLOCK_TIME_IS_VALID (pts))
+      pts = expected;
+    if (!discont && ABS (GST_CLOCK_DIFF (expected, pts)) <= TOLERANCE)
+      return GST_FLOW_OK;
+    GST_DEBUG_OBJECT (self, "sound continues at %" GST_TIME_FORMAT " instead of %" GST_TIME_FORMAT, GST_TIME_ARGS (pts),
+        GST_TIME_ARGS (expected));
+    flow = drain (self);
+    if (flow == GST_FLOW_OK && pts > expected)
+      gst_pad_push_event (self->srcpad, gst_event_new_gap (expected, pts - expected));
+  }
+  self->base = GST_CLOCK_TIME_IS_VALID (pts) ? pts : self->segment.start;
+  return flow;
+}
+
+static GstFlowReturn
+encode_buffer (GstGemmaAudioEnc *self, GstBuffer *buffer)
+{
+  GstFlowReturn flow;
+  GstMapInfo map;
+
+  if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP))
+    return encode (self, NULL, gst_buffer_get_size (buffer) / sizeof (gfloat));
+
+  if (!gst_buffer_map (buffer, &map, GST_MAP_READ)) {
+    GST_ELEMENT_ERROR (self, STREAM, FAILED, ("A buffer of sound cannot be read"), (NULL));
+    return GST_FLOW_ERROR;
+  }
+  if ((guintptr) map.data % sizeof (gfloat)) {
+    g_autofree gfloat *copy = g_memdup2 (map.data, map.size);
+    flow = encode (self, copy, map.size / sizeof (gfloat));
+  } else {
+    flow = encode (self, (const gfloat *) map.data, map.size / sizeof (gfloat));
+  }
+  gst_buffer_unmap (buffer, &map);
+  return flow;
+}
+
+static GstFlowReturn
+gst_gemma_audio_enc_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+  GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (parent);
+  GstFlowReturn flow;
+
+  if (!gst_pad_has_current_caps (self->srcpad)) {
+    gst_buffer_unref (buffer);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  if (self->segment.format == GST_FORMAT_TIME)
+    buffer = gst_audio_buffer_clip (buffer, &self->segment, RATE, sizeof (gfloat));
+  if (!buffer)
+    return GST_FLOW_OK;
+
+  flow = ensure_clips (self);
+  if (flow == GST_FLOW_OK)
+    flow = synchronize (self, GST_BUFFER_PTS (buffer), GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
+  if (flow == GST_FLOW_OK)
+    flow = encode_buffer (self, buffer);
+  gst_buffer_unref (buffer);
+  return flow;
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+static gboolean
+set_caps (GstGemmaAudioEnc *self)
+{
+  g_autoptr (GstCaps) caps = gst_gemma_soft_token_caps_new (self->user.config->text.hidden, 1, 25, 4);
+
+  return gst_pad_push_event (self->srcpad, gst_event_new_caps (caps));
+}
+
+static gboolean
+set_segment (GstGemmaAudioEnc *self, GstEvent *event)
+{
+  gst_event_copy_segment (event, &self->segment);
+  if (self->segment.format == GST_FORMAT_TIME)
+    return gst_pad_push_event (self->srcpad, event);
+
+  GST_ELEMENT_ERROR (self, STREAM, FORMAT, ("Sound needs a segment in time, this one is in %s",
+          gst_format_get_name (self->segment.format)), (NULL));
+  gst_event_unref (event);
+  return FALSE;
+}
+
+static gboolean
+handle_gap (GstGemmaAudioEnc *self, GstEvent *event)
+{
+  GstClockTime start, duration;
+
+  gst_event_parse_gap (event, &start, &duration);
+  if (!GST_CLOCK_TIME_IS_VALID (duration) || duration > MAX_ZEROS || !gst_pad_has_current_caps (self->srcpad)) {
+    drain (self);
+    return gst_pad_push_event (self->srcpad, event);
+  }
+  gst_event_unref (event);
+  if (ensure_clips (self) != GST_FLOW_OK || synchronize (self, start, FALSE) != GST_FLOW_OK)
+    return FALSE;
+  return encode (self, NULL, gst_util_uint64_scale (duration, RATE, GST_SECOND)) == GST_FLOW_OK;
+}
+
+static void
+set_flushing (GstGemmaAudioEnc *self, gboolean flushing)
+{
+  g_atomic_int_set (&self->flushing, flushing);
+  gemma_model_user_set_flushing (&self->user, flushing);
+}
+
+static gboolean
+gst_gemma_audio_enc_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
+{
+  GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (parent);
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_CAPS:
+      drain (self);
+      gst_event_unref (event);
+      return set_caps (self);
+    case GST_EVENT_SEGMENT:
+      drain (self);
+      return set_segment (self, event);
+    case GST_EVENT_GAP:
+      return handle_gap (self, event);
+    case GST_EVENT_STREAM_START:
+    case GST_EVENT_EOS:
+    case GST_EVENT_SEGMENT_DONE:
+      drain (self);
+      break;
+    case GST_EVENT_FLUSH_START:
+      set_flushing (self, TRUE);
+      break;
+    case GST_EVENT_FLUSH_STOP:
+      forget (self);
+      gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
+      set_flushing (self, FALSE);
+      break;
+    default:
+      break;
+  }
+  return gst_pad_event_default (pad, parent, event);
+}
+
+static gboolean
+gst_gemma_audio_enc_query (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (parent);
+  GstClockTime min, max, own;
+  gboolean live;
+
+  switch (GST_QUERY_TYPE (query)) {
+    case GST_QUERY_CONTEXT:
+      if (gst_gemma_element_handle_context_query (GST_ELEMENT (self), query))
+        return TRUE;
+      break;
+    case GST_QUERY_LATENCY:
+      if (pad != self->srcpad)
+        break;
+      if (!gst_pad_peer_query (self->sinkpad, query))
+        return FALSE;
+      gst_query_parse_latency (query, &live, &min, &max);
+      GST_OBJECT_LOCK (self);
+      own = LATENCY + (self->voice_gate ? GATE_LATENCY : 0);
+      GST_OBJECT_UNLOCK (self);
+      gst_query_set_latency (query, live, min + own, GST_CLOCK_TIME_IS_VALID (max) ? max + own : max);
+      return TRUE;
+    default:
+      break;
+  }
+  return gst_pad_query_default (pad, parent, query);
+}
+
+/* ---- element ---------------------------------------------------------------------------------- */
+
+static GstStateChangeReturn
+gst_gemma_audio_enc_change_state (GstElement *element, GstStateChange transition)
+{
+  GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (element);
+  GstStateChangeReturn ret;
+
+  switch (transition) {
+    case GST_STATE_CHANGE_NULL_TO_READY:
+      if (!gemma_model_user_open (&self->user))
+        return GST_STATE_CHANGE_FAILURE;
+      break;
+    case GST_STATE_CHANGE_READY_TO_PAUSED:
+      forget (self);
+      gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
+      GST_OBJECT_LOCK (self);
+      self->n_samples = self->n_tokens = self->n_clips = self->busy = 0;
+      GST_OBJECT_UNLOCK (self);
+      set_flushing (self, FALSE);
+      break;
+    case GST_STATE_CHANGE_PAUSED_TO_READY:
+      set_flushing (self, TRUE);
+      break;
+    default:
+      break;
+  }
+
+  ret = GST_ELEMENT_CLASS (gst_gemma_audio_enc_parent_class)->change_state (element, transition);
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    g_clear_pointer (&self->clips, gemma_clips_free);
+    g_clear_pointer (&self->model, gemma_model_unref);
+  } else if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
+    gemma_model_user_close (&self->user);
+  }
+  return ret;
+}
+
+static GstStructure *
+make_stats (GstGemmaAudioEnc *self)
+{
+  GST_OBJECT_LOCK (self);
+  GstStructure *stats = gst_structure_new ("application/x-gemma-audio-stats",
+      "samples", G_TYPE_UINT64, self->n_samples,
+      "tokens", G_TYPE_UINT64, self->n_tokens,
+      "clips", G_TYPE_UINT64, self->n_clips,
+      "encode-seconds", G_TYPE_DOUBLE, self->busy / (gdouble) G_USEC_PER_SEC, NULL);
+  GST_OBJECT_UNLOCK (self);
+  gemma_model_user_add_stats (&self->user, stats);
+  return stats;
+}
+
+static void
+gst_gemma_audio_enc_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (object);
+
+  switch (id) {
+    case PROP_VOICE_GATE:
+      GST_OBJECT_LOCK (self);
+      self->voice_gate = g_value_get_boolean (value);
+      GST_OBJECT_UNLOCK (self);
+      break;
+    default:
+      if (id < PROP_VOICE_GATE)
+        gemma_model_user_set_property (&self->user, id - PROP_MODEL, value);
+      else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+gst_gemma_audio_enc_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (object);
+
+  switch (id) {
+    case PROP_VOICE_GATE:
+      GST_OBJECT_LOCK (self);
+      g_value_set_boolean (value, self->voice_gate);
+      GST_OBJECT_UNLOCK (self);
+      break;
+    case PROP_STATS:
+      g_value_take_boxed (value, make_stats (self));
+      break;
+    default:
+      if (id < PROP_VOICE_GATE)
+        gemma_model_user_get_property (&self->user, id - PROP_MODEL, value);
+      else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+gst_gemma_audio_enc_finalize (GObject *object)
+{
+  gemma_model_user_clear (&GST_GEMMA_AUDIO_ENC (object)->user);
+  G_OBJECT_CLASS (gst_gemma_audio_enc_parent_class)->finalize (object);
+}
+
+static void
+gst_gemma_audio_enc_class_init (GstGemmaAudioEncClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  object_class->set_property = gst_gemma_audio_enc_set_property;
+  object_class->get_property = gst_gemma_audio_enc_get_property;
+  object_class->finalize = gst_gemma_audio_enc_finalize;
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_change_state);
+
+  gemma_model_user_install_properties (object_class, PROP_MODEL);
+  g_object_class_install_property (object_class, PROP_VOICE_GATE, g_param_spec_boolean ("voice-gate", "Voice gate",
+          "Encode only stretches in which somebody may be speaking, each as a clip of its own; GAP events for the rest",
+          FALSE, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (object_class, PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
+          "samples, tokens, clips, encode-seconds, model-loaded, device, device-bytes, mapped-bytes", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Gemma audio encoder", "Codec/Encoder/Audio",
+      "Turns sound into soft tokens for a Gemma language model (gemmalm, gemmasink)", "gst-gemma");
+}
+
+static void
+gst_gemma_audio_enc_init (GstGemmaAudioEnc *self)
+{
+  gemma_model_user_init (&self->user, GST_ELEMENT (self), GEMMA_PART_AUDIO);
+  self->base = GST_CLOCK_TIME_NONE;
+  gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
+
+  self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
+  gst_pad_set_chain_function (self->sinkpad, GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_chain));
+  gst_pad_set_event_function (self->sinkpad, GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_sink_event));
+  gst_pad_set_query_function (self->sinkpad, GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_query));
+  gst_element_add_pad (GST_ELEMENT (self), self->sinkpad);
+
+  self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_set_query_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_query));
+  gst_pad_use_fixed_caps (self->srcpad);
+  gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
+}

@@ -1,0 +1,389 @@
+/**
+ * SECTION:element-gemmalm
+ * @title: gemmalm
+ *
+ * A Gemma language model inline: soft tokens of sound and pictures, or text, become text with the time of the speech that
+ * it stands for. Silence becomes GAP events. While an answer grows, element messages `gemma-partial` (text, timestamp,
+ * duration) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each text.
+ *
+ * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert ! audioresample !
+ *     gemmaaudioenc voice-gate=true ! gemmalm task=translate source-language=es ! srtenc ! filesink location=out.srt
+ * ]|
+ */
+#include "gemmalm.h"
+
+#include <string.h>
+
+#include "debug.h"
+
+enum
+{
+  PROP_LATENCY = GEMMA_LM_LAST_PROPERTY + 1,
+  PROP_LATENESS,
+  PROP_MAX_OBSERVED_DELAY
+};
+
+struct _GstGemmaLm
+{
+  GstGemmaLmBase parent;
+  GstPad *srcpad;
+
+  /* The task's. */
+  GstSegment segment;           /* as it went downstream */
+  GstClockTime last_end;
+  gchar *language;              /* as it was last tagged */
+
+  guint max_observed_delay;     /* ms; object lock */
+};
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
+
+G_DEFINE_TYPE (GstGemmaLm, gst_gemma_lm, GST_TYPE_GEMMA_LM_BASE)
+GST_ELEMENT_REGISTER_DEFINE (gemmalm, "gemmalm", GST_RANK_NONE, GST_TYPE_GEMMA_LM)
+
+/* ---- times ------------------------------------------------------------------------------- */
+
+static guint
+get_latency (GstGemmaLm *self)
+{
+  GST_OBJECT_LOCK (self);
+  guint latency = GST_GEMMA_LM_BASE (self)->settings.latency;
+  GST_OBJECT_UNLOCK (self);
+  return latency;
+}
+
+/* Running time now, or none without a clock. */
+static GstClockTime
+get_now (GstGemmaLm *self)
+{
+  GstElement *element = GST_ELEMENT (self);
+  g_autoptr (GstClock) clock = gst_element_get_clock (element);
+
+  if (!clock || GST_STATE (element) != GST_STATE_PLAYING)
+    return GST_CLOCK_TIME_NONE;
+  GstClockTime time = gst_clock_get_time (clock), base = gst_element_get_base_time (element);
+  return time > base ? time - base : 0;
+}
+
+static gboolean
+is_live (GstGemmaLm *self)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+
+  g_mutex_lock (&base->lock);
+  gboolean live = base->live;
+  g_mutex_unlock (&base->lock);
+  return live;
+}
+
+/* latency=G_MAXUINT: text belongs to the moment at which it comes. */
+static void
+restamp (GstGemmaLm *self, GstClockTime *start, GstClockTime *end)
+{
+  GstClockTime now, position;
+
+  if (get_latency (self) != G_MAXUINT || !GST_CLOCK_TIME_IS_VALID (now = get_now (self)))
+    return;
+  position = gst_segment_position_from_running_time (&self->segment, GST_FORMAT_TIME, now);
+  if (!GST_CLOCK_TIME_IS_VALID (position))
+    return;
+  if (GST_CLOCK_TIME_IS_VALID (self->last_end))
+    position = MAX (position, self->last_end);
+  *end = position + (*end - *start);
+  *start = position;
+}
+
+/* How late this text is against the time it belongs to; a promise that was not kept is told. */
+static void
+observe_delay (GstGemmaLm *self, GstClockTime start)
+{
+  GstClockTime now = get_now (self), due, min, max;
+  guint latency = get_latency (self);
+  gboolean live;
+
+  due = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, start);
+  if (!is_live (self) || !GST_CLOCK_TIME_IS_VALID (now) || !GST_CLOCK_TIME_IS_VALID (due) || latency == G_MAXUINT)
+    return;
+  guint delay = now > due ? MIN ((now - due) / GST_MSECOND, G_MAXUINT) : 0;
+  GST_OBJECT_LOCK (self);
+  gboolean grown = delay > self->max_observed_delay;
+  if (grown)
+    self->max_observed_delay = delay;
+  GST_OBJECT_UNLOCK (self);
+  if (!grown)
+    return;
+
+  g_object_notify (G_OBJECT (self), "max-observed-delay");
+  gst_gemma_lm_base_query_latency (GST_GEMMA_LM_BASE (self), &live, &min, &max);
+  if (delay > latency + min / GST_MSECOND)
+    GST_ELEMENT_WARNING (self, CORE, CLOCK, ("Text came after %u ms, %u ms were promised", delay,
+            (guint) (latency + min / GST_MSECOND)), ("raise latency, or take a smaller model or a faster device"));
+}
+
+/* ---- output ------------------------------------------------------------------------------------ */
+
+static void
+push_language (GstGemmaLm *self)
+{
+  GST_OBJECT_LOCK (self);
+  g_autofree gchar *language = g_strdup (gemma_lm_settings_get_language (&GST_GEMMA_LM_BASE (self)->settings));
+  GST_OBJECT_UNLOCK (self);
+
+  if (g_strcmp0 (language, self->language) == 0)
+    return;
+  g_free (self->language);
+  self->language = g_steal_pointer (&language);
+  if (self->language)
+    gst_pad_push_event (self->srcpad, gst_event_new_tag (gst_tag_list_new (GST_TAG_LANGUAGE_CODE, self->language, NULL)));
+}
+
+static GstFlowReturn
+gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  GstGemmaLm *self = GST_GEMMA_LM (base);
+  GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
+  GstFlowReturn flow;
+
+  push_language (self);
+  observe_delay (self, start);
+  restamp (self, &start, &end);
+  self->last_end = end;
+  GST_BUFFER_PTS (buffer) = start;
+  GST_BUFFER_DURATION (buffer) = end - start;
+  flow = gst_pad_push (self->srcpad, buffer);
+  if (flow == GST_FLOW_OK)
+    gst_pad_push_event (self->srcpad, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+            gst_structure_new_empty ("rstranscribe/final-transcript")));
+  return flow;
+}
+
+static GstFlowReturn
+gst_gemma_lm_silence (GstGemmaLmBase *base, GstClockTime start, GstClockTime end)
+{
+  GstGemmaLm *self = GST_GEMMA_LM (base);
+
+  restamp (self, &start, &end);
+  self->last_end = end;
+  gst_pad_push_event (self->srcpad, gst_event_new_gap (start, end - start));
+  return GST_FLOW_OK;
+}
+
+static void
+push_stream_start (GstGemmaLm *self, GstEvent *event)
+{
+  const gchar *upstream;
+  guint group;
+
+  gst_event_parse_stream_start (event, &upstream);
+  g_autofree gchar *id = g_strdup_printf ("%s/%s", upstream, GST_OBJECT_NAME (self));
+  GstEvent *own = gst_event_new_stream_start (id);
+  gst_event_set_seqnum (own, gst_event_get_seqnum (event));
+  gst_event_set_stream_flags (own, GST_STREAM_FLAG_SPARSE);
+  if (gst_event_parse_group_id (event, &group))
+    gst_event_set_group_id (own, group);
+  gst_event_unref (event);
+  gst_pad_push_event (self->srcpad, own);
+
+  g_autoptr (GstCaps) caps = gst_pad_get_pad_template_caps (self->srcpad);
+  gst_pad_push_event (self->srcpad, gst_event_new_caps (caps));
+  g_clear_pointer (&self->language, g_free);
+}
+
+static void
+push_segment (GstGemmaLm *self, GstEvent *event)
+{
+  GST_OBJECT_LOCK (self);
+  guint lateness = GST_GEMMA_LM_BASE (self)->settings.lateness;
+  GST_OBJECT_UNLOCK (self);
+
+  gst_event_copy_segment (event, &self->segment);
+  self->segment.base += lateness * GST_MSECOND;
+  self->last_end = GST_CLOCK_TIME_NONE;
+  GstEvent *own = gst_event_new_segment (&self->segment);
+  gst_event_set_seqnum (own, gst_event_get_seqnum (event));
+  gst_event_unref (event);
+  gst_pad_push_event (self->srcpad, own);
+  push_language (self);
+}
+
+static GstFlowReturn
+gst_gemma_lm_event (GstGemmaLmBase *base, GstEvent *event)
+{
+  GstGemmaLm *self = GST_GEMMA_LM (base);
+  GstTagList *tags;
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_STREAM_START:
+      push_stream_start (self, event);
+      break;
+    case GST_EVENT_SEGMENT:
+      push_segment (self, event);
+      break;
+    case GST_EVENT_TAG:
+      gst_event_parse_tag (event, &tags);
+      if (gst_tag_list_get_scope (tags) == GST_TAG_SCOPE_GLOBAL)
+        gst_pad_push_event (self->srcpad, event);
+      else                      /* about the sound's codec */
+        gst_event_unref (event);
+      break;
+    default:
+      gst_pad_push_event (self->srcpad, event);
+  }
+  return GST_FLOW_OK;
+}
+
+static void
+gst_gemma_lm_flush (GstGemmaLmBase *base, GstEvent *event)
+{
+  gst_pad_push_event (GST_GEMMA_LM (base)->srcpad, event);
+}
+
+/* ---- the source pad ------------------------------------------------------------------------------- */
+
+static gboolean
+gst_gemma_lm_src_event (GstPad *pad, GstObject *parent, GstEvent *event)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (parent);
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
+    g_mutex_lock (&base->lock);
+    if (base->flow == GST_FLOW_NOT_LINKED)
+      base->flow = GST_FLOW_OK;
+    g_mutex_unlock (&base->lock);
+  }
+  return gst_pad_event_default (pad, parent, event);
+}
+
+static gboolean
+gst_gemma_lm_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (parent);
+  guint latency = get_latency (GST_GEMMA_LM (parent));
+  GstClockTime min, max;
+  gboolean live;
+
+  switch (GST_QUERY_TYPE (query)) {
+    case GST_QUERY_CONTEXT:
+      if (gst_gemma_element_handle_context_query (GST_ELEMENT (parent), query))
+        return TRUE;
+      break;
+    case GST_QUERY_LATENCY:
+      gst_gemma_lm_base_query_latency (base, &live, &min, &max);
+      if (latency == G_MAXUINT)
+        gst_query_set_latency (query, TRUE, 0, GST_CLOCK_TIME_NONE);
+      else
+        gst_query_set_latency (query, live, min + latency * GST_MSECOND, GST_CLOCK_TIME_NONE);
+      return TRUE;
+    default:
+      break;
+  }
+  return gst_pad_query_default (pad, parent, query);
+}
+
+/* ---- object ------------------------------------------------------------------------------------------ */
+
+static void
+gst_gemma_lm_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (object)->settings;
+
+  GST_OBJECT_LOCK (object);
+  if (id == PROP_LATENCY)
+    settings->latency = g_value_get_uint (value);
+  else if (id == PROP_LATENESS)
+    settings->lateness = g_value_get_uint (value);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  GST_OBJECT_UNLOCK (object);
+  if (id == PROP_LATENCY)
+    gst_element_post_message (GST_ELEMENT (object), gst_message_new_latency (GST_OBJECT (object)));
+}
+
+static void
+gst_gemma_lm_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  const GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (object)->settings;
+
+  GST_OBJECT_LOCK (object);
+  if (id == PROP_LATENCY)
+    g_value_set_uint (value, settings->latency);
+  else if (id == PROP_LATENESS)
+    g_value_set_uint (value, settings->lateness);
+  else if (id == PROP_MAX_OBSERVED_DELAY)
+    g_value_set_uint (value, GST_GEMMA_LM (object)->max_observed_delay);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  GST_OBJECT_UNLOCK (object);
+}
+
+static GstStateChangeReturn
+gst_gemma_lm_change_state (GstElement *element, GstStateChange transition)
+{
+  GstGemmaLm *self = GST_GEMMA_LM (element);
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    gst_segment_init (&self->segment, GST_FORMAT_TIME);
+    self->last_end = GST_CLOCK_TIME_NONE;
+    g_clear_pointer (&self->language, g_free);
+    GST_OBJECT_LOCK (self);
+    self->max_observed_delay = 0;
+    GST_OBJECT_UNLOCK (self);
+  }
+  return GST_ELEMENT_CLASS (gst_gemma_lm_parent_class)->change_state (element, transition);
+}
+
+static void
+gst_gemma_lm_finalize (GObject *object)
+{
+  g_free (GST_GEMMA_LM (object)->language);
+  G_OBJECT_CLASS (gst_gemma_lm_parent_class)->finalize (object);
+}
+
+static void
+gst_gemma_lm_class_init (GstGemmaLmClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstGemmaLmBaseClass *base_class = GST_GEMMA_LM_BASE_CLASS (klass);
+
+  object_class->set_property = gst_gemma_lm_set_property;
+  object_class->get_property = gst_gemma_lm_get_property;
+  object_class->finalize = gst_gemma_lm_finalize;
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_lm_change_state);
+  base_class->text = gst_gemma_lm_text;
+  base_class->silence = gst_gemma_lm_silence;
+  base_class->event = gst_gemma_lm_event;
+  base_class->flush = gst_gemma_lm_flush;
+
+  g_object_class_install_property (object_class, PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
+          "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
+          "with the time at which it comes)", 0, G_MAXUINT, 8000,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+  g_object_class_install_property (object_class, PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
+          "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
+          G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (object_class, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
+          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Gemma language model", "Filter/Converter/Text",
+      "Turns soft tokens of sound and pictures, or text, into text with a Gemma language model", "gst-gemma");
+}
+
+static void
+gst_gemma_lm_init (GstGemmaLm *self)
+{
+  self->last_end = GST_CLOCK_TIME_NONE;
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_set_event_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_lm_src_event));
+  gst_pad_set_query_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_lm_src_query));
+  gst_pad_use_fixed_caps (self->srcpad);
+  gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
+}

@@ -1,0 +1,603 @@
+#include "lm-base.h"
+
+#include "debug.h"
+
+/* What may wait: a few utterances, so that speech and decoding overlap; and events, which are cheap. */
+#define MAX_HEAVY 4
+#define MAX_QUEUED 512
+
+G_DEFINE_ABSTRACT_TYPE (GstGemmaLmBase, gst_gemma_lm_base, GST_TYPE_ELEMENT)
+
+static GstStaticPadTemplate audio_template = GST_STATIC_PAD_TEMPLATE ("audio_%u", GST_PAD_SINK, GST_PAD_REQUEST,
+    GST_STATIC_CAPS (GST_GEMMA_SOFT_TOKEN_CAPS));
+static GstStaticPadTemplate video_template = GST_STATIC_PAD_TEMPLATE ("video_%u", GST_PAD_SINK, GST_PAD_REQUEST,
+    GST_STATIC_CAPS (GST_GEMMA_SOFT_TOKEN_CAPS));
+static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE ("text_%u", GST_PAD_SINK, GST_PAD_REQUEST,
+    GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
+
+/* ---- work ----------------------------------------------------------------------------------- */
+
+GemmaWork *
+gemma_work_new (GemmaWorkKind kind, GstClockTime start, GstClockTime end)
+{
+  GemmaWork *work = g_new0 (GemmaWork, 1);
+
+  work->kind = kind;
+  work->start = start;
+  work->end = end;
+  return work;
+}
+
+void
+gemma_work_free (GemmaWork *work)
+{
+  g_clear_pointer (&work->rows, g_array_unref);
+  g_clear_pointer (&work->image, g_array_unref);
+  g_clear_pointer (&work->event, gst_event_unref);
+  g_free (work->text);
+  g_free (work);
+}
+
+static gboolean
+is_heavy (const GemmaWork *work)
+{
+  return work->kind <= GEMMA_WORK_TEXT;
+}
+
+/* ---- the queue -------------------------------------------------------------------------------- */
+
+static void
+append_locked (GstGemmaLmBase *self, GemmaWork *work)
+{
+  GemmaWork *last = g_queue_peek_tail (&self->queue);
+
+  if (work->kind == GEMMA_WORK_SILENCE && last && last->kind == GEMMA_WORK_SILENCE && last->end == work->start) {
+    last->end = work->end;
+    gemma_work_free (work);
+    return;
+  }
+  self->n_heavy += is_heavy (work);
+  g_queue_push_tail (&self->queue, work);
+  g_cond_broadcast (&self->cond);
+}
+
+static void
+clear_queue_locked (GstGemmaLmBase *self)
+{
+  g_queue_clear_full (&self->queue, (GDestroyNotify) gemma_work_free);
+  self->n_heavy = 0;
+  g_cond_broadcast (&self->cond);
+}
+
+GstFlowReturn
+gst_gemma_lm_base_queue (GstGemmaLmBase *self, GemmaWork *work)
+{
+  GstFlowReturn flow;
+
+  g_mutex_lock (&self->lock);
+  while (self->running && !self->flushing && self->flow == GST_FLOW_OK &&
+      (self->queue.length >= MAX_QUEUED || (is_heavy (work) && self->n_heavy >= MAX_HEAVY)))
+    g_cond_wait (&self->cond, &self->lock);
+
+  flow = !self->running || self->flushing ? GST_FLOW_FLUSHING : self->flow;
+  if (flow == GST_FLOW_OK)
+    append_locked (self, work);
+  else
+    gemma_work_free (work);
+  g_mutex_unlock (&self->lock);
+  return flow;
+}
+
+/* ---- asking the model, in the task --------------------------------------------------------------- */
+
+typedef struct
+{
+  GstGemmaLmBase *self;
+  const GemmaWork *work;
+} Partial;
+
+static void
+on_partial (const gchar *text, gpointer data)
+{
+  const Partial *partial = data;
+  GstElement *element = GST_ELEMENT (partial->self);
+
+  gst_element_post_message (element, gst_message_new_element (GST_OBJECT (element),
+          gst_structure_new ("gemma-partial",
+              "text", G_TYPE_STRING, text,
+              "timestamp", G_TYPE_UINT64, partial->work->start,
+              "duration", G_TYPE_UINT64, partial->work->end - partial->work->start, NULL)));
+}
+
+static void
+count (GstGemmaLmBase *self, const GemmaDecodeStats *stats, gboolean has_text)
+{
+  GST_OBJECT_LOCK (self);
+  self->n_utterances++;
+  self->n_texts += has_text;
+  self->n_prompt_tokens += stats->prompt_tokens;
+  self->n_tokens += stats->tokens;
+  self->decode_time += stats->microseconds;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* The answer, or NULL with *@flow set. */
+static gchar *
+ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, GstFlowReturn *flow)
+{
+  GemmaLmSettings settings;
+  GemmaDecodeStats stats;
+  Partial partial = { self, work };
+  g_autoptr (GError) error = NULL;
+
+  if (!self->decoding.model && !(self->decoding.model = gemma_model_user_wait (&self->user, flow)))
+    return NULL;
+
+  GST_OBJECT_LOCK (self);
+  gemma_lm_settings_copy (&settings, &self->settings);
+  GST_OBJECT_UNLOCK (self);
+  gchar *text = gemma_decode (&self->decoding, &settings, work, on_partial, &partial, cancellable, &stats, &error);
+  gemma_lm_settings_clear (&settings);
+
+  if (g_cancellable_is_cancelled (cancellable)) {
+    *flow = GST_FLOW_FLUSHING;
+    g_clear_pointer (&text, g_free);
+  } else if (!text) {
+    gemma_post_error (GST_ELEMENT (self), error);
+    *flow = GST_FLOW_ERROR;
+  } else {
+    count (self, &stats, *text != '\0');
+    if (stats.timed_out)
+      GST_ELEMENT_WARNING (self, STREAM, DECODE, ("An answer took longer than decode-timeout and was cut"), (NULL));
+  }
+  return text;
+}
+
+static GstFlowReturn
+answer (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable)
+{
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+  GstFlowReturn flow = GST_FLOW_OK;
+  g_autofree gchar *text = ask (self, work, cancellable, &flow);
+
+  if (flow == GST_FLOW_ERROR)   /* ours: who waits for text downstream need not wait any more */
+    klass->event (self, gst_event_new_eos ());
+  if (!text)
+    return flow;
+  return *text ? klass->text (self, work->start, work->end, text) : klass->silence (self, work->start, work->end);
+}
+
+static GstFlowReturn
+run_work (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
+{
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+
+  switch (work->kind) {
+    case GEMMA_WORK_SILENCE:
+      return klass->silence (self, work->start, work->end);
+    case GEMMA_WORK_EVENT:
+      return klass->event (self, g_steal_pointer (&work->event));
+    default:
+      return answer (self, work, cancellable);
+  }
+}
+
+static void
+run_task (gpointer data)
+{
+  GstGemmaLmBase *self = data;
+  GstFlowReturn flow;
+
+  g_mutex_lock (&self->lock);
+  while (self->running && (self->flushing || !self->queue.length))
+    g_cond_wait (&self->cond, &self->lock);
+  if (!self->running) {
+    g_mutex_unlock (&self->lock);
+    return;
+  }
+  GemmaWork *work = g_queue_pop_head (&self->queue);
+  g_autoptr (GCancellable) cancellable = g_object_ref (self->cancellable);
+  gboolean skip = self->flow != GST_FLOW_OK;
+  self->busy = TRUE;
+  g_mutex_unlock (&self->lock);
+
+  flow = skip ? GST_FLOW_OK : run_work (self, work, cancellable);
+
+  g_mutex_lock (&self->lock);
+  self->busy = FALSE;
+  /* It counted until it was done: an utterance in the works takes a place, too. */
+  if (is_heavy (work) && self->n_heavy)
+    self->n_heavy--;
+  if (flow != GST_FLOW_OK && self->flow == GST_FLOW_OK && !self->flushing)
+    self->flow = flow;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  gemma_work_free (work);
+}
+
+/* ---- flushing, end, latency --------------------------------------------------------------------------- */
+
+void
+gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event)
+{
+  g_mutex_lock (&self->lock);
+  self->flushing = TRUE;
+  g_cancellable_cancel (self->cancellable);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+
+  gemma_model_user_set_flushing (&self->user, TRUE);
+  GST_GEMMA_LM_BASE_GET_CLASS (self)->flush (self, event);
+}
+
+static void
+forget_locked (GstGemmaLmBase *self)
+{
+  clear_queue_locked (self);
+  self->flow = GST_FLOW_OK;
+  g_clear_pointer (&self->image, g_array_unref);
+  g_clear_object (&self->cancellable);
+  self->cancellable = g_cancellable_new ();
+}
+
+static gboolean
+clear_pad_eos (GstElement *element, GstPad *pad, gpointer data)
+{
+  GST_GEMMA_LM_PAD (pad)->eos = FALSE;
+  return TRUE;
+}
+
+void
+gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstEvent *event)
+{
+  g_mutex_lock (&self->lock);
+  while (self->busy)            /* cancelled: until the next token at most */
+    g_cond_wait (&self->cond, &self->lock);
+  forget_locked (self);
+  g_mutex_unlock (&self->lock);
+
+  GST_GEMMA_LM_BASE_GET_CLASS (self)->flush (self, event);
+  gemma_model_user_set_flushing (&self->user, FALSE);
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), clear_pad_eos, NULL);
+
+  g_mutex_lock (&self->lock);
+  self->flushing = FALSE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static gboolean
+check_eos (GstElement *element, GstPad *pad, gpointer all)
+{
+  return *(gboolean *) all = GST_GEMMA_LM_PAD (pad)->eos;
+}
+
+static gboolean
+all_eos (GstGemmaLmBase *self)
+{
+  gboolean all = FALSE;
+
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), check_eos, &all);
+  return all;
+}
+
+gboolean
+gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad)
+{
+  pad->eos = TRUE;
+  return all_eos (self);
+}
+
+GstClockTime
+gst_gemma_lm_base_get_longest (GstGemmaLmBase *self)
+{
+  guint longest, latency;
+
+  g_mutex_lock (&self->lock);
+  gboolean live = self->live;
+  g_mutex_unlock (&self->lock);
+  GST_OBJECT_LOCK (self);
+  longest = self->settings.max_segment;
+  latency = self->settings.latency;
+  GST_OBJECT_UNLOCK (self);
+
+  /* Its beginning must be text before the promised latency is over: a second for pause and onset, a third of
+   * the rest to decode. */
+  if (live && latency != G_MAXUINT)
+    longest = MIN (longest, MAX (latency, 4000) / 3 * 2 - 667);
+  return longest * GST_MSECOND;
+}
+
+typedef struct
+{
+  gboolean answered, live;
+  GstClockTime min, max;
+} Latency;
+
+static gboolean
+add_latency (GstElement *element, GstPad *pad, gpointer data)
+{
+  Latency *sum = data;
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  GstClockTime min, max;
+  gboolean live;
+
+  if (!gst_pad_peer_query (pad, query))
+    return TRUE;
+  gst_query_parse_latency (query, &live, &min, &max);
+  sum->answered = TRUE;
+  if (live) {
+    sum->live = TRUE;
+    sum->min = MAX (sum->min, min);
+    sum->max = MIN (sum->max, max);     /* none is the largest */
+  }
+  return TRUE;
+}
+
+gboolean
+gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockTime *min, GstClockTime *max)
+{
+  Latency sum = { FALSE, FALSE, 0, GST_CLOCK_TIME_NONE };
+
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), add_latency, &sum);
+  *live = sum.live;
+  *min = sum.min;
+  *max = sum.max;
+  return sum.answered;
+}
+
+/* ---- pads --------------------------------------------------------------------------------------------------- */
+
+static gchar *
+make_pad_name (GstElement *element, const gchar *format, const gchar *wanted)
+{
+  if (wanted)
+    return g_strdup (wanted);
+  for (guint i = 0;; i++) {
+    g_autofree gchar *name = g_strdup_printf ("%.*s%u", (gint) (strlen (format) - 2), format, i);
+    g_autoptr (GstPad) taken = gst_element_get_static_pad (element, name);
+    if (!taken)
+      return g_steal_pointer (&name);
+  }
+}
+
+static GstPad *
+gst_gemma_lm_base_request_new_pad (GstElement *element, GstPadTemplate *templ, const gchar *wanted, const GstCaps *caps)
+{
+  const gchar *format = GST_PAD_TEMPLATE_NAME_TEMPLATE (templ);
+  GemmaLmPadKind kind = g_str_has_prefix (format, "audio") ? GEMMA_LM_PAD_AUDIO :
+      g_str_has_prefix (format, "video") ? GEMMA_LM_PAD_VIDEO : GEMMA_LM_PAD_TEXT;
+  g_autofree gchar *name = make_pad_name (element, format, wanted);
+  GstPad *pad = gst_gemma_lm_pad_new (GST_GEMMA_LM_BASE (element), templ, name, kind);
+
+  if (GST_STATE (element) > GST_STATE_READY || GST_STATE_PENDING (element) > GST_STATE_READY)
+    gst_pad_set_active (pad, TRUE);
+  return gst_element_add_pad (element, pad) ? pad : NULL;
+}
+
+static void
+gst_gemma_lm_base_release_pad (GstElement *element, GstPad *pad)
+{
+  GstGemmaLmBase *self = GST_GEMMA_LM_BASE (element);
+  gboolean was_eos = GST_GEMMA_LM_PAD (pad)->eos;
+
+  gst_pad_set_active (pad, FALSE);
+  gst_element_remove_pad (element, pad);
+
+  g_mutex_lock (&self->lock);
+  if (self->events_pad == pad)
+    self->events_pad = NULL;
+  /* The others may have waited for this one only. */
+  if (!was_eos && self->running && !self->flushing && all_eos (self)) {
+    GemmaWork *work = gemma_work_new (GEMMA_WORK_EVENT, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE);
+    work->event = gst_event_new_eos ();
+    append_locked (self, work);
+  }
+  g_mutex_unlock (&self->lock);
+}
+
+/* ---- states --------------------------------------------------------------------------------------------------- */
+
+static void
+start (GstGemmaLmBase *self)
+{
+  g_mutex_lock (&self->lock);
+  forget_locked (self);
+  self->events_pad = NULL;
+  self->live = FALSE;
+  self->flushing = FALSE;
+  self->running = TRUE;
+  g_mutex_unlock (&self->lock);
+
+  GST_OBJECT_LOCK (self);
+  self->n_utterances = self->n_texts = self->n_prompt_tokens = self->n_tokens = self->decode_time = 0;
+  GST_OBJECT_UNLOCK (self);
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), clear_pad_eos, NULL);
+  gemma_model_user_set_flushing (&self->user, FALSE);
+  gst_task_start (self->task);
+}
+
+/* Whoever waits returns; pads can be deactivated now. */
+static void
+interrupt (GstGemmaLmBase *self)
+{
+  g_mutex_lock (&self->lock);
+  self->flushing = TRUE;
+  self->running = FALSE;
+  g_cancellable_cancel (self->cancellable);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  gemma_model_user_set_flushing (&self->user, TRUE);
+  gst_task_stop (self->task);
+}
+
+static void
+stop (GstGemmaLmBase *self)
+{
+  gst_task_join (self->task);
+  g_mutex_lock (&self->lock);
+  forget_locked (self);
+  g_mutex_unlock (&self->lock);
+  gemma_decoding_clear (&self->decoding);
+}
+
+static gboolean
+check_submodel (GstGemmaLmBase *self)
+{
+  GST_OBJECT_LOCK (self);
+  g_autofree gchar *submodel = g_strdup (self->settings.submodel);
+  GST_OBJECT_UNLOCK (self);
+
+  if (!submodel || !*submodel || g_ascii_strcasecmp (submodel, "full") == 0)
+    return TRUE;
+  GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, ("submodel is \"%s\"; only \"full\" is supported", submodel), (NULL));
+  return FALSE;
+}
+
+static GstStateChangeReturn
+gst_gemma_lm_base_change_state (GstElement *element, GstStateChange transition)
+{
+  GstGemmaLmBase *self = GST_GEMMA_LM_BASE (element);
+  GstStateChangeReturn ret;
+
+  switch (transition) {
+    case GST_STATE_CHANGE_NULL_TO_READY:
+      if (!check_submodel (self) || !gemma_model_user_open (&self->user))
+        return GST_STATE_CHANGE_FAILURE;
+      break;
+    case GST_STATE_CHANGE_READY_TO_PAUSED:
+      start (self);
+      break;
+    case GST_STATE_CHANGE_PAUSED_TO_READY:
+      interrupt (self);
+      break;
+    default:
+      break;
+  }
+
+  ret = GST_ELEMENT_CLASS (gst_gemma_lm_base_parent_class)->change_state (element, transition);
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    stop (self);
+  } else if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE) {
+    interrupt (self);
+    stop (self);
+  } else if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
+    gemma_model_user_close (&self->user);
+  }
+  return ret;
+}
+
+/* ---- object ----------------------------------------------------------------------------------------------------- */
+
+static GstStructure *
+make_stats (GstGemmaLmBase *self)
+{
+  GST_OBJECT_LOCK (self);
+  GstStructure *stats = gst_structure_new ("application/x-gemma-lm-stats",
+      "utterances", G_TYPE_UINT64, self->n_utterances,
+      "texts", G_TYPE_UINT64, self->n_texts,
+      "prompt-tokens", G_TYPE_UINT64, self->n_prompt_tokens,
+      "tokens", G_TYPE_UINT64, self->n_tokens,
+      "decode-seconds", G_TYPE_DOUBLE, self->decode_time / (gdouble) G_USEC_PER_SEC, NULL);
+  GST_OBJECT_UNLOCK (self);
+  gemma_model_user_add_stats (&self->user, stats);
+  return stats;
+}
+
+static void
+gst_gemma_lm_base_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstGemmaLmBase *self = GST_GEMMA_LM_BASE (object);
+
+  if (id < GEMMA_LM_PROP_TASK) {
+    gemma_model_user_set_property (&self->user, id - GEMMA_LM_PROP_MODEL, value);
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  if (!gemma_lm_settings_set (&self->settings, id, value))
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_gemma_lm_base_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstGemmaLmBase *self = GST_GEMMA_LM_BASE (object);
+
+  if (id < GEMMA_LM_PROP_TASK) {
+    gemma_model_user_get_property (&self->user, id - GEMMA_LM_PROP_MODEL, value);
+    return;
+  }
+  if (id == GEMMA_LM_PROP_STATS) {
+    g_value_take_boxed (value, make_stats (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  if (!gemma_lm_settings_get (&self->settings, id, value))
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_gemma_lm_base_finalize (GObject *object)
+{
+  GstGemmaLmBase *self = GST_GEMMA_LM_BASE (object);
+
+  g_mutex_lock (&self->lock);
+  clear_queue_locked (self);
+  g_mutex_unlock (&self->lock);
+  gst_object_unref (self->task);
+  g_rec_mutex_clear (&self->task_lock);
+  g_clear_object (&self->cancellable);
+  gemma_lm_settings_clear (&self->settings);
+  gemma_model_user_clear (&self->user);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  G_OBJECT_CLASS (gst_gemma_lm_base_parent_class)->finalize (object);
+}
+
+static gboolean
+admit_always (GstGemmaLmBase *self)
+{
+  return TRUE;
+}
+
+static void
+gst_gemma_lm_base_class_init (GstGemmaLmBaseClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  object_class->set_property = gst_gemma_lm_base_set_property;
+  object_class->get_property = gst_gemma_lm_base_get_property;
+  object_class->finalize = gst_gemma_lm_base_finalize;
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_lm_base_change_state);
+  element_class->request_new_pad = GST_DEBUG_FUNCPTR (gst_gemma_lm_base_request_new_pad);
+  element_class->release_pad = GST_DEBUG_FUNCPTR (gst_gemma_lm_base_release_pad);
+  klass->admit = admit_always;
+
+  gemma_lm_settings_install (object_class);
+  /* Sound first: soft tokens that are linked without a pad's name are taken for sound. */
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &audio_template, GST_TYPE_GEMMA_LM_PAD);
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &video_template, GST_TYPE_GEMMA_LM_PAD);
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &text_template, GST_TYPE_GEMMA_LM_PAD);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_BASE, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_PAD, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_TASK, 0);
+}
+
+static void
+gst_gemma_lm_base_init (GstGemmaLmBase *self)
+{
+  /* The hard embeddings of a sound's end come with the text part. */
+  gemma_model_user_init (&self->user, GST_ELEMENT (self), GEMMA_PART_TEXT);
+  gemma_lm_settings_init (&self->settings);
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  g_queue_init (&self->queue);
+  self->cancellable = g_cancellable_new ();
+  g_rec_mutex_init (&self->task_lock);
+  self->task = gst_task_new (run_task, self, NULL);
+  gst_task_set_lock (self->task, &self->task_lock);
+}

@@ -1,0 +1,204 @@
+/* What gemmalm and gemmasink share: request pads, settings, a queue, and a task in which the model works.
+ *
+ * Sink pads gather soft tokens into utterances (lm-pad.c) and queue them with the events around them (lm-base.c); the
+ * task takes them one by one, asks the model (lm-decode.c) and hands the results to the subclass, in order.
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "model-user.h"
+#include "models/task.h"
+#include "utterances.h"
+
+G_BEGIN_DECLS
+
+/* ---- sink pads -------------------------------------------------------------------------- */
+
+#define GST_TYPE_GEMMA_LM_PAD (gst_gemma_lm_pad_get_type ())
+G_DECLARE_FINAL_TYPE (GstGemmaLmPad, gst_gemma_lm_pad, GST, GEMMA_LM_PAD, GstPad)
+
+typedef enum
+{
+  GEMMA_LM_PAD_AUDIO,
+  GEMMA_LM_PAD_VIDEO,
+  GEMMA_LM_PAD_TEXT
+} GemmaLmPadKind;
+
+/* All but eos belongs to the pad's streaming thread. */
+struct _GstGemmaLmPad
+{
+  GstPad parent;
+  GemmaLmPadKind kind;
+  guint hidden, n_tokens;       /* from the caps */
+  GemmaUtterances *utterances;
+  GstSegment segment;
+  GstClockTime position;        /* end of the last buffer */
+  gboolean eos;                 /* guarded by the element's lock */
+  GstFlowReturn flow;           /* of what was queued for the current input */
+};
+
+/* ---- work ----------------------------------------------------------------------------------- */
+
+typedef enum
+{
+  GEMMA_WORK_SPEECH,            /* rows */
+  GEMMA_WORK_IMAGE,             /* image */
+  GEMMA_WORK_TEXT,              /* text */
+  GEMMA_WORK_SILENCE,
+  GEMMA_WORK_EVENT              /* event */
+} GemmaWorkKind;
+
+typedef struct
+{
+  GemmaWorkKind kind;
+  GstClockTime start, end;
+  GArray *rows, *image;         /* gfloat, soft tokens of sound and of the newest picture */
+  gchar *text;
+  GstEvent *event;
+} GemmaWork;
+
+GemmaWork *gemma_work_new (GemmaWorkKind kind, GstClockTime start, GstClockTime end);
+void gemma_work_free (GemmaWork *work);
+
+/* ---- settings --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  GemmaTask task;
+  gchar *prompt, *source_language, *target_language, *submodel;
+  guint max_tokens, context_size, top_k;
+  gdouble temperature, top_p;
+  guint64 seed;
+  guint segment_silence, max_segment, decode_timeout;   /* ms */
+  gboolean pad_audio;
+  guint latency, lateness;      /* ms; of gemmalm */
+} GemmaLmSettings;
+
+void gemma_lm_settings_init (GemmaLmSettings *settings);
+void gemma_lm_settings_clear (GemmaLmSettings *settings);
+void gemma_lm_settings_copy (GemmaLmSettings *to, const GemmaLmSettings *from);
+/** The language of the text that comes out, or NULL. */
+const gchar *gemma_lm_settings_get_language (const GemmaLmSettings *settings);
+
+/* Ids 1 .. GEMMA_LM_LAST_PROPERTY; subclasses go on after it. */
+enum
+{
+  GEMMA_LM_PROP_MODEL = 1,
+  GEMMA_LM_PROP_TASK = GEMMA_LM_PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  GEMMA_LM_PROP_PROMPT,
+  GEMMA_LM_PROP_SOURCE_LANGUAGE,
+  GEMMA_LM_PROP_TARGET_LANGUAGE,
+  GEMMA_LM_PROP_MAX_TOKENS,
+  GEMMA_LM_PROP_TEMPERATURE,
+  GEMMA_LM_PROP_TOP_K,
+  GEMMA_LM_PROP_TOP_P,
+  GEMMA_LM_PROP_SEED,
+  GEMMA_LM_PROP_CONTEXT_SIZE,
+  GEMMA_LM_PROP_SUBMODEL,
+  GEMMA_LM_PROP_SEGMENT_SILENCE,
+  GEMMA_LM_PROP_MAX_SEGMENT,
+  GEMMA_LM_PROP_DECODE_TIMEOUT,
+  GEMMA_LM_PROP_PAD_AUDIO,
+  GEMMA_LM_PROP_STATS,
+  GEMMA_LM_LAST_PROPERTY = GEMMA_LM_PROP_STATS
+};
+
+void gemma_lm_settings_install (GObjectClass *klass);
+/** FALSE: no property of these settings. */
+gboolean gemma_lm_settings_set (GemmaLmSettings *settings, guint id, const GValue *value);
+gboolean gemma_lm_settings_get (const GemmaLmSettings *settings, guint id, GValue *value);
+
+#define GST_TYPE_GEMMA_TASK (gst_gemma_task_get_type ())
+GType gst_gemma_task_get_type (void);
+
+/* ---- the model at work (lm-decode.c) ------------------------------------------------------------- */
+
+typedef struct
+{
+  GemmaModel *model;
+  GemmaLmSession *session;
+  gint context_size;            /* of the session */
+} GemmaDecoding;
+
+typedef struct
+{
+  guint prompt_tokens, tokens;
+  gint64 microseconds;
+  gboolean timed_out;
+} GemmaDecodeStats;
+
+/** Text so far. */
+typedef void (*GemmaPartialFunc) (const gchar *text, gpointer user_data);
+
+void gemma_decoding_clear (GemmaDecoding *decoding);
+/**
+ * What the model says to @work, trimmed. (transfer full)
+ * @decoding: made when needed, kept for the next call
+ */
+gchar *gemma_decode (GemmaDecoding *decoding, const GemmaLmSettings *settings, const GemmaWork *work,
+    GemmaPartialFunc partial, gpointer user_data, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error);
+
+/* ---- element ---------------------------------------------------------------------------------------- */
+
+#define GST_TYPE_GEMMA_LM_BASE (gst_gemma_lm_base_get_type ())
+G_DECLARE_DERIVABLE_TYPE (GstGemmaLmBase, gst_gemma_lm_base, GST, GEMMA_LM_BASE, GstElement)
+
+struct _GstGemmaLmBaseClass
+{
+  GstElementClass parent_class;
+
+  /* All are called from the task, in stream order. */
+  GstFlowReturn (*text) (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text);
+  GstFlowReturn (*silence) (GstGemmaLmBase *self, GstClockTime start, GstClockTime end);
+  /** @event: (transfer full): STREAM_START, SEGMENT, TAG, EOS and custom ones of the first pad; no CAPS */
+  GstFlowReturn (*event) (GstGemmaLmBase *self, GstEvent *event);
+
+  /** @event: (transfer full): FLUSH_START or FLUSH_STOP, from any thread */
+  void (*flush) (GstGemmaLmBase *self, GstEvent *event);
+  /** Called where sound or text arrives: may wait. FALSE: flushing */
+  gboolean (*admit) (GstGemmaLmBase *self);
+};
+
+/** Guarded by lock unless noted. */
+struct _GstGemmaLmBase
+{
+  GstElement parent;
+
+  GemmaModelUser user;
+  GemmaLmSettings settings;     /* object lock */
+
+  GMutex lock;
+  GCond cond;
+  GQueue queue;                 /* of GemmaWork */
+  guint n_heavy;                /* works in it that the model must see */
+  GstTask *task;
+  GRecMutex task_lock;
+  gboolean running, busy, flushing;
+  GstFlowReturn flow;
+  GCancellable *cancellable;    /* of the work in progress */
+  GstPad *events_pad;           /* whose events are handed on; not owned, only compared */
+  GArray *image;                /* the newest picture */
+  GstClockTime image_start;
+  gboolean live;
+
+  GemmaDecoding decoding;       /* the task's */
+
+  guint64 n_utterances, n_texts, n_prompt_tokens, n_tokens;     /* stats; object lock */
+  gint64 decode_time;
+};
+
+/** For lm-pad.c. Queues @work (transfer full), waiting for space. */
+GstFlowReturn gst_gemma_lm_base_queue (GstGemmaLmBase *self, GemmaWork *work);
+void gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event);
+void gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstEvent *event);
+/** Notes that @pad is at its end; TRUE if all pads are. */
+gboolean gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad);
+/** How long an utterance may be now. */
+GstClockTime gst_gemma_lm_base_get_longest (GstGemmaLmBase *self);
+/** Latency of all sink pads together; FALSE if none answers. */
+gboolean gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockTime *min, GstClockTime *max);
+/** A pad for @template, which must be one of the base class's. */
+GstPad *gst_gemma_lm_pad_new (GstGemmaLmBase *self, GstPadTemplate *templ, const gchar *name, GemmaLmPadKind kind);
+
+G_END_DECLS

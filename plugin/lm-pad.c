@@ -1,0 +1,388 @@
+/* The sink pads of gemmalm and gemmasink: tokens, pictures and texts become works in the element's queue. */
+#include <string.h>
+
+#include "debug.h"
+#include "lm-base.h"
+
+G_DEFINE_TYPE (GstGemmaLmPad, gst_gemma_lm_pad, GST_TYPE_PAD)
+
+static GstGemmaLmBase *
+get_element (GstGemmaLmPad *self)
+{
+  return GST_GEMMA_LM_BASE (GST_OBJECT_PARENT (self));
+}
+
+static void
+queue (GstGemmaLmPad *self, GemmaWork *work)
+{
+  if (self->flow != GST_FLOW_OK)
+    gemma_work_free (work);
+  else
+    self->flow = gst_gemma_lm_base_queue (get_element (self), work);
+}
+
+/* ---- sound ------------------------------------------------------------------------------- */
+
+static void
+on_speech (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+{
+  GstGemmaLmPad *self = data;
+  GstGemmaLmBase *element = get_element (self);
+  GemmaWork *work = gemma_work_new (GEMMA_WORK_SPEECH, start, end);
+
+  work->rows = rows;
+  g_mutex_lock (&element->lock);
+  if (element->image)           /* what was seen last belongs to what is said now */
+    work->image = g_steal_pointer (&element->image);
+  g_mutex_unlock (&element->lock);
+  queue (self, work);
+}
+
+static void
+on_silence (GstClockTime start, GstClockTime end, gpointer data)
+{
+  queue (data, gemma_work_new (GEMMA_WORK_SILENCE, start, end));
+}
+
+static void
+update_limits (GstGemmaLmPad *self, GstGemmaLmBase *element)
+{
+  GST_OBJECT_LOCK (element);
+  GstClockTime silence = element->settings.segment_silence * GST_MSECOND;
+  GST_OBJECT_UNLOCK (element);
+  gemma_utterances_set_limits (self->utterances, silence, gst_gemma_lm_base_get_longest (element));
+}
+
+static void
+take_tokens (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n)
+{
+  GstClockTime pts = self->position;    /* end of the last buffer, or now the buffer's own */
+  GstClockTime each = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) / n :
+      GST_GEMMA_AUDIO_TOKEN_DURATION;
+  gboolean quiet = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
+  gboolean begins = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+
+  update_limits (self, get_element (self));
+  for (guint i = 0; i < n; i++) {
+    gemma_utterances_push (self->utterances, pts, each, quiet, begins && i == 0, rows + (gsize) i * self->hidden);
+    pts += each;
+  }
+  self->position = pts;
+}
+
+/* ---- pictures ------------------------------------------------------------------------------ */
+
+static void
+take_picture (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n)
+{
+  GstGemmaLmBase *element = get_element (self);
+  GArray *image = g_array_new (FALSE, FALSE, sizeof (gfloat));
+
+  g_array_append_vals (image, rows, n * self->hidden);
+  GST_OBJECT_LOCK (element);
+  gboolean describe = element->settings.task == GEMMA_TASK_DESCRIBE;
+  GST_OBJECT_UNLOCK (element);
+
+  if (describe) {
+    GstClockTime duration = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0;
+    GemmaWork *work = gemma_work_new (GEMMA_WORK_IMAGE, self->position, self->position + duration);
+    work->image = image;
+    queue (self, work);
+  } else {
+    g_mutex_lock (&element->lock);
+    g_clear_pointer (&element->image, g_array_unref);
+    element->image = image;
+    g_mutex_unlock (&element->lock);
+  }
+}
+
+/* ---- buffers ------------------------------------------------------------------------------- */
+
+static void
+take_text (GstGemmaLmPad *self, GstBuffer *buffer, const GstMapInfo *map)
+{
+  GstClockTime duration = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0;
+  GemmaWork *work = gemma_work_new (GEMMA_WORK_TEXT, self->position, self->position + duration);
+  gsize length = strnlen ((const gchar *) map->data, map->size);
+
+  work->text = g_utf8_make_valid ((const gchar *) map->data, length);
+  self->position += duration;
+  queue (self, work);
+}
+
+static void
+take_rows (GstGemmaLmPad *self, GstBuffer *buffer, const GstMapInfo *map)
+{
+  guint n = map->size / (self->hidden * sizeof (gfloat));
+  g_autofree gfloat *copy = NULL;
+  const gfloat *rows = (const gfloat *) map->data;
+
+  if (!n || map->size % (self->hidden * sizeof (gfloat))) {
+    GST_ELEMENT_ERROR (get_element (self), STREAM, WRONG_TYPE,
+        ("A buffer of %" G_GSIZE_FORMAT " bytes does not hold tokens of %u values", map->size, self->hidden), (NULL));
+    self->flow = GST_FLOW_ERROR;
+    return;
+  }
+  if ((guintptr) rows % sizeof (gfloat))
+    rows = copy = g_memdup2 (map->data, map->size);
+  if (self->kind == GEMMA_LM_PAD_AUDIO)
+    take_tokens (self, buffer, rows, n);
+  else
+    take_picture (self, buffer, rows, n);
+}
+
+static GstFlowReturn
+gst_gemma_lm_pad_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+  GstGemmaLmPad *self = GST_GEMMA_LM_PAD (pad);
+  GstGemmaLmBase *element = GST_GEMMA_LM_BASE (parent);
+  GstMapInfo map;
+
+  self->flow = GST_FLOW_OK;
+  if (self->kind != GEMMA_LM_PAD_TEXT && !self->hidden)
+    self->flow = GST_FLOW_NOT_NEGOTIATED;
+  else if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element))
+    self->flow = GST_FLOW_FLUSHING;
+  else if (!gst_buffer_map (buffer, &map, GST_MAP_READ))
+    self->flow = GST_FLOW_ERROR;
+  if (self->flow == GST_FLOW_OK) {
+    if (GST_BUFFER_PTS_IS_VALID (buffer))
+      self->position = GST_BUFFER_PTS (buffer);
+    else if (!GST_CLOCK_TIME_IS_VALID (self->position))
+      self->position = self->segment.start;
+    if (self->kind == GEMMA_LM_PAD_TEXT)
+      take_text (self, buffer, &map);
+    else
+      take_rows (self, buffer, &map);
+    gst_buffer_unmap (buffer, &map);
+  }
+  gst_buffer_unref (buffer);
+  return self->flow;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void
+drain (GstGemmaLmPad *self)
+{
+  self->flow = GST_FLOW_OK;
+  if (self->utterances)
+    gemma_utterances_drain (self->utterances);
+}
+
+static gboolean
+set_caps (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+{
+  static const GemmaUtterancesFuncs funcs = { on_speech, on_silence };
+  guint wanted = element->user.config->text.hidden, hidden, n_tokens;
+  GstCaps *caps;
+
+  gst_event_parse_caps (event, &caps);
+  if (self->kind == GEMMA_LM_PAD_TEXT)
+    return TRUE;
+  drain (self);
+  if (!gst_gemma_soft_token_caps_parse (caps, &hidden, &n_tokens) || hidden != wanted) {
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE,
+        ("The soft tokens do not fit the model, which takes %u values a token: is the encoder's model the same?", wanted),
+        ("caps %" GST_PTR_FORMAT, caps));
+    return FALSE;
+  }
+  self->hidden = hidden;
+  self->n_tokens = n_tokens;
+  if (self->kind == GEMMA_LM_PAD_AUDIO && !self->utterances)
+    self->utterances = gemma_utterances_new (hidden, &funcs, self);
+  return TRUE;
+}
+
+static gboolean
+queue_event (GstGemmaLmPad *self, GstEvent *event)
+{
+  GemmaWork *work = gemma_work_new (GEMMA_WORK_EVENT, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE);
+
+  work->event = event;
+  queue (self, work);
+  return self->flow == GST_FLOW_OK;
+}
+
+/* Events of the first pad stand for the text that comes out. */
+static gboolean
+pass (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+{
+  g_mutex_lock (&element->lock);
+  if (!element->events_pad)
+    element->events_pad = GST_PAD (self);
+  gboolean first = element->events_pad == GST_PAD (self);
+  g_mutex_unlock (&element->lock);
+
+  if (first)
+    return queue_event (self, event);
+  gst_event_unref (event);
+  return TRUE;
+}
+
+static gboolean
+set_segment (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+{
+  gboolean live;
+  GstClockTime min, max;
+
+  drain (self);
+  if (self->utterances)
+    gemma_utterances_reset (self->utterances);
+  self->position = GST_CLOCK_TIME_NONE;
+  gst_event_copy_segment (event, &self->segment);
+  if (self->segment.format != GST_FORMAT_TIME) {
+    GST_ELEMENT_ERROR (element, STREAM, FORMAT, ("A segment in time is needed, this one is in %s",
+            gst_format_get_name (self->segment.format)), (NULL));
+    gst_event_unref (event);
+    return FALSE;
+  }
+  if (gst_gemma_lm_base_query_latency (element, &live, &min, &max)) {
+    g_mutex_lock (&element->lock);
+    element->live = live;
+    g_mutex_unlock (&element->lock);
+  }
+  return pass (self, element, event);
+}
+
+static gboolean
+handle_gap (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+{
+  GstClockTime start, duration;
+
+  gst_event_parse_gap (event, &start, &duration);
+  gst_event_unref (event);
+  self->flow = GST_FLOW_OK;
+  if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element))
+    return FALSE;
+  if (self->utterances) {
+    gemma_utterances_push_silence (self->utterances, start, duration);
+    self->position = GST_CLOCK_TIME_IS_VALID (duration) ? start + duration : GST_CLOCK_TIME_NONE;
+  } else if (self->kind == GEMMA_LM_PAD_TEXT && GST_CLOCK_TIME_IS_VALID (duration)) {
+    queue (self, gemma_work_new (GEMMA_WORK_SILENCE, start, start + duration));
+  }
+  return self->flow == GST_FLOW_OK;
+}
+
+static gboolean
+handle_eos (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+{
+  if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element)) {
+    gst_event_unref (event);
+    return FALSE;
+  }
+  drain (self);
+  self->flow = GST_FLOW_OK;
+  if (gst_gemma_lm_base_pad_eos (element, self))
+    return queue_event (self, event);
+  gst_event_unref (event);
+  return TRUE;
+}
+
+static void
+forget (GstGemmaLmPad *self)
+{
+  if (self->utterances)
+    gemma_utterances_reset (self->utterances);
+  self->position = GST_CLOCK_TIME_NONE;
+  self->flow = GST_FLOW_OK;
+}
+
+static gboolean
+gst_gemma_lm_pad_event (GstPad *pad, GstObject *parent, GstEvent *event)
+{
+  GstGemmaLmPad *self = GST_GEMMA_LM_PAD (pad);
+  GstGemmaLmBase *element = GST_GEMMA_LM_BASE (parent);
+  gboolean ok;
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_CAPS:
+      ok = set_caps (self, element, event);
+      gst_event_unref (event);
+      return ok;
+    case GST_EVENT_SEGMENT:
+      return set_segment (self, element, event);
+    case GST_EVENT_GAP:
+      return handle_gap (self, element, event);
+    case GST_EVENT_EOS:
+      return handle_eos (self, element, event);
+    case GST_EVENT_FLUSH_START:
+      gst_gemma_lm_base_flush_start (element, event);
+      return TRUE;
+    case GST_EVENT_FLUSH_STOP:
+      forget (self);
+      gst_gemma_lm_base_flush_stop (element, event);
+      return TRUE;
+    default:
+      if (!GST_EVENT_IS_SERIALIZED (event))
+        return gst_pad_event_default (pad, parent, event);
+      if (GST_EVENT_TYPE (event) == GST_EVENT_TAG)
+        self->flow = GST_FLOW_OK;       /* what is known about the sound does not end an utterance */
+      else
+        drain (self);
+      return pass (self, element, event);
+  }
+}
+
+static gboolean
+gst_gemma_lm_pad_query (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) == GST_QUERY_CONTEXT &&
+      gst_gemma_element_handle_context_query (GST_ELEMENT (parent), query))
+    return TRUE;
+  return gst_pad_query_default (pad, parent, query);
+}
+
+/* Deactivated: what was gathered belongs to a stream that is over. */
+static gboolean
+gst_gemma_lm_pad_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean active)
+{
+  GstGemmaLmPad *self = GST_GEMMA_LM_PAD (pad);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  if (!active) {
+    GST_PAD_STREAM_LOCK (pad);
+    forget (self);
+    g_clear_pointer (&self->utterances, gemma_utterances_free);
+    self->hidden = 0;
+    GST_PAD_STREAM_UNLOCK (pad);
+  }
+  return TRUE;
+}
+
+/* ---- object ------------------------------------------------------------------------------------ */
+
+GstPad *
+gst_gemma_lm_pad_new (GstGemmaLmBase *element, GstPadTemplate *templ, const gchar *name, GemmaLmPadKind kind)
+{
+  GstGemmaLmPad *self = g_object_new (GST_TYPE_GEMMA_LM_PAD, "name", name, "direction", GST_PAD_SINK, "template", templ,
+      NULL);
+
+  self->kind = kind;
+  return GST_PAD (self);
+}
+
+static void
+gst_gemma_lm_pad_finalize (GObject *object)
+{
+  g_clear_pointer (&GST_GEMMA_LM_PAD (object)->utterances, gemma_utterances_free);
+  G_OBJECT_CLASS (gst_gemma_lm_pad_parent_class)->finalize (object);
+}
+
+static void
+gst_gemma_lm_pad_class_init (GstGemmaLmPadClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = gst_gemma_lm_pad_finalize;
+}
+
+static void
+gst_gemma_lm_pad_init (GstGemmaLmPad *self)
+{
+  self->position = GST_CLOCK_TIME_NONE;
+  gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
+  gst_pad_set_chain_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_chain));
+  gst_pad_set_event_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_event));
+  gst_pad_set_query_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_query));
+  gst_pad_set_activatemode_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_activate_mode));
+}

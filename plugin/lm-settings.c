@@ -1,0 +1,167 @@
+/* The properties of a language model's element, kept apart so that the transcriber can hand them on. */
+#include "lm-base.h"
+
+GType
+gst_gemma_task_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_TASK_TRANSCRIBE, "Write down what is said", "transcribe" },
+    { GEMMA_TASK_TRANSLATE, "Translate what is said", "translate" },
+    { GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE, "Write down what is said, then its translation on a line of its own",
+        "transcribe-then-translate" },
+    { GEMMA_TASK_DESCRIBE, "Describe what is seen", "describe" },
+    { GEMMA_TASK_CUSTOM, "Do what the property prompt says", "custom" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaTask", values));
+  return type;
+}
+
+void
+gemma_lm_settings_init (GemmaLmSettings *s)
+{
+  *s = (GemmaLmSettings) {
+    .task = GEMMA_TASK_TRANSCRIBE, .prompt = NULL, .source_language = g_strdup ("en"),
+    .target_language = g_strdup ("en"), .submodel = g_strdup ("full"), .max_tokens = 256, .top_p = 1.,
+    .segment_silence = 480, .max_segment = 30000, .decode_timeout = 120000, .latency = 8000,
+  };
+}
+
+void
+gemma_lm_settings_clear (GemmaLmSettings *s)
+{
+  g_clear_pointer (&s->prompt, g_free);
+  g_clear_pointer (&s->source_language, g_free);
+  g_clear_pointer (&s->target_language, g_free);
+  g_clear_pointer (&s->submodel, g_free);
+}
+
+void
+gemma_lm_settings_copy (GemmaLmSettings *to, const GemmaLmSettings *from)
+{
+  *to = *from;
+  to->prompt = g_strdup (from->prompt);
+  to->source_language = g_strdup (from->source_language);
+  to->target_language = g_strdup (from->target_language);
+  to->submodel = g_strdup (from->submodel);
+}
+
+const gchar *
+gemma_lm_settings_get_language (const GemmaLmSettings *s)
+{
+  const gchar *language = s->task == GEMMA_TASK_TRANSCRIBE ? s->source_language :
+      s->task == GEMMA_TASK_TRANSLATE || s->task == GEMMA_TASK_DESCRIBE ? s->target_language : NULL;
+
+  return language && *language ? language : NULL;
+}
+
+static void
+install_what (GObjectClass *klass, GParamFlags flags)
+{
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
+          "What the model is asked to do", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
+          "The instruction of task custom; it precedes the sound, the picture or the text", NULL, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
+          "Source language", "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
+          "Target language", "Language of translations and descriptions, a BCP 47 code or a name", "en", flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_SUBMODEL, g_param_spec_string ("submodel", "Submodel",
+          "Part of a MatFormer model that runs; only \"full\" for now", "full", flags));
+}
+
+static void
+install_sampling (GObjectClass *klass, GParamFlags flags)
+{
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_TOKENS, g_param_spec_uint ("max-tokens", "Maximum tokens",
+          "Tokens of one answer at most; speech is also limited by its length", 1, G_MAXINT, 256, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TEMPERATURE, g_param_spec_double ("temperature", "Temperature",
+          "0 takes the likeliest token; higher values sample more freely", 0., 10., 0., flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TOP_K, g_param_spec_uint ("top-k", "Top K",
+          "Sample among this many of the likeliest tokens (0: all)", 0, G_MAXINT, 0, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TOP_P, g_param_spec_double ("top-p", "Top P",
+          "Sample among the likeliest tokens of this probability together (1: all)", 0., 1., 1., flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_SEED, g_param_spec_uint64 ("seed", "Seed",
+          "Seed of the sampling; the same seed gives the same text", 0, G_MAXUINT64, 0, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_CONTEXT_SIZE, g_param_spec_uint ("context-size", "Context size",
+          "Tokens of prompt and answer together at most (0: enough for speech, at most the model's)", 0, 1 << 20, 0, flags));
+}
+
+void
+gemma_lm_settings_install (GObjectClass *klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  gemma_model_user_install_properties (klass, GEMMA_LM_PROP_MODEL);
+  install_what (klass, flags);
+  install_sampling (klass, flags);
+  g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
+          "Segment silence", "A pause this long ends an utterance (ms)", 160, 10000, 480, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
+          "Longest segment", "An utterance is cut, at a pause if there is one, at this length (ms)", 1000, 30000, 30000,
+          flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
+          "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
+          flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_AUDIO, g_param_spec_boolean ("pad-audio", "Pad audio",
+          "Fill each clip up to the model's number of tokens for 30 s, as transformers does: slower, exact", FALSE, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
+          "utterances, texts, prompt-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+}
+
+static void
+take_string (gchar **to, const GValue *value)
+{
+  g_free (*to);
+  *to = g_value_dup_string (value);
+}
+
+gboolean
+gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
+{
+  switch (id) {
+    case GEMMA_LM_PROP_TASK: s->task = g_value_get_enum (value); return TRUE;
+    case GEMMA_LM_PROP_PROMPT: take_string (&s->prompt, value); return TRUE;
+    case GEMMA_LM_PROP_SOURCE_LANGUAGE: take_string (&s->source_language, value); return TRUE;
+    case GEMMA_LM_PROP_TARGET_LANGUAGE: take_string (&s->target_language, value); return TRUE;
+    case GEMMA_LM_PROP_SUBMODEL: take_string (&s->submodel, value); return TRUE;
+    case GEMMA_LM_PROP_MAX_TOKENS: s->max_tokens = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_TEMPERATURE: s->temperature = g_value_get_double (value); return TRUE;
+    case GEMMA_LM_PROP_TOP_K: s->top_k = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_TOP_P: s->top_p = g_value_get_double (value); return TRUE;
+    case GEMMA_LM_PROP_SEED: s->seed = g_value_get_uint64 (value); return TRUE;
+    case GEMMA_LM_PROP_CONTEXT_SIZE: s->context_size = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_SEGMENT_SILENCE: s->segment_silence = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_MAX_SEGMENT: s->max_segment = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_DECODE_TIMEOUT: s->decode_timeout = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_PAD_AUDIO: s->pad_audio = g_value_get_boolean (value); return TRUE;
+    default: return FALSE;
+  }
+}
+
+gboolean
+gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
+{
+  switch (id) {
+    case GEMMA_LM_PROP_TASK: g_value_set_enum (value, s->task); return TRUE;
+    case GEMMA_LM_PROP_PROMPT: g_value_set_string (value, s->prompt); return TRUE;
+    case GEMMA_LM_PROP_SOURCE_LANGUAGE: g_value_set_string (value, s->source_language); return TRUE;
+    case GEMMA_LM_PROP_TARGET_LANGUAGE: g_value_set_string (value, s->target_language); return TRUE;
+    case GEMMA_LM_PROP_SUBMODEL: g_value_set_string (value, s->submodel); return TRUE;
+    case GEMMA_LM_PROP_MAX_TOKENS: g_value_set_uint (value, s->max_tokens); return TRUE;
+    case GEMMA_LM_PROP_TEMPERATURE: g_value_set_double (value, s->temperature); return TRUE;
+    case GEMMA_LM_PROP_TOP_K: g_value_set_uint (value, s->top_k); return TRUE;
+    case GEMMA_LM_PROP_TOP_P: g_value_set_double (value, s->top_p); return TRUE;
+    case GEMMA_LM_PROP_SEED: g_value_set_uint64 (value, s->seed); return TRUE;
+    case GEMMA_LM_PROP_CONTEXT_SIZE: g_value_set_uint (value, s->context_size); return TRUE;
+    case GEMMA_LM_PROP_SEGMENT_SILENCE: g_value_set_uint (value, s->segment_silence); return TRUE;
+    case GEMMA_LM_PROP_MAX_SEGMENT: g_value_set_uint (value, s->max_segment); return TRUE;
+    case GEMMA_LM_PROP_DECODE_TIMEOUT: g_value_set_uint (value, s->decode_timeout); return TRUE;
+    case GEMMA_LM_PROP_PAD_AUDIO: g_value_set_boolean (value, s->pad_audio); return TRUE;
+    default: return FALSE;
+  }
+}

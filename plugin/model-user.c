@@ -1,0 +1,415 @@
+#include "model-user.h"
+
+#include <stdlib.h>
+
+#include "debug.h"
+
+#define PROGRESS_CODE "load-model"
+
+/* What a load needs when the element that began it may be gone. */
+typedef struct
+{
+  gchar *path, *mmproj, *device;
+  GemmaParts parts;
+} LoadData;
+
+typedef struct
+{
+  GstGemmaModelReport report;
+  gpointer data;
+  gdouble fraction;
+} LoadProgress;
+
+/* ---- errors ---------------------------------------------------------------------------- */
+
+void
+gemma_post_error (GstElement *element, const GError *error)
+{
+  if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND) ||
+      g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+      g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_PLATFORM) ||
+      g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_DEVICE))
+    GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
+  else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED))
+    GST_ELEMENT_ERROR (element, STREAM, CODEC_NOT_FOUND, ("%s", error->message), (NULL));
+  else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG))
+    GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", error->message), (NULL));
+  else if (error->domain == GEMMA_ERROR || error->domain == G_FILE_ERROR)
+    GST_ELEMENT_ERROR (element, RESOURCE, OPEN_READ, ("%s", error->message), (NULL));
+  else if (g_error_matches (error, OCL_ERROR, OCL_ERROR_OUT_OF_MEMORY))
+    GST_ELEMENT_ERROR (element, RESOURCE, NO_SPACE_LEFT, ("%s", error->message), (NULL));
+  else if (g_error_matches (error, OCL_ERROR, OCL_ERROR_BUILD))
+    GST_ELEMENT_ERROR (element, LIBRARY, INIT, ("%s", error->message), (NULL));
+  else
+    GST_ELEMENT_ERROR (element, RESOURCE, FAILED, ("%s", error->message), (NULL));
+}
+
+/* ---- properties ------------------------------------------------------------------------ */
+
+void
+gemma_model_user_install_properties (GObjectClass *klass, guint first_id)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+  g_object_class_install_property (klass, first_id, g_param_spec_string ("model", "Model",
+          "A .gguf file or a Hugging Face directory (unset: $GEMMA_DEFAULT_MODEL, else the embedded model)", NULL, flags));
+  g_object_class_install_property (klass, first_id + 1, g_param_spec_string ("mmproj", "Multimodal projector",
+          "The mmproj .gguf with the encoders (unset: found beside the model's .gguf)", NULL, flags));
+  g_object_class_install_property (klass, first_id + 2, g_param_spec_string ("device", "Device",
+          "OpenCL device: auto (a GPU, else the CPU), cpu, gpu, or PLATFORM:DEVICE by index", "auto", flags));
+}
+
+static gchar **
+find_property (GemmaModelUser *user, guint index)
+{
+  return index == 0 ? &user->model : index == 1 ? &user->mmproj : &user->device;
+}
+
+void
+gemma_model_user_set_property (GemmaModelUser *user, guint index, const GValue *value)
+{
+  g_mutex_lock (&user->lock);
+  gchar **property = find_property (user, index);
+  g_free (*property);
+  *property = g_value_dup_string (value);
+  g_mutex_unlock (&user->lock);
+}
+
+void
+gemma_model_user_get_property (GemmaModelUser *user, guint index, GValue *value)
+{
+  g_mutex_lock (&user->lock);
+  g_value_set_string (value, *find_property (user, index));
+  g_mutex_unlock (&user->lock);
+}
+
+/* ---- loading, in the store's thread ------------------------------------------------------ */
+
+static void
+load_data_free (gpointer data)
+{
+  LoadData *load = data;
+
+  g_free (load->path);
+  g_free (load->mmproj);
+  g_free (load->device);
+  g_free (load);
+}
+
+static void
+on_load_progress (gdouble fraction, const gchar *what, gpointer data)
+{
+  LoadProgress *progress = data;
+
+  progress->fraction = CLAMP (fraction, 0., 1.) * 0.9;  /* the rest is for the first run */
+  progress->report (progress->fraction, what, progress->data);
+}
+
+static void
+on_program (const gchar *program, gpointer data)
+{
+  LoadProgress *progress = data;
+  g_autofree gchar *what = g_strdup_printf ("compiling %s", program);
+
+  progress->report (progress->fraction, what, progress->data);
+}
+
+/* A first run compiles the kernels now rather than under the first words, and finds out whether the device can run. */
+static gboolean
+warm_up_text (GemmaModel *model, GCancellable *cancellable, GError **error)
+{
+  const GemmaConfig *config = gemma_model_get_config (model);
+  GemmaLmSessionParams params = { .context_size = 64 };
+  gint32 ids[24];
+  gboolean ok;
+
+  GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), &params, error);
+  if (!session)
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    ids[i] = config->bos_id;
+  g_autofree gfloat *logits = g_new (gfloat, config->text.vocab_size);
+  ok = gemma_lm_session_append (session, ids, G_N_ELEMENTS (ids), NULL, logits, FALSE, cancellable, error) &&
+      gemma_lm_session_append (session, ids, 1, NULL, logits, FALSE, cancellable, error);
+  gemma_lm_session_free (session);
+  return ok;
+}
+
+static gboolean
+warm_up_audio (GemmaModel *model, GError **error)
+{
+  g_autofree gfloat *silence = g_new0 (gfloat, 8000);
+  g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  gboolean ok;
+
+  GemmaUsmStream *stream = gemma_usm_stream_new (gemma_model_get_usm (model), error);
+  if (!stream)
+    return FALSE;
+  ok = gemma_usm_stream_push (stream, silence, 8000, tokens, error) && gemma_usm_stream_drain (stream, tokens, error);
+  gemma_usm_stream_free (stream);
+  return ok;
+}
+
+static gpointer
+load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport report, gpointer report_data, GError **error)
+{
+  const LoadData *load = load_data;
+  LoadProgress progress = { report, report_data, 0. };
+
+  OclDevice *device = ocl_device_open (load->device, error);
+  if (!device)
+    return NULL;
+  GST_INFO ("loading %s on %s", load->path, ocl_device_get_name (device));
+  ocl_device_set_progress (device, on_program, &progress);
+
+  GemmaModel *model = gemma_model_load (load->path, load->mmproj, device, load->parts, cancellable, on_load_progress,
+      &progress, error);
+  gboolean ok = model != NULL;
+  if (ok && (load->parts & GEMMA_PART_TEXT))
+    ok = warm_up_text (model, cancellable, error);
+  if (ok && (load->parts & GEMMA_PART_AUDIO))
+    ok = warm_up_audio (model, error);
+  if (!ok)
+    g_clear_pointer (&model, gemma_model_unref);
+
+  ocl_device_set_progress (device, NULL, NULL);
+  ocl_device_unref (device);
+  return model;
+}
+
+static void
+unload_model (gpointer model)
+{
+  gemma_model_unref (model);
+}
+
+/* ---- what the store tells, in its thread -------------------------------------------------- */
+
+static void
+post_progress (GemmaModelUser *user, GstProgressType type, const gchar *text)
+{
+  gst_element_post_message (user->element,
+      gst_message_new_progress (GST_OBJECT (user->element), type, PROGRESS_CODE, text));
+}
+
+static void
+post_continue (GemmaModelUser *user, gdouble fraction, const gchar *what)
+{
+  g_autofree gchar *text = g_strdup_printf ("%s (%d %%)", what ? what : "loading", (gint) (fraction * 100.));
+
+  post_progress (user, GST_PROGRESS_TYPE_CONTINUE, text);
+}
+
+/* The element behind @data, which the lease keeps alive, has this user in it. */
+typedef struct
+{
+  GstElement *element;
+  GemmaModelUser *user;
+} NotifyData;
+
+static void
+notify_data_free (gpointer data)
+{
+  NotifyData *notify = data;
+
+  gst_object_unref (notify->element);
+  g_free (notify);
+}
+
+static void
+on_model_event (GstGemmaModelLease *lease, GstGemmaModelEvent event, gdouble fraction, const gchar *what, gpointer data)
+{
+  GemmaModelUser *user = ((NotifyData *) data)->user;
+  gboolean post;
+
+  g_mutex_lock (&user->lock);
+  post = user->lease == lease;  /* else it was given back meanwhile */
+  if (post && event == GST_GEMMA_MODEL_EVENT_PROGRESS) {
+    /* Every 2 %, and every program that is compiled, which may take seconds. */
+    post = fraction == user->reported || fraction >= user->reported + 0.02;
+    if (post)
+      user->reported = fraction;
+  } else if (post) {
+    user->failed = event == GST_GEMMA_MODEL_EVENT_FAILED;
+    g_cond_broadcast (&user->cond);
+  }
+  g_mutex_unlock (&user->lock);
+  if (!post)
+    return;
+
+  switch (event) {
+    case GST_GEMMA_MODEL_EVENT_PROGRESS:
+      post_continue (user, fraction, what);
+      break;
+    case GST_GEMMA_MODEL_EVENT_READY:
+      post_progress (user, GST_PROGRESS_TYPE_COMPLETE, "The model is loaded");
+      break;
+    case GST_GEMMA_MODEL_EVENT_FAILED:
+      gemma_post_error (user->element, gst_gemma_model_lease_get_error (lease));
+      post_progress (user, GST_PROGRESS_TYPE_ERROR, "The model cannot be loaded");
+      break;
+  }
+}
+
+/* ---- opening and closing -------------------------------------------------------------------- */
+
+/* What the properties mean: the embedded model by default, absolute paths, so that two spellings are one model. */
+static LoadData *
+resolve (GemmaModelUser *user)
+{
+  LoadData *load = g_new0 (LoadData, 1);
+  const gchar *env = g_getenv ("GEMMA_DEFAULT_MODEL");
+  g_autofree gchar *model = NULL, *mmproj = NULL;
+
+  g_mutex_lock (&user->lock);
+  model = g_strdup (user->model && *user->model ? user->model : env && *env ? env : GEMMA_EMBEDDED_MODEL);
+  mmproj = g_strdup (user->mmproj && *user->mmproj ? user->mmproj : NULL);
+  load->device = g_strdup (user->device && *user->device ? user->device : "auto");
+  g_mutex_unlock (&user->lock);
+
+  load->path = realpath (model, NULL);
+  if (!load->path)
+    load->path = g_strdup (model);
+  if (mmproj) {
+    load->mmproj = realpath (mmproj, NULL);
+    if (!load->mmproj)
+      load->mmproj = g_strdup (mmproj);
+  }
+  load->parts = user->parts;
+  return load;
+}
+
+static gchar *
+make_key (const LoadData *load)
+{
+  GStatBuf info = { 0, };
+
+  g_stat (load->path, &info);   /* a file that was replaced is another model */
+  return g_strdup_printf ("%s|%s|%s|%x|%" G_GUINT64_FORMAT ".%" G_GINT64_FORMAT, load->path,
+      load->mmproj ? load->mmproj : "", load->device, load->parts, (guint64) info.st_ino, (gint64) info.st_mtime);
+}
+
+gboolean
+gemma_model_user_open (GemmaModelUser *user)
+{
+  static const GstGemmaModelFuncs funcs = { load_model, unload_model };
+  g_autoptr (GError) error = NULL;
+  LoadData *load = resolve (user);
+
+  GemmaConfig *config = gemma_model_probe (load->path, load->mmproj, user->parts, &error);
+  if (!config) {
+    load_data_free (load);
+    gemma_post_error (user->element, error);
+    return FALSE;
+  }
+
+  g_autoptr (GstGemmaModelStore) store = gst_gemma_element_ensure_model_store (user->element);
+  g_autofree gchar *key = make_key (load);
+  NotifyData *notify = g_new (NotifyData, 1);
+  notify->element = gst_object_ref (user->element);
+  notify->user = user;
+
+  post_progress (user, GST_PROGRESS_TYPE_START, "Loading the model");
+  g_mutex_lock (&user->lock);
+  user->config = config;
+  user->failed = FALSE;
+  user->reported = 0.;
+  user->lease = gst_gemma_model_store_request (store, key, &funcs, load, load_data_free, on_model_event, notify,
+      notify_data_free);
+  gboolean ready = gst_gemma_model_lease_get_model (user->lease) != NULL;
+  g_mutex_unlock (&user->lock);
+  if (ready)
+    post_progress (user, GST_PROGRESS_TYPE_COMPLETE, "The model is loaded");
+  return TRUE;
+}
+
+void
+gemma_model_user_close (GemmaModelUser *user)
+{
+  g_mutex_lock (&user->lock);
+  GstGemmaModelLease *lease = g_steal_pointer (&user->lease);
+  g_clear_pointer (&user->config, gemma_config_free);
+  gboolean loading = lease && !user->failed && !gst_gemma_model_lease_get_model (lease);
+  g_cond_broadcast (&user->cond);
+  g_mutex_unlock (&user->lock);
+
+  if (lease)
+    gst_gemma_model_lease_release (lease);
+  if (loading)
+    post_progress (user, GST_PROGRESS_TYPE_CANCELED, "Loading was cancelled");
+}
+
+void
+gemma_model_user_set_flushing (GemmaModelUser *user, gboolean flushing)
+{
+  g_mutex_lock (&user->lock);
+  user->flushing = flushing;
+  g_cond_broadcast (&user->cond);
+  g_mutex_unlock (&user->lock);
+}
+
+GemmaModel *
+gemma_model_user_wait (GemmaModelUser *user, GstFlowReturn *flow)
+{
+  GemmaModel *model = NULL;
+
+  g_mutex_lock (&user->lock);
+  while (!user->flushing && !user->failed && user->lease) {
+    if ((model = gst_gemma_model_lease_get_model (user->lease)))
+      break;
+    g_cond_wait (&user->cond, &user->lock);
+  }
+  if (model)
+    gemma_model_ref (model);
+  *flow = model ? GST_FLOW_OK : user->failed ? GST_FLOW_ERROR : GST_FLOW_FLUSHING;
+  g_mutex_unlock (&user->lock);
+  return model;
+}
+
+GemmaModel *
+gemma_model_user_peek (GemmaModelUser *user)
+{
+  g_mutex_lock (&user->lock);
+  GemmaModel *model = user->lease ? gst_gemma_model_lease_get_model (user->lease) : NULL;
+  if (model)
+    gemma_model_ref (model);
+  g_mutex_unlock (&user->lock);
+  return model;
+}
+
+void
+gemma_model_user_add_stats (GemmaModelUser *user, GstStructure *stats)
+{
+  GemmaModel *model = gemma_model_user_peek (user);
+
+  gst_structure_set (stats, "model-loaded", G_TYPE_BOOLEAN, model != NULL, NULL);
+  if (!model)
+    return;
+  OclDevice *device = gemma_model_get_device (model);
+  gst_structure_set (stats,
+      "device", G_TYPE_STRING, ocl_device_get_name (device),
+      "device-bytes", G_TYPE_UINT64, (guint64) ocl_device_get_allocated (device),
+      "mapped-bytes", G_TYPE_UINT64, (guint64) gemma_model_get_mapped_bytes (model), NULL);
+  gemma_model_unref (model);
+}
+
+void
+gemma_model_user_init (GemmaModelUser *user, GstElement *element, GemmaParts parts)
+{
+  user->element = element;
+  user->parts = parts;
+  user->device = g_strdup ("auto");
+  user->flushing = TRUE;
+  g_mutex_init (&user->lock);
+  g_cond_init (&user->cond);
+}
+
+void
+gemma_model_user_clear (GemmaModelUser *user)
+{
+  g_clear_pointer (&user->model, g_free);
+  g_clear_pointer (&user->mmproj, g_free);
+  g_clear_pointer (&user->device, g_free);
+  g_mutex_clear (&user->lock);
+  g_cond_clear (&user->cond);
+}

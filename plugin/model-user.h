@@ -1,0 +1,56 @@
+/* How an element comes to its model: properties, a check of the files at READY, loading in the background. */
+#pragma once
+
+#include <gst/gemma/gemma.h>
+
+#include "models/model.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  GstElement *element;          /* not owned: this struct is part of it */
+  GemmaParts parts;
+  GMutex lock;
+  GCond cond;
+  gchar *model, *mmproj, *device;       /* properties; guarded by lock, like the rest */
+  GemmaConfig *config;          /* from READY on */
+  GstGemmaModelLease *lease;    /* from READY on */
+  gboolean failed, flushing;
+  gdouble reported;             /* progress that was posted last */
+} GemmaModelUser;
+
+void gemma_model_user_init (GemmaModelUser *user, GstElement *element, GemmaParts parts);
+void gemma_model_user_clear (GemmaModelUser *user);
+
+/** Installs "model", "mmproj" and "device" as @first_id and the two ids that follow. */
+#define GEMMA_MODEL_USER_N_PROPERTIES 3
+void gemma_model_user_install_properties (GObjectClass *klass, guint first_id);
+/** @index: 0 for "model", 1 for "mmproj", 2 for "device" */
+void gemma_model_user_set_property (GemmaModelUser *user, guint index, const GValue *value);
+void gemma_model_user_get_property (GemmaModelUser *user, guint index, GValue *value);
+
+/** NULL to READY: checks the files and begins to load. FALSE when an error message has been posted. */
+gboolean gemma_model_user_open (GemmaModelUser *user);
+/** READY to NULL. */
+void gemma_model_user_close (GemmaModelUser *user);
+
+/** While @flushing, gemma_model_user_wait() returns at once. */
+void gemma_model_user_set_flushing (GemmaModelUser *user, gboolean flushing);
+
+/**
+ * Waits in a streaming thread until the model is loaded. (transfer full)
+ * NULL: *@flow is FLUSHING, or ERROR with an error message on the bus.
+ */
+GemmaModel *gemma_model_user_wait (GemmaModelUser *user, GstFlowReturn *flow);
+
+/** The model if it is loaded. (transfer full) (nullable) */
+GemmaModel *gemma_model_user_peek (GemmaModelUser *user);
+
+/** Adds "model-loaded" and, when it is, the memory that the model takes. */
+void gemma_model_user_add_stats (GemmaModelUser *user, GstStructure *stats);
+
+/** Posts @error as the one error message that its kind calls for. */
+void gemma_post_error (GstElement *element, const GError *error);
+
+G_END_DECLS

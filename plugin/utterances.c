@@ -1,0 +1,222 @@
+#include "utterances.h"
+
+#define LEAD 2                  /* quiet tokens before an onset that are part of its utterance */
+#define TOLERANCE (80 * GST_MSECOND)    /* half a token: a larger hole in time ends the utterance */
+
+typedef struct
+{
+  GstClockTime start, end;
+  gboolean quiet;
+} Token;
+
+struct _GemmaUtterances
+{
+  guint hidden;
+  GstClockTime silence, longest;
+  GemmaUtterancesFuncs funcs;
+  gpointer user_data;
+
+  GArray *tokens;               /* Token: of the utterance, or quiet ones before it */
+  GArray *rows;                 /* gfloat: their values */
+  gboolean speaking;            /* one of them is loud */
+  gboolean whole;               /* they begin a clip: keep all quiet ones that lead to its speech */
+  GstClockTime speech_start, speech_end;
+  GstClockTime told;            /* everything before is handed on */
+  GstClockTime next;            /* when the next token is due */
+};
+
+GemmaUtterances *
+gemma_utterances_new (guint hidden, const GemmaUtterancesFuncs *funcs, gpointer user_data)
+{
+  GemmaUtterances *self = g_new0 (GemmaUtterances, 1);
+
+  self->hidden = hidden;
+  self->funcs = *funcs;
+  self->user_data = user_data;
+  self->silence = 480 * GST_MSECOND;
+  self->longest = 30 * GST_SECOND;
+  self->tokens = g_array_new (FALSE, FALSE, sizeof (Token));
+  self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  gemma_utterances_reset (self);
+  return self;
+}
+
+void
+gemma_utterances_free (GemmaUtterances *self)
+{
+  g_array_unref (self->tokens);
+  g_array_unref (self->rows);
+  g_free (self);
+}
+
+guint
+gemma_utterances_get_hidden (GemmaUtterances *self)
+{
+  return self->hidden;
+}
+
+void
+gemma_utterances_set_limits (GemmaUtterances *self, GstClockTime silence, GstClockTime longest)
+{
+  self->silence = silence;
+  self->longest = MAX (longest, GST_SECOND);
+}
+
+void
+gemma_utterances_reset (GemmaUtterances *self)
+{
+  g_array_set_size (self->tokens, 0);
+  g_array_set_size (self->rows, 0);
+  self->speaking = self->whole = FALSE;
+  self->told = self->next = GST_CLOCK_TIME_NONE;
+}
+
+static void
+tell_silence (GemmaUtterances *self, GstClockTime until)
+{
+  if (GST_CLOCK_TIME_IS_VALID (self->told) && until > self->told)
+    self->funcs.silence (self->told, until, self->user_data);
+  self->told = until;
+}
+
+/* Drops the first @n tokens. */
+static void
+drop (GemmaUtterances *self, guint n)
+{
+  g_array_remove_range (self->tokens, 0, n);
+  g_array_remove_range (self->rows, 0, n * self->hidden);
+}
+
+static void
+tell_speech (GemmaUtterances *self)
+{
+  GArray *rows = self->rows;
+
+  if (self->speaking) {
+    self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+    tell_silence (self, self->speech_start);
+    self->told = self->speech_end;
+    self->funcs.speech (self->speech_start, self->speech_end, rows, self->user_data);
+  }
+  g_array_set_size (self->tokens, 0);
+  g_array_set_size (self->rows, 0);
+  self->speaking = self->whole = FALSE;
+}
+
+/* Recomputes the times after tokens were dropped. */
+static void
+find_speech (GemmaUtterances *self)
+{
+  self->speaking = FALSE;
+  for (guint i = 0; i < self->tokens->len; i++) {
+    const Token *token = &g_array_index (self->tokens, Token, i);
+    if (token->quiet)
+      continue;
+    if (!self->speaking)
+      self->speech_start = token->start;
+    self->speech_end = token->end;
+    self->speaking = TRUE;
+  }
+}
+
+/* The utterance is as long as it may be: hands on what comes before its last pause, or all. */
+static void
+cut (GemmaUtterances *self)
+{
+  guint n = self->tokens->len, at = n;
+
+  for (guint i = n; i > n / 2; i--)
+    if (g_array_index (self->tokens, Token, i - 1).quiet) {
+      at = i;
+      break;
+    }
+
+  g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (Token));
+  g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  if (at < n) {
+    g_array_append_vals (tokens, &g_array_index (self->tokens, Token, at), n - at);
+    g_array_append_vals (rows, &g_array_index (self->rows, gfloat, at * self->hidden), (n - at) * self->hidden);
+    g_array_set_size (self->tokens, at);
+    g_array_set_size (self->rows, at * self->hidden);
+    find_speech (self);
+  }
+  tell_speech (self);
+  g_array_append_vals (self->tokens, tokens->data, tokens->len);
+  g_array_append_vals (self->rows, rows->data, rows->len);
+  find_speech (self);
+  self->whole = tokens->len > 0;
+}
+
+void
+gemma_utterances_drain (GemmaUtterances *self)
+{
+  tell_speech (self);
+  if (GST_CLOCK_TIME_IS_VALID (self->next))
+    tell_silence (self, self->next);
+}
+
+/* Time goes on at @pts: a hole is silence and ends the utterance; going back begins anew. */
+static void
+synchronize (GemmaUtterances *self, GstClockTime pts, gboolean begins)
+{
+  if (!GST_CLOCK_TIME_IS_VALID (self->next)) {
+    self->told = self->next = pts;
+    return;
+  }
+  if (!begins && ABS (GST_CLOCK_DIFF (self->next, pts)) <= TOLERANCE)
+    return;
+  gemma_utterances_drain (self);
+  if (pts > self->told)
+    tell_silence (self, pts);
+  self->told = self->next = pts;
+}
+
+/* Quiet tokens before speech: all but the last few are silence. */
+static void
+shorten_lead (GemmaUtterances *self)
+{
+  guint n = self->tokens->len;
+
+  if (self->whole || n <= LEAD)
+    return;
+  tell_silence (self, g_array_index (self->tokens, Token, n - LEAD).start);
+  drop (self, n - LEAD);
+}
+
+void
+gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime duration, gboolean quiet, gboolean begins,
+    const gfloat *row)
+{
+  Token token = { pts, pts + duration, quiet };
+
+  synchronize (self, pts, begins);
+  if (begins)
+    self->whole = TRUE;
+  self->next = token.end;
+  g_array_append_val (self->tokens, token);
+  g_array_append_vals (self->rows, row, self->hidden);
+
+  if (!quiet) {
+    if (!self->speaking)
+      self->speech_start = token.start;
+    self->speaking = TRUE;
+    self->speech_end = token.end;
+  } else if (self->speaking && token.end - self->speech_end >= self->silence) {
+    gemma_utterances_drain (self);
+  } else if (!self->speaking) {
+    if (self->whole && token.end - self->told > GST_SECOND)
+      self->whole = FALSE;      /* no speech follows soon */
+    shorten_lead (self);
+  }
+  if (self->speaking && token.end - g_array_index (self->tokens, Token, 0).start >= self->longest)
+    cut (self);
+}
+
+void
+gemma_utterances_push_silence (GemmaUtterances *self, GstClockTime pts, GstClockTime duration)
+{
+  synchronize (self, pts, TRUE);
+  if (GST_CLOCK_TIME_IS_VALID (duration))
+    self->next = pts + duration;
+  tell_silence (self, self->next);
+}

@@ -1,0 +1,39 @@
+/* Soft tokens in, utterances and silences out: what the language model is asked about at once.
+ *
+ * An utterance ends with a silence that is long enough, at a hole in time, or when it is as long as it may be; then
+ * it is cut at a pause in its second half if it has one. Plain C: no streams.
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  /** Speech from @start to @end. @rows: gfloat, the values of its tokens (transfer full) */
+  void (*speech) (GstClockTime start, GstClockTime end, GArray *rows, gpointer user_data);
+  void (*silence) (GstClockTime start, GstClockTime end, gpointer user_data);
+} GemmaUtterancesFuncs;
+
+typedef struct _GemmaUtterances GemmaUtterances;
+
+/** @hidden: values of a token */
+GemmaUtterances *gemma_utterances_new (guint hidden, const GemmaUtterancesFuncs *funcs, gpointer user_data);
+void gemma_utterances_free (GemmaUtterances *utterances);
+guint gemma_utterances_get_hidden (GemmaUtterances *utterances);
+
+/** @silence: a pause this long ends an utterance; @longest: it is cut at this length. From the next token on. */
+void gemma_utterances_set_limits (GemmaUtterances *utterances, GstClockTime silence, GstClockTime longest);
+
+/** @quiet: nothing loud in it; @begins: it does not continue what came before */
+void gemma_utterances_push (GemmaUtterances *utterances, GstClockTime pts, GstClockTime duration, gboolean quiet,
+    gboolean begins, const gfloat *row);
+/** Silence without tokens. */
+void gemma_utterances_push_silence (GemmaUtterances *utterances, GstClockTime pts, GstClockTime duration);
+/** Ends the utterance. */
+void gemma_utterances_drain (GemmaUtterances *utterances);
+/** Forgets everything. */
+void gemma_utterances_reset (GemmaUtterances *utterances);
+
+G_END_DECLS

@@ -1,0 +1,143 @@
+/* Attention of the language model. */
+#include "checkkernels.h"
+
+#include <math.h>
+
+static void
+check_rope_table (Check *c)
+{
+  gint rows = check_int (c, 1, 40), d = check_case (c) == 0 ? 514 : 2 * check_int (c, 1, 130);
+  gint position0 = check_int (c, 0, 1) ? 0 : check_int (c, 0, 32000);
+  OclTensor table = check_output (c, rows, d);
+
+  check_describe (c, "%dx%d from %d", rows, d, position0);
+  ocl_rope_table (check_queue (c), table, position0, check_int (c, 0, 1) ? 1e4f : 1e6f);
+  check_result (c, table, 3e-7f, 0);    /* the angles have the same bits; cos and sin are good to 4 units of 2^-24 */
+}
+
+static void
+bench_rope_table (Check *c)
+{
+  OclTensor one = check_dense (c, 1, 256, 0, 0), many = check_dense (c, 256, 256, 0, 0);
+
+  check_bench (c, "1x256", 1024, 0)
+    ocl_rope_table (check_queue (c), one, 1000, 1e4f);
+  check_bench (c, "256x256", 256 * 1024, 0)
+    ocl_rope_table (check_queue (c), many, 1000, 1e4f);
+}
+
+static void
+check_qkv_norm_rope (Check *c)
+{
+  gint rows = check_int (c, 1, 20), n_kv = check_int (c, 1, 3), n_heads = n_kv * check_int (c, 1, 4);
+  gint d = 2 * check_int (c, 1, 40), capacity = rows + check_int (c, 0, 9);
+  gboolean cached = check_int (c, 0, 3) > 0;
+  OclTensor qkv = check_input (c, rows, (n_heads + (cached ? 2 * n_kv : 0)) * d, -4, 4);
+  OclKvCache cache = {
+    check_input (c, capacity, n_kv * d, -4, 4), check_input (c, capacity, n_kv * d, -4, 4), capacity
+  };
+  OclQkv p = { n_heads, n_kv, d, check_int (c, 0, 50), 1e-6f, check_input (c, 1, d, -2, 2),
+    check_input (c, 1, d, -2, 2), check_input (c, rows, d, -1, 1) };
+
+  check_describe (c, "%d rows at %d, %d/%d heads of %d, capacity %d%s", rows, p.position0, n_heads, n_kv, d, capacity,
+      cached ? "" : ", queries only");
+  ocl_qkv_norm_rope (check_queue (c), qkv, cached ? &cache : NULL, &p);
+  /* two terms of up to sqrt (80) * 2, good to 1e-6 */
+  check_result (c, qkv, 3e-5f, 0);
+  check_result (c, cache.k, 3e-5f, 0);
+  check_result (c, cache.v, 1e-30f, 2e-6f);
+}
+
+static void
+bench_qkv_norm_rope (Check *c)
+{
+  for (gint rows = 1; rows <= 256; rows += 255) {
+    g_autofree gchar *label = g_strdup_printf ("%d rows, 8/2 heads of 256", rows);
+    OclTensor qkv = check_dense (c, rows, 12 * 256, -1, 1), w = check_dense (c, 1, 256, -1, 1);
+    OclKvCache cache = { check_dense (c, 512, 512, 0, 0), check_dense (c, 512, 512, 0, 0), 512 };
+    OclQkv p = { 8, 2, 256, 100, 1e-6f, w, w, check_dense (c, rows, 256, -1, 1) };
+
+    check_bench (c, label, 8.0 * rows * 12 * 256, 0)
+      ocl_qkv_norm_rope (check_queue (c), qkv, &cache, &p);
+  }
+}
+
+/* A ring of which only positions first .. last are written: the rest is NaN, so to touch it shows. */
+static OclTensor
+make_ring (Check *c, gint capacity, gint width, gint first, gint last)
+{
+  gfloat *values = check_keep (c, g_new (gfloat, (gsize) capacity * width), g_free);
+
+  for (gsize i = 0; i < (gsize) capacity * width; i++)
+    values[i] = NAN;
+  for (gint j = first; j <= last; j++)
+    for (gint i = 0; i < width; i++)
+      values[(gsize) (j % capacity) * width + i] = check_float (c, -1, 1);
+  return check_input_from (c, capacity, width, values);
+}
+
+static void
+run_attention (Check *c, gint rows, gint capacity, const OclAttention *p)
+{
+  gint last = p->position0 + rows - 1, width = p->n_kv_heads * p->head_dim;
+  gint first = p->window > 0 ? MAX (0, p->position0 - p->window + 1) : 0;
+  OclTensor q = check_input (c, rows, p->n_heads * p->head_dim, -2, 2);
+  OclTensor o = check_output (c, rows, p->n_heads * p->head_dim);
+  OclKvCache cache = { .capacity = MAX (capacity, last - first + 1) };
+
+  cache.k = make_ring (c, cache.capacity, width, first, last);
+  cache.v = make_ring (c, cache.capacity, width, first, last);
+  check_describe (c, "%d rows at %d, %d/%d heads of %d, window %d, capacity %d", rows, p->position0, p->n_heads,
+      p->n_kv_heads, p->head_dim, p->window, cache.capacity);
+  ocl_attention (check_queue (c), o, q, &cache, p);
+  check_result (c, o, 1e-5f, 0);        /* logits of up to 25 are good to 2e-6, values at most 1 */
+}
+
+static void
+check_attention (Check *c)
+{
+  static const gint dims[] = { 8, 256, 48, 20, 64, 3 };
+  gint n_kv = check_int (c, 1, 3), d = dims[check_case (c) % G_N_ELEMENTS (dims)];
+  OclAttention p = { n_kv * check_int (c, 1, 9), n_kv, d, check_int (c, 0, 300),
+    check_int (c, 0, 2) ? check_int (c, 1, 150) : 0, check_float (c, 0.1f, 1) };
+  gint rows = check_int (c, 0, 1) ? 1 : check_int (c, 2, 40);
+
+  if (check_case (c) == 0)              /* a long cache, one head: its keys are split */
+    p = (OclAttention) { 4, 1, 64, 1501, 0, 1 }, rows = 1;
+  else if (check_case (c) == 1)         /* the same in a window, three rows */
+    p = (OclAttention) { 3, 1, 16, 1501, 700, 1 }, rows = 3;
+  else if (check_case (c) == 2)         /* more heads to a KV head than a work-item takes */
+    p = (OclAttention) { 70, 2, 16, 40, 0, 1 }, rows = 9;
+  run_attention (c, rows, check_int (c, 1, 500), &p);
+}
+
+static void
+bench_attention (Check *c)
+{
+  static const gint sizes[][3] = { { 1, 512, 0 }, { 1, 4096, 0 }, { 1, 16384, 0 }, { 256, 256, 0 }, { 256, 2048, 512 },
+    { 256, 4096, 0 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    gint rows = sizes[i][0], keys = sizes[i][1], window = sizes[i][2];
+    gint first = window > 0 ? MAX (0, keys - rows - window + 1) : 0;
+    OclAttention p = { 8, 2, 256, keys - rows, window, 1.f / 16 };
+    OclKvCache cache = { check_dense (c, keys, 512, -1, 1), check_dense (c, keys, 512, -1, 1), keys };
+    OclTensor q = check_dense (c, rows, 2048, -1, 1), o = check_dense (c, rows, 2048, 0, 0);
+    g_autofree gchar *label = g_strdup_printf ("%d of %d, window %d", rows, keys, window);
+    gdouble pairs = 0;
+
+    if (g_str_equal (check_variant (c), "ref") && (gdouble) rows * keys > 1e5)
+      continue;
+    for (gint m = 0; m < rows; m++)
+      pairs += window > 0 ? MIN (window, keys - rows + m + 1) : keys - rows + m + 1;
+    check_bench (c, label, 8.0 * (keys - first) * 512, pairs * 8 * 256 * 4)
+      ocl_attention (check_queue (c), o, q, &cache, &p);
+  }
+}
+
+const CheckOp check_ops_attention[] = {
+  { "rope_table", 16, check_rope_table, bench_rope_table },
+  { "qkv_norm_rope", 20, check_qkv_norm_rope, bench_qkv_norm_rope },
+  { "attention", 36, check_attention, bench_attention },
+  { NULL }
+};
