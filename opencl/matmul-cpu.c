@@ -96,3 +96,9 @@ ocl_matmul_float_avx512 (OclQueue *q, gconstpointer args)
 {
   run (q, args, " -DCPU_AVX512", 8, 3);
 }
+
+void
+ocl_matmul_float_cpu (OclQueue *q, gconstpointer args)
+{
+  run (q, args, " -DCPU_PLAIN", 6, 1);
+}

@@ -49,6 +49,10 @@ static const OclVariant variants[] = {
   { "int8-avx2", OCL_DEVICE_AVX2, ocl_matmul_int8_match_few, ocl_matmul_int8_avx2 },
   { "avx512", OCL_DEVICE_AVX512BW, NULL, ocl_matmul_float_avx512 },
   { "avx2", OCL_DEVICE_AVX2, NULL, ocl_matmul_float_avx2 },
+  { "cpu", OCL_DEVICE_CPU, NULL, ocl_matmul_float_cpu },
+#ifdef HAVE_CLBLAST
+  { "clblast", 0, ocl_matmul_clblast_match, ocl_matmul_clblast },
+#endif
   { "portable", 0, NULL, matmul_portable },
   { "ref", 0, NULL, ocl_matmul_ref },
 };
