@@ -64,7 +64,7 @@ make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork
     content[n++] = (GemmaContent) { GEMMA_CONTENT_AUDIO, NULL, (gfloat *) work->rows->data, work->rows->len / hidden };
 
   GemmaPrompt *prompt = gemma_prompt_new ();
-  if (!gemma_prompt_add_turn (prompt, model, content, n, settings->pad_audio, error))
+  if (!gemma_prompt_add_turn (prompt, model, content, n, gemma_model_get_config (model)->audio.pad_clip, error))
     g_clear_pointer (&prompt, gemma_prompt_free);
   return prompt;
 }
