@@ -33,6 +33,7 @@ typedef struct
   gfloat softcap, rms_eps, conv_norm_eps, residual_weight;     /* 50, 1e-6, 1e-3, 0.5 */
   gint vocab_size, vocab_offset;        /* hard embeddings and the id of their first */
   gint tokens_per_clip;         /* 188: what a clip is padded to */
+  gboolean pad_clip;            /* whether it is; FALSE by the mmproj's key gemma.audio.pad_clip */
 } GemmaAudioConfig;
 
 typedef struct
@@ -47,9 +48,10 @@ typedef struct
 } GemmaConfig;
 
 /**
- * From a Hugging Face directory's config.json (preprocessor_config.json and generation_config.json
- * where present), or from a GGUF and its mmproj. Values are checked against sane limits and against the
- * tensors. @mmproj: (nullable). (transfer full)
+ * From a Hugging Face directory's config.json (preprocessor_config.json, processor_config.json and
+ * generation_config.json where present), or from a GGUF and its mmproj. Values are checked against sane limits and
+ * against the tensors that are there; that a tensor is missing is reported by what needs it.
+ * @mmproj: (nullable). (transfer full)
  */
 GemmaConfig *gemma_config_new (GemmaWeights *weights, GemmaWeights *mmproj, GError **error);
 void gemma_config_free (GemmaConfig *config);

@@ -56,6 +56,9 @@ GemmaWeights *gemma_weights_new (const gchar *path, gboolean is_gguf);
 gboolean gemma_weights_add (GemmaWeights *weights, GemmaFile *file, const gchar *name, const gchar *file_name,
     OclType type, const gchar *type_name, guint n_dims, const gint64 *dims, gsize offset, gsize bytes, GError **error);
 
+/** TRUE if @name is absent or is @rows x @cols, whatever its type. */
+gboolean gemma_weights_check_shape (GemmaWeights *weights, const gchar *name, gint64 rows, gint64 cols, GError **error);
+
 /** As gemma_weights_open_gguf() and a single safetensors file, for data in memory. (transfer full) */
 GemmaWeights *gemma_weights_open_gguf_data (gconstpointer data, gsize size, GError **error);
 GemmaWeights *gemma_weights_open_safetensors_data (gconstpointer data, gsize size, GError **error);

@@ -412,6 +412,15 @@ find_matrix_entry (GemmaWeights *weights, const gchar *name, gint rows, gint col
   return entry;
 }
 
+gboolean
+gemma_weights_check_shape (GemmaWeights *weights, const gchar *name, gint64 rows, gint64 cols, GError **error)
+{
+  GemmaEntry *entry = g_hash_table_lookup (weights->by_name, name);
+  const gint64 dims[2] = { cols, rows };
+
+  return entry == NULL || groups_to (&entry->t, rows, cols) || wrong_shape (entry, 2, dims, error);
+}
+
 /* ---- reading -------------------------------------------------------------------- */
 
 static gboolean
