@@ -48,7 +48,7 @@ unpack (float *out, const uchar *w, const ushort *scales, int n)
     for (int j = 0; j < 32 / LANE_VALUES; j++) {
       const uint16 v = LOAD_UINT (w) ^ QUANT_FLIP;
 
-#pragma unroll
+UNROLL
       for (int i = 0; i < LANE_VALUES; i++)
         STORE_FLOAT (out + i * PANEL, QUANT (v, i) * scale);
       out += LANE_VALUES * PANEL;
@@ -65,11 +65,11 @@ dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
   for (int b = 0; b < K / 32; b++) {
     float16 part0 = 0, part1 = 0;
 
-#pragma unroll
+UNROLL
     for (int j = 0; j < 32 / LANE_VALUES; j++) {
       const uint16 v = LOAD_UINT (w) ^ QUANT_FLIP;
 
-#pragma unroll
+UNROLL
       for (int i = 0; i < LANE_VALUES; i += 2) {
         part0 += QUANT (v, i) * x[i];
         part1 += QUANT (v, i + 1) * x[i + 1];
@@ -92,7 +92,7 @@ dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
   int k = 0;
 
   for (; k + 4 <= K; k += 4)
-#pragma unroll
+UNROLL
     for (int i = 0; i < 4; i++)
       sum[i] += LOAD_FLOAT (f + (long) (k + i) * PANEL) * x[k + i];
   for (; k < K; k++)
@@ -189,26 +189,26 @@ tile (const int R, float *y, long ys, const float *x, long xs, const float *cons
 {
   float16 acc[MR][NP];
 
-#pragma unroll
+UNROLL
   for (int i = 0; i < R; i++)
-#pragma unroll
+UNROLL
     for (int j = 0; j < NP; j++)
       acc[i][j] = 0;
   for (int k = 0; k < n; k++) {
     float16 v[NP];
 
-#pragma unroll
+UNROLL
     for (int j = 0; j < NP; j++)
       v[j] = LOAD_FLOAT (w[j] + k * PANEL);
-#pragma unroll
+UNROLL
     for (int i = 0; i < R; i++)
-#pragma unroll
+UNROLL
       for (int j = 0; j < NP; j++)
         acc[i][j] += v[j] * x[i * xs + k];
   }
-#pragma unroll
+UNROLL
   for (int i = 0; i < R; i++) {
-#pragma unroll
+UNROLL
     for (int j = 0; j < NP; j++) {
       float *out = y + i * ys + j * PANEL;
 

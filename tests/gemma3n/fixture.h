@@ -5,6 +5,7 @@
 
 #include "examples/npy.h"
 #include "models/lm.h"
+#include "opencl/ops.h"
 #include "tests/seeded-weights.h"
 
 #define SEED 3

@@ -132,22 +132,33 @@ put_metadata (Metadata * kv, const GemmaTextConfig * c)
 
 /* ---- tensors ------------------------------------------------------------------------------------------------ */
 
-typedef struct
-{
-  gchar *name;
-  guint64 dims[3];
-  guint n_dims;
-  OclType type;
-  GByteArray *data;
-} Tensor;
-
 static void
 tensor_free (gpointer p)
 {
-  Tensor *t = p;
+  GgufTensor *t = p;
   g_free (t->name);
-  g_byte_array_unref (t->data);
+  g_clear_pointer (&t->data, g_byte_array_unref);
   g_free (t);
+}
+
+GPtrArray *
+gguf_list_new (void)
+{
+  return g_ptr_array_new_with_free_func (tensor_free);
+}
+
+GgufTensor *
+gguf_list_add (GPtrArray * list, const gchar * name, OclType type, gint cols, gint rows, gint slices)
+{
+  GgufTensor *t = g_new0 (GgufTensor, 1);
+  t->name = g_strdup (name);
+  t->type = type;
+  t->dims[0] = cols;
+  t->dims[1] = rows;
+  t->dims[2] = slices;
+  t->n_dims = slices > 1 ? 3 : rows > 1 ? 2 : 1;
+  g_ptr_array_add (list, t);
+  return t;
 }
 
 static gfloat
@@ -234,27 +245,22 @@ add_tensor (GPtrArray * list, GemmaWeights * weights, const GemmaTensor * from, 
   g_auto (GStrv) word = g_strsplit (from->name, ".", -1);
   gboolean slice = g_str_has_prefix (from->name, "altup_") && g_strv_length (word) == 3;
   if (slice && !g_str_equal (word[1], "0")) {
-    Tensor *t = list->pdata[list->len - 1];
+    GgufTensor *t = list->pdata[list->len - 1];
     put (t->data, encoded->data, encoded->len);
     t->dims[2]++;
     return;
   }
-  Tensor *t = g_new0 (Tensor, 1);
-  t->name = slice ? g_strdup_printf ("%s.weight", word[0]) : g_strdup (from->name);
+  g_autofree gchar *stacked = g_strdup_printf ("%s.weight", word[0]);
+  GgufTensor *t = gguf_list_add (list, slice ? stacked : from->name, type, cols, rows, 1);
   t->n_dims = slice ? 3 : from->n_dims;
-  t->dims[0] = cols;
-  t->dims[1] = rows;
-  t->dims[2] = 1;
-  t->type = type;
   t->data = g_steal_pointer (&encoded);
-  g_ptr_array_add (list, t);
 }
 
 static GPtrArray *
 convert (GemmaWeights * weights, OclType type, gboolean dequantized)
 {
   g_autoptr (GPtrArray) sorted = g_ptr_array_new ();
-  GPtrArray *list = g_ptr_array_new_with_free_func (tensor_free);
+  GPtrArray *list = gguf_list_new ();
   for (guint i = 0; i < gemma_weights_get_n_tensors (weights); i++)
     g_ptr_array_add (sorted, (gpointer) gemma_weights_get_nth (weights, i));
   g_ptr_array_sort (sorted, compare_names);
@@ -263,14 +269,60 @@ convert (GemmaWeights * weights, OclType type, gboolean dequantized)
   return list;
 }
 
-void
-gguf_write_text (const gchar * path, GemmaWeights * weights, const GemmaTextConfig * config, OclType type,
-    gboolean dequantized)
+/* ---- the file ------------------------------------------------------------------------------------------------- */
+
+static gsize
+tensor_bytes (const GgufTensor * t)
 {
-  g_autoptr (GPtrArray) list = convert (weights, type, dequantized);
-  g_autoptr (GByteArray) out = g_byte_array_new (), data = g_byte_array_new ();
+  return ocl_type_row_bytes (t->type, t->dims[0]) * t->dims[1] * t->dims[2];
+}
+
+/* Small random weights, uniform and of about 1 / sqrt (cols); vectors are 1. */
+static void
+random_bytes (guint8 * out, gsize n, const GgufTensor * t, guint64 * state)
+{
+  gfloat std = 1.f / sqrtf (t->dims[0]), one = 1.f;
+  const OclTypeInfo *info = ocl_type_info (t->type);
+  guint16 d = seeded_to_half (std / (t->type == OCL_TYPE_Q8_0 ? 73.f : 4.6f), OCL_TYPE_F16);
+  for (gsize i = 0; i < n; i += 8) {
+    *state = *state * G_GUINT64_CONSTANT (6364136223846793005) + G_GUINT64_CONSTANT (1442695040888963407);
+    guint64 z = *state ^ *state >> 29;
+    memcpy (out + i, &z, MIN (8, n - i));
+  }
+  for (gsize i = 0; i < n; i += info->bytes) {
+    gfloat x = t->n_dims == 1 ? one : ((gint8) out[i]) / 73.f * std;
+    guint16 half = seeded_to_half (x, t->type);
+    if (t->type == OCL_TYPE_F32)
+      memcpy (out + i, &x, 4);
+    else
+      memcpy (out + i, info->block > 1 ? &d : &half, 2);
+  }
+}
+
+static void
+write_data (FILE * file, const GgufTensor * t)
+{
+  static const guint8 zeros[32];
+  gsize bytes = tensor_bytes (t), stretch = (1 << 20) / ocl_type_info (t->type)->bytes * ocl_type_info (t->type)->bytes;
+  g_autofree guint8 *buffer = g_malloc (stretch);
+  guint64 state = g_str_hash (t->name);
+  if (t->data)
+    g_assert (t->data->len == bytes && fwrite (t->data->data, 1, bytes, file) == bytes);
+  for (gsize done = 0; !t->data && done < bytes; done += stretch) {
+    gsize n = MIN (stretch, bytes - done);
+    random_bytes (buffer, n, t, &state);
+    g_assert (fwrite (buffer, 1, n, file) == n);
+  }
+  g_assert (fwrite (zeros, 1, -bytes % 32u, file) == -bytes % 32u);
+}
+
+void
+gguf_write (const gchar * path, const GemmaTextConfig * config, GPtrArray * list)
+{
+  g_autoptr (GByteArray) out = g_byte_array_new ();
   static const guint8 zeros[32];
   Metadata kv = { g_byte_array_new (), 0 };
+  guint64 offset = 0;
   put_metadata (&kv, config);
   put (out, "GGUF", 4);
   put_u32 (out, 3);
@@ -279,19 +331,27 @@ gguf_write_text (const gchar * path, GemmaWeights * weights, const GemmaTextConf
   put (out, kv.bytes->data, kv.bytes->len);
   g_byte_array_unref (kv.bytes);
   for (guint i = 0; i < list->len; i++) {
-    const Tensor *t = list->pdata[i];
+    const GgufTensor *t = list->pdata[i];
     put_string (out, t->name);
     put_u32 (out, t->n_dims);
     for (guint d = 0; d < t->n_dims; d++)
       put_u64 (out, t->dims[d]);
     put_u32 (out, ggml_types[t->type]);
-    put_u64 (out, data->len);
-    put (data, t->data->data, t->data->len);
-    put (data, zeros, -data->len % 32u);
+    put_u64 (out, offset);
+    offset += tensor_bytes (t) + -tensor_bytes (t) % 32u;
   }
   put (out, zeros, -out->len % 32u);
-  put (out, data->data, data->len);
-  g_autoptr (GError) error = NULL;
-  if (!g_file_set_contents (path, (const gchar *) out->data, out->len, &error))
-    g_error ("%s", error->message);
+  FILE *file = fopen (path, "wb");
+  g_assert (file && fwrite (out->data, 1, out->len, file) == out->len);
+  for (guint i = 0; i < list->len; i++)
+    write_data (file, list->pdata[i]);
+  g_assert (fclose (file) == 0);
+}
+
+void
+gguf_write_text (const gchar * path, GemmaWeights * weights, const GemmaTextConfig * config, OclType type,
+    gboolean dequantized)
+{
+  g_autoptr (GPtrArray) list = convert (weights, type, dequantized);
+  gguf_write (path, config, list);
 }

@@ -3,6 +3,20 @@
 
 #include "models/config.h"
 
+typedef struct
+{
+  gchar *name;
+  gint64 dims[3];               /* fastest first; all three are set */
+  guint n_dims;
+  OclType type;
+  GByteArray *data;             /* NULL: random weights */
+} GgufTensor;
+
+/** A list of GgufTensor that owns them. */
+GPtrArray *gguf_list_new (void);
+GgufTensor *gguf_list_add (GPtrArray *list, const gchar *name, OclType type, gint cols, gint rows, gint slices);
+void gguf_write (const gchar *path, const GemmaTextConfig *config, GPtrArray *list);
+
 /**
  * gguf_write_text:
  * @weights: an open Hugging Face directory

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const CheckOp *const all_checks[] = {
   check_ops_elementwise,
@@ -46,8 +47,7 @@ struct _Check
   /* bench */
   CheckLimits limits;
   gchar *label;
-  gdouble bytes, flops, best;
-  gint64 started, deadline;
+  gdouble bytes, flops, best, started, deadline;
   guint batch, left, round;
   GHashTable *reference_times;  /* label -> gdouble */
 };
@@ -381,6 +381,17 @@ run_checks (Check *c, const CheckOp *check, const gchar *only_variant, gint only
 
 /* ---- bench ------------------------------------------------------------------------ */
 
+static gboolean cpu_time;
+
+gdouble
+check_now (void)
+{
+  struct timespec t;
+
+  clock_gettime (cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return (t.tv_sec + t.tv_nsec * 1e-9) / (cpu_time ? g_get_num_processors () : 1);
+}
+
 void
 check_bench_begin (Check *c, const gchar *label, gdouble bytes, gdouble flops)
 {
@@ -416,34 +427,34 @@ print_bench (Check *c)
 gboolean
 check_bench_next (Check *c)
 {
-  gint64 now, took;
+  gdouble now, took;
 
   if (c->left > 0) {
     if (c->started == 0)
-      c->started = g_get_monotonic_time ();
+      c->started = check_now ();
     c->left--;
     return TRUE;
   }
   if (!queue_ok (c))
     return FALSE;
-  now = g_get_monotonic_time ();
+  now = check_now ();
   took = now - c->started;
   if (ocl_variant_get_misses () > 0)
     return FALSE;
-  if (c->round == 0 && took < 10000 && c->batch < 1u << 20) {
+  if (c->round == 0 && took < 0.01 && c->batch < 1u << 20) {
     c->batch *= 2;
   } else {
     if (c->round > 0)
-      c->best = MIN (c->best, took * 1e-6 / c->batch);
+      c->best = MIN (c->best, took / c->batch);
     else
-      c->deadline = now + 400000;
+      c->deadline = now + 0.4;
     if (++c->round > 7 || (c->round > 1 && now > c->deadline)) {
       print_bench (c);
       return FALSE;
     }
   }
   c->left = c->batch - 1;
-  c->started = g_get_monotonic_time ();
+  c->started = check_now ();
   return TRUE;
 }
 
@@ -476,6 +487,7 @@ static const GOptionEntry entries[] = {
   { "case", 'c', 0, G_OPTION_ARG_INT, &only_case, "Run this case only", "N" },
   { "variant", 'v', 0, G_OPTION_ARG_STRING, &only_variant, "Only variants of this name", "NAME" },
   { "bench", 'b', 0, G_OPTION_ARG_NONE, &bench, "Time the variants instead of checking them", NULL },
+  { "cpu-time", 0, 0, G_OPTION_ARG_NONE, &cpu_time, "Count the processor time a CPU, for machines with other work", NULL },
   { "no-limits", 0, 0, G_OPTION_ARG_NONE, &no_limits, "Do not measure the machine's limits first", NULL },
   { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &names, NULL, "[OPERATION...]" },
   { NULL }
@@ -535,6 +547,11 @@ main (int argc, char **argv)
   c.references = g_ptr_array_new_with_free_func (g_free);
   c.reference_times = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   printf ("%s, bits 0x%x, seed %d\n", ocl_device_get_name (c.device), ocl_device_get_bits (c.device), seed);
+  if (bench && !no_limits) {
+    check_measure_limits (c.device, &c.limits);
+    printf ("limits: %.1f GFLOP/s of FMA, %.1f GB/s from memory, %.1f GB/s from the second-level cache\n",
+        c.limits.flops * 1e-9, c.limits.read_bytes * 1e-9, c.limits.cache_bytes * 1e-9);
+  }
   n_failed = run_all (&c);
   ocl_variant_force (NULL);
   ocl_queue_free (c.queue);

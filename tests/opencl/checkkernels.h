@@ -64,12 +64,16 @@ void check_describe (Check *c, const gchar *format, ...) G_GNUC_PRINTF (2, 3);
 void check_bench_begin (Check *c, const gchar *label, gdouble bytes, gdouble flops);
 gboolean check_bench_next (Check *c);
 
-/** Limits of this machine, measured at the start of --bench. */
+/** Limits of this machine, measured at the start of --bench; 0 where they are not known. */
 typedef struct
 {
-  gdouble flops, read_bytes;    /* float32 FMA a second; bytes a second from memory; 0 where not measured */
+  gdouble flops;                /* float32 multiply-adds count two */
+  gdouble read_bytes, cache_bytes;      /* from memory, from the second-level cache */
 } CheckLimits;
-void check_measure_limits (OclQueue *queue, CheckLimits *limits);
+void check_measure_limits (OclDevice *device, CheckLimits *limits);
+
+/** Seconds of the clock of the benches. */
+gdouble check_now (void);
 
 /* One array for each check-*.c, ended by { NULL }. */
 extern const CheckOp check_ops_elementwise[];

@@ -10,8 +10,8 @@
 #define TOKEN_SAMPLES 2560
 #define FIRST_TOKEN 1473        /* samples that token 0 waits for */
 
-/* float32 against float32 with sums in another order, through up to four random blocks; measured: 1e-6 to 4e-6. */
-#define TOLERANCE 3e-5
+/* float32 against float32 with sums in another order, through up to four random blocks; measured: up to 1e-6. */
+#define TOLERANCE 1e-5
 /* What the split of the stream may change: other kernels for other numbers of rows. */
 #define SPLIT_TOLERANCE 1e-5
 
@@ -172,7 +172,8 @@ GST_START_TEST (test_random_splits_give_the_same_tokens)
     g_autoptr (GError) error = NULL;
 
     for (gint at = 0, m; at < 100000; at += m) {
-      m = MIN (100000 - at, exp (g_rand_double_range (rand, 0., log (40000.))));
+      m = exp (g_rand_double_range (rand, 0., log (40000.)));
+      m = MIN (m, 100000 - at);
       fail_unless (gemma_usm_stream_push (stream, signal + at, m, tokens, &error));
     }
     fail_unless (gemma_usm_stream_drain (stream, tokens, &error));
