@@ -27,7 +27,7 @@ static gboolean
 ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
 {
   const GemmaConfig *config = gemma_model_get_config (self->model);
-  gint size = settings->context_size ? settings->context_size : MIN (DEFAULT_CONTEXT, config->text.context_length);
+  gint size = settings->context_size ? (gint) settings->context_size : MIN (DEFAULT_CONTEXT, config->text.context_length);
 
   if (size > config->text.context_length) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "context-size is %d, the model takes %d tokens at most", size,

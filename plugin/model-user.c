@@ -1,5 +1,6 @@
 #include "model-user.h"
 
+#include <glib/gstdio.h>
 #include <stdlib.h>
 
 #include "debug.h"
