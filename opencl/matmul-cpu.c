@@ -13,8 +13,8 @@ divide_up (gint64 a, gint64 b)
 }
 
 /* Panels a work-group computes: a multiple of @unit, such that there are enough groups but none is tiny. */
-gint
-ocl_matmul_group_panels (OclQueue *q, gint n_panels, gint unit, gdouble bytes, gdouble flops)
+static gint
+group_panels (OclQueue *q, gint n_panels, gint unit, gdouble bytes, gdouble flops)
 {
   gint most = ocl_device_get_compute_units (ocl_queue_get_device (q)) * GROUPS_PER_UNIT;
   gint groups = CLAMP ((gint) MIN (MAX (bytes / GROUP_BYTES, flops / GROUP_FLOPS), 1e6), 1, most);
@@ -22,41 +22,53 @@ ocl_matmul_group_panels (OclQueue *q, gint n_panels, gint unit, gdouble bytes, g
   return divide_up (divide_up (n_panels, groups), unit) * unit;
 }
 
+/* Groups of panels come first; where they are too few for the device, rows of x are divided too. */
+OclMatmulCut
+ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, gint tile_rows, gint tile_panels)
+{
+  const gint M = args->x.rows;
+  const gdouble flops = 2.0 * M * chunk->rows * args->w->cols;
+  OclMatmulCut cut;
+  gint wanted = MIN (2 * ocl_device_get_compute_units (ocl_queue_get_device (q)), flops / GROUP_FLOPS), row_groups;
+
+  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, (gdouble) chunk->n_panels * args->w->panel_bytes,
+      flops);
+  cut.global[0] = divide_up (chunk->n_panels, cut.group_panels);
+  row_groups = CLAMP (wanted / (gint) cut.global[0], 1, divide_up (M, 4 * tile_rows));
+  cut.group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;
+  cut.global[1] = divide_up (M, cut.group_rows);
+  return cut;
+}
+
+static const gsize one_item[2] = { 1, 1 };
+
 static void
 run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *options)
 {
   cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-cpu", "matmul_gemv", options);
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
+  const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 1);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
-  const cl_int group_panels = ocl_matmul_group_panels (q, n_panels, 1, (gdouble) n_panels * args->w->panel_bytes, 0);
-  const gsize global = divide_up (n_panels, group_panels), local = 1;
   const cl_mem scales = OCL_CHUNK_SCALES (chunk);
 
-  ocl_queue_run (q, kernel, 1, &global, &local, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x), OCL_ARG (chunk->data),
-      OCL_ARG (scales), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (group_panels), OCL_ARGS_END);
+  ocl_queue_run (q, kernel, 1, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
+      OCL_ARG (chunk->data), OCL_ARG (scales), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels),
+      OCL_ARGS_END);
 }
 
-/* Groups of panels come first; where they are too few for the device, rows of x are divided too. */
 static void
 run_gemm (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *options, gint tile_rows,
     gint tile_panels)
 {
   cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-cpu", "matmul_gemm", options);
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
+  const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, tile_rows, tile_panels);
   const cl_int M = args->x.rows, N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
-  const gdouble flops = 2.0 * M * N * K;
-  const cl_int group_panels = ocl_matmul_group_panels (q, n_panels, tile_panels,
-      (gdouble) n_panels * args->w->panel_bytes, flops);
-  const gint panel_groups = divide_up (n_panels, group_panels);
-  const gint wanted = MIN (2 * ocl_device_get_compute_units (ocl_queue_get_device (q)), flops / GROUP_FLOPS);
-  const gint row_groups = CLAMP (wanted / panel_groups, 1, divide_up (M, 4 * tile_rows));
-  const cl_int group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;
-  const gsize global[2] = { panel_groups, divide_up (M, group_rows) }, local[2] = { 1, 1 };
   const cl_mem scales = OCL_CHUNK_SCALES (chunk);
 
-  ocl_queue_run (q, kernel, 2, global, local, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x), OCL_ARG (chunk->data),
-      OCL_ARG (scales), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (group_panels),
-      OCL_ARG (group_rows), OCL_ARGS_END);
+  ocl_queue_run (q, kernel, 2, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
+      OCL_ARG (chunk->data), OCL_ARG (scales), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels),
+      OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);
 }
 
 static void

@@ -24,11 +24,24 @@ OclTensor ocl_matmul_chunk_y (const OclMatmulArgs *args, const OclWeightChunk *c
 /** A memory argument for kernels of types without scales, which must not be NULL everywhere. */
 #define OCL_CHUNK_SCALES(chunk) ((chunk)->scales ? (chunk)->scales : (chunk)->data)
 
-/** Panels that a work-group of one work-item takes, a multiple of @unit. */
-gint ocl_matmul_group_panels (OclQueue *q, gint n_panels, gint unit, gdouble bytes, gdouble flops);
+/** What a work-group of one work-item takes; group (i, j) has panels i * group_panels .. and rows j * group_rows ... */
+typedef struct
+{
+  cl_int group_panels, group_rows;
+  gsize global[2];
+} OclMatmulCut;
+OclMatmulCut ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, gint tile_rows,
+    gint tile_panels);
 
 void ocl_matmul_ref (OclQueue *q, gconstpointer args);          /* ref/matmul.c */
 void ocl_matmul_float_avx2 (OclQueue *q, gconstpointer args);   /* matmul-cpu.c */
 void ocl_matmul_float_avx512 (OclQueue *q, gconstpointer args);
+
+gboolean ocl_matmul_int8_match (OclDevice *device, gconstpointer args);         /* matmul-int8.c */
+gboolean ocl_matmul_int8_match_few (OclDevice *device, gconstpointer args);
+void ocl_matmul_int8_vnni (OclQueue *q, gconstpointer args);
+void ocl_matmul_int8_bw (OclQueue *q, gconstpointer args);
+void ocl_matmul_int8_avxvnni (OclQueue *q, gconstpointer args);
+void ocl_matmul_int8_avx2 (OclQueue *q, gconstpointer args);
 
 G_END_DECLS

@@ -43,6 +43,10 @@ matmul_portable (OclQueue *q, gconstpointer data)
 }
 
 static const OclVariant variants[] = {
+  { "int8-vnni", OCL_DEVICE_AVX512VNNI, ocl_matmul_int8_match, ocl_matmul_int8_vnni },
+  { "int8-avxvnni", OCL_DEVICE_AVXVNNI, ocl_matmul_int8_match, ocl_matmul_int8_avxvnni },
+  { "int8-bw", OCL_DEVICE_AVX512BW, ocl_matmul_int8_match, ocl_matmul_int8_bw },
+  { "int8-avx2", OCL_DEVICE_AVX2, ocl_matmul_int8_match_few, ocl_matmul_int8_avx2 },
   { "avx512", OCL_DEVICE_AVX512BW, NULL, ocl_matmul_float_avx512 },
   { "avx2", OCL_DEVICE_AVX2, NULL, ocl_matmul_float_avx2 },
   { "portable", 0, NULL, matmul_portable },

@@ -147,27 +147,13 @@ dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
 
 // ---- one row of x ----------------------------------------------------------------------
 
-INLINE void
-store_part (float *y, float16 v, int n)
-{
-  float values[PANEL];
-
-  STORE_FLOAT (values, v);
-  for (int i = 0; i < n; i++)
-    y[i] = values[i];
-}
-
 CPU_TARGET void
 gemv (float *y, const float *x, const uchar *w, const ushort *scales, int N, int K, int first, int last)
 {
   for (int p = first; p < last; p++) {
     const float16 sum = dot_panel (x, w + p * PANEL_BYTES (K), scales + (long) p * (K / 32) * PANEL, K);
-    const int n = N - p * PANEL;
 
-    if (n >= PANEL)
-      STORE_FLOAT (y + p * PANEL, sum);
-    else
-      store_part (y + p * PANEL, sum, n);
+    store_columns (y + p * PANEL, sum, N - p * PANEL);
   }
 }
 

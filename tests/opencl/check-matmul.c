@@ -87,32 +87,75 @@ random_shape (Check *c, OclType type, gint *M, gint *N, gint *K)
     *K = (*K + 31) / 32 * 32;
 }
 
+/* Activations that 32 values at a time are a power of two times -127 .. 127: 8-bit activations lose nothing. */
+static void
+make_representable (Check *c, gfloat *x, gsize n)
+{
+  for (gsize b = 0; b < n; b += 32) {
+    gfloat scale = ldexpf (1, check_int (c, -9, 0));
+
+    for (guint i = 0; i < 32; i++)
+      x[b + i] = scale * check_int (c, -127, 127);
+    x[b + check_int (c, 0, 31)] = scale * (check_int (c, 0, 1) ? 127 : -127);
+    if (check_int (c, 0, 9) == 0)
+      memset (x + b, 0, 32 * sizeof *x);
+  }
+}
+
+/* What 8-bit activations may be off: half a step of each x times the weight. */
+static void
+add_rounding (OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, gfloat *bound)
+{
+  g_autofree gfloat *row = g_new (gfloat, K);
+
+  for (gint n = 0; n < N; n++) {
+    ocl_type_dequantize (type, w + n * ocl_type_row_bytes (type, K), row, K);
+    for (gint m = 0; m < M; m++) {
+      for (gint b = 0; b < K; b += 32) {
+        gdouble most = 0, weights = 0;
+
+        for (gint k = b; k < b + 32; k++) {
+          most = MAX (most, fabs (x[(gsize) m * K + k]));
+          weights += fabs (row[k]);
+        }
+        bound[(gsize) m * N + n] += most / 127 * 0.5001 * weights;
+      }
+    }
+  }
+}
+
 /* float32 sums in any order differ by at most K * 2^-24 of the sum of magnitudes; scaling rounds a few times more. */
 static void
 check_matmul (Check *c)
 {
   OclType type = check_case (c) % OCL_N_TYPES;
-  gint M, N, K;
+  gint M, N, K, mode = ocl_type_info (type)->block == 32 ? check_case (c) / OCL_N_TYPES % 3 : 0;
   guint8 *data;
   gfloat *x, *want, *bound;
   OclTensor y;
   OclWeight *weight;
 
   random_shape (c, type, &M, &N, &K);
-  check_describe (c, "%s M %d N %d K %d", ocl_type_info (type)->name, M, N, K);
+  check_describe (c, "%s M %d N %d K %d, %s", ocl_type_info (type)->name, M, N, K,
+      mode == 0 ? "float32" : mode == 1 ? "8-bit, exact" : "8-bit, rounded");
   data = random_matrix (c, type, N, K);
   weight = make_weight (c, type, data, N, K);
   if (!weight)
     return;
   check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
   x = check_values (c, M, K, -2, 2);
+  if (mode == 1)
+    make_representable (c, x, (gsize) M * K);
   want = check_values (c, M, N, 0, 0);
   bound = check_values (c, M, N, 0, 0);
   expect (c, type, data, x, M, N, K, want, bound);
   for (gint i = 0; i < M * N; i++)
     bound[i] *= (K + 8) * 0x1p-24f;
+  if (mode == 2)
+    add_rounding (type, data, x, M, N, K, bound);
   y = check_output (c, M, N);
-  ocl_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight, OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight,
+      mode ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS);
   check_expected (c, y, want, bound);
 }
 
@@ -144,7 +187,7 @@ bench_matmul (Check *c)
       y = check_dense (c, M, N, 0, 0);
       check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
       check_bench (c, label, (gdouble) bytes + 4.0 * M * (K + N), 2.0 * M * N * K)
-        ocl_matmul (check_queue (c), y, x, weight, OCL_MATMUL_F32_ACTIVATIONS);
+        ocl_matmul (check_queue (c), y, x, weight, OCL_MATMUL_INT8_ACTIVATIONS);
     }
   }
 }

@@ -1,0 +1,99 @@
+/* The matrix product with 8-bit activations on CPUs: kernels/matmul-int8.cl. */
+#include "matmul-private.h"
+
+#define GEMV_COLS 16384         /* columns that a work-group quantizes on its stack */
+
+gboolean
+ocl_matmul_int8_match (OclDevice *device, gconstpointer data)
+{
+  const OclMatmulArgs *args = data;
+
+  return args->flags & OCL_MATMUL_INT8_ACTIVATIONS
+      && (args->w->type == OCL_TYPE_Q8_0 || args->w->type == OCL_TYPE_Q4_0);
+}
+
+/* Without VNNI, many rows go no faster than in float32 (0.9-1.2 of FMA against 1.1), which is exact. */
+gboolean
+ocl_matmul_int8_match_few (OclDevice *device, gconstpointer data)
+{
+  const OclMatmulArgs *args = data;
+
+  return ocl_matmul_int8_match (device, data)
+      && (args->x.rows <= 8 || ocl_variant_is_forced ("matmul", "int8-avx2"));
+}
+
+static const gsize one_item[2] = { 1, 1 };
+
+static void
+run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *options)
+{
+  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", "matmul_int8_gemv", options);
+  const OclTensor y = ocl_matmul_chunk_y (args, chunk);
+  const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 2);
+  const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
+
+  ocl_queue_run (q, kernel, 1, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x), OCL_ARG (chunk->data),
+      OCL_ARG (chunk->scales), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARGS_END);
+}
+
+/* The scratch buffer has the bytes of all rows, then their scales, then their sums. */
+static void
+run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint tile_rows, gint tile_panels)
+{
+  const cl_int M = args->x.rows, K = args->w->cols;
+  const cl_ulong scales_at = ((gsize) M * K + 63) / 64 * 64, sums_at = scales_at + (gsize) M * K / 32 * 4;
+  cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + (gsize) M * K / 32 * 4);
+  cl_kernel quantize = ocl_queue_get_kernel (q, "matmul-int8", "matmul_quantize", options);
+  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", "matmul_int8", options);
+  const gsize rows = M;
+
+  ocl_queue_run (q, quantize, 1, &rows, one_item, OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at),
+      OCL_ARG (sums_at), OCL_ARG (K), OCL_ARGS_END);
+  for (guint i = 0; i < args->w->n_chunks; i++) {
+    const OclWeightChunk *chunk = &args->w->chunks[i];
+    const OclTensor y = ocl_matmul_chunk_y (args, chunk);
+    const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, tile_rows, tile_panels);
+    const cl_int N = chunk->rows, n_panels = chunk->n_panels;
+
+    ocl_queue_run (q, kernel, 2, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG (quantized), OCL_ARG (scales_at),
+        OCL_ARG (sums_at), OCL_ARG (chunk->data), OCL_ARG (chunk->scales), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K),
+        OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);
+  }
+}
+
+static void
+run (OclQueue *q, const OclMatmulArgs *args, const gchar *target, gint tile_rows, gint tile_panels)
+{
+  gchar options[96];
+
+  g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d", ocl_matmul_type_option (args->w->type), target, GEMV_COLS);
+  if (args->x.rows > 1 || args->w->cols > GEMV_COLS)
+    run_gemm (q, args, options, tile_rows, tile_panels);
+  else
+    for (guint i = 0; i < args->w->n_chunks; i++)
+      run_gemv (q, args, &args->w->chunks[i], options);
+}
+
+void
+ocl_matmul_int8_vnni (OclQueue *q, gconstpointer args)
+{
+  run (q, args, "-DCPU_AVX512 -DINT8_VNNI", 6, 2);
+}
+
+void
+ocl_matmul_int8_bw (OclQueue *q, gconstpointer args)
+{
+  run (q, args, "-DCPU_AVX512 -DINT8_BW", 6, 2);
+}
+
+void
+ocl_matmul_int8_avxvnni (OclQueue *q, gconstpointer args)
+{
+  run (q, args, "-DINT8_AVXVNNI", 4, 1);
+}
+
+void
+ocl_matmul_int8_avx2 (OclQueue *q, gconstpointer args)
+{
+  run (q, args, "-DINT8_AVX2", 4, 1);
+}
