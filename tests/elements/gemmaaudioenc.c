@@ -15,11 +15,12 @@ typedef struct
 } Fixture;
 
 static Fixture
-begin (const gchar *launch)
+begin (gboolean gated)
 {
   Fixture f;
 
-  f.harness = gst_harness_new_parse (launch);
+  f.harness = gst_harness_new ("gemmaaudioenc");
+  g_object_set (f.harness->element, "voice-gate", gated, NULL);
   g_autoptr (GstPad) src = gst_element_get_static_pad (f.harness->element, "src");
   f.out = collector_new (src);
   gst_harness_set_src_caps_str (f.harness, AUDIO_CAPS);
@@ -70,7 +71,7 @@ check_equal (GArray *a, GArray *b)
 
 GST_START_TEST (test_caps)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   guint hidden, n;
 
   gst_harness_push (f.harness, make_sound (RATE, TRUE, 0));
@@ -114,7 +115,7 @@ GST_START_TEST (test_any_split_gives_the_same_tokens)
   GRand *rand = g_rand_new_with_seed (7);
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
-    Fixture f = begin ("gemmaaudioenc");
+    Fixture f = begin (FALSE);
     /* Buffers of one sample cost a call each: the first half second of them is enough. */
     for (gsize at = 0; at < n;) {
       gsize m = sizes[i] ? sizes[i] : (gsize) g_rand_int_range (rand, 1, 5000);
@@ -136,7 +137,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_times)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   GstSegment segment;
   GstClockTime start = MS (5000);
 
@@ -160,7 +161,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_token_leaves_early)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
 
   /* 92 ms of sound are enough for the first token. */
   gst_harness_push (f.harness, make_sound (1600, TRUE, 0));
@@ -172,7 +173,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_discont_and_hole_begin_clips)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   GstBuffer *buffer;
 
   gst_harness_push (f.harness, make_sound (4 * TOKEN, TRUE, 0));
@@ -213,7 +214,7 @@ GST_START_TEST (test_gap_is_silence)
   GArray *values[3];
 
   for (guint i = 0; i < 3; i++) {
-    Fixture f = begin ("gemmaaudioenc");
+    Fixture f = begin (FALSE);
     gst_harness_push (f.harness, make_sound (RATE, TRUE, 0));
     if (i == 0) {
       gst_harness_push (f.harness, make_sound (RATE / 2, FALSE, MS (1000)));
@@ -239,7 +240,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_quiet_tokens_are_marked)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   guint n_quiet = 0, n;
 
   gst_harness_push (f.harness, make_sound (2 * RATE, FALSE, 0));
@@ -266,7 +267,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_gate_silence_gives_only_gaps)
 {
-  Fixture f = begin ("gemmaaudioenc voice-gate=true");
+  Fixture f = begin (TRUE);
 
   for (guint i = 0; i < 30; i++)
     gst_harness_push (f.harness, make_sound (RATE / 10, FALSE, i * MS (100)));
@@ -281,7 +282,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_gate_cuts_clips)
 {
-  Fixture f = begin ("gemmaaudioenc voice-gate=true");
+  Fixture f = begin (TRUE);
   GstClockTime start = MS (10000);
   GstBuffer *first;
 
@@ -307,7 +308,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_nan_is_silence)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   GstBuffer *buffer = make_sound (RATE, TRUE, 0);
   GstMapInfo map;
 
@@ -328,7 +329,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_flush_forgets)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   GstSegment segment;
 
   gst_segment_init (&segment, GST_FORMAT_TIME);
@@ -348,7 +349,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_caps_again_drains)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   g_autoptr (GstCaps) caps = gst_caps_from_string (AUDIO_CAPS);
 
   gst_caps_set_simple (caps, "channel-mask", GST_TYPE_BITMASK, (guint64) 0, NULL);
@@ -363,7 +364,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_wrong_caps_and_segment)
 {
-  Fixture f = begin ("gemmaaudioenc");
+  Fixture f = begin (FALSE);
   g_autoptr (GstBus) bus = gst_bus_new ();
   GstSegment segment;
 

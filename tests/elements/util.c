@@ -1,6 +1,8 @@
 #include "util.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 void
@@ -172,13 +174,28 @@ wait_error (GstBus *bus, guint seconds)
   return g_strdup (error->message);
 }
 
+static gchar *folder;
+
+static void
+remove_folder (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree gchar *path = g_build_filename (folder, name, NULL);
+    g_unlink (path);
+  }
+  g_rmdir (folder);
+}
+
 gchar *
 write_file (const gchar *name, gconstpointer data, gsize size)
 {
-  static gchar *folder;
-
-  if (!folder)
+  if (!folder) {
     folder = g_dir_make_tmp ("gemma-elements-XXXXXX", NULL);
+    atexit (remove_folder);
+  }
   gchar *path = g_build_filename (folder, name, NULL);
   fail_unless (g_file_set_contents (path, data, size, NULL));
   return path;
