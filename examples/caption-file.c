@@ -57,7 +57,7 @@ main (int argc, char **argv)
   uri = gst_uri_is_valid (argv[1]) ? g_strdup (argv[1]) : gst_filename_to_uri (argv[1], &error);
   g_autoptr (GstElement) pipeline = uri ? gst_parse_launch ("uridecodebin name=source ! audioconvert ! audioresample "
       "! gemmaaudioenc voice-gate=true ! gemmasink name=captions", &error) : NULL;
-  if (!pipeline) {
+  if (error) {                  /* a missing element, too */
     g_printerr ("%s\n", error->message);
     return 1;
   }
