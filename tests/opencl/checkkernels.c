@@ -312,17 +312,25 @@ clear_case (Check *c)
   g_clear_pointer (&c->description, g_free);
 }
 
+/* Also forgets that the variant did not take an earlier case. */
+static void
+force_variant (Check *c)
+{
+  g_autofree gchar *force = g_strdup_printf ("%s=%s", c->op->name, c->variant);
+
+  ocl_variant_force (force);
+}
+
 static void
 begin_case (Check *c, const gchar *variant, guint number)
 {
-  g_autofree gchar *force = g_strdup_printf ("%s=%s", c->op->name, variant);
   const guint32 seeds[] = { c->seed, number, g_str_hash (c->op->name) };
 
   c->variant = variant;
   c->number = number;
   c->n_results = 0;
   c->rand = g_rand_new_with_seed_array (seeds, G_N_ELEMENTS (seeds));
-  ocl_variant_force (force);
+  force_variant (c);
 }
 
 /* FALSE if the variant does not take this case. */
@@ -395,6 +403,7 @@ check_now (void)
 void
 check_bench_begin (Check *c, const gchar *label, gdouble bytes, gdouble flops)
 {
+  force_variant (c);
   g_free (c->label);
   c->label = g_strdup (label);
   c->bytes = bytes;
