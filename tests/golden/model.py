@@ -118,7 +118,7 @@ def make(out):
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     seeded.write_list(out / "tensors.txt", [*text_tensors, *audio_tensors])
 
-    samples, processor = usm.signal(CLIP, SEED), make_processor()
+    samples, processor = usm.signal(CLIP), make_processor()
     rows = [{"text": t, "ids": prompt_ids(processor, t)} for t in TEXTS]
     rows += [{"text": t, "audio": True, "ids": prompt_ids(processor, t, samples)} for t in TEXTS]
     rows += [{"text": t, "ids": spelled_ids(processor, t)} for t in SPELLED]
