@@ -1,6 +1,6 @@
 #include "model-user.h"
 
-#include <stdlib.h>
+#include <glib/gstdio.h>
 
 #include "debug.h"
 
@@ -31,7 +31,7 @@ gemma_post_error (GstElement *element, const GError *error)
       g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_DEVICE))
     GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED))
-    GST_ELEMENT_ERROR (element, STREAM, CODEC_NOT_FOUND, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG))
     GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", error->message), (NULL));
   else if (error->domain == GEMMA_ERROR || error->domain == G_FILE_ERROR)
@@ -267,14 +267,9 @@ resolve (GemmaModelUser *user)
   load->device = g_strdup (user->device && *user->device ? user->device : "auto");
   g_mutex_unlock (&user->lock);
 
-  load->path = realpath (model, NULL);
-  if (!load->path)
-    load->path = g_strdup (model);
-  if (mmproj) {
-    load->mmproj = realpath (mmproj, NULL);
-    if (!load->mmproj)
-      load->mmproj = g_strdup (mmproj);
-  }
+  /* Links stay: what is beside the link counts, and the file behind it may have no extension. */
+  load->path = g_canonicalize_filename (model, NULL);
+  load->mmproj = mmproj ? g_canonicalize_filename (mmproj, NULL) : NULL;
   load->parts = user->parts;
   return load;
 }
