@@ -55,7 +55,7 @@ def generate(mels, asked, w, c, t, limit=160, batch=16):
             if all(done):
                 break
             e, pli = model.embed(nxt[:, None], None, None, w, c)
-            logits = model.forward(e, pli, w, c, cache=cache, past=(past, None))[:, -1]
+            logits = model.forward(e, pli, w, c, cache=cache, past=past)[:, -1]
             past += 1
         for r, i in enumerate(group):
             answers[i] = t.decode(out[r])
