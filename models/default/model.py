@@ -6,6 +6,7 @@ B batch, T mel frames, U conformer frames (40 ms), C channels, H heads, L text p
 """
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -122,6 +123,20 @@ def init(c, seed=0):
             std = (2. / math.prod(shape[1:])) ** .5
         w[name] = (torch.randn(shape, generator=g) * std + mean).requires_grad_()
     return w
+
+
+def from_gguf(directory, c):
+    """The float32 values of a shipped pair."""
+    import gguf
+    out = {}
+    for name in ("gemma3n-default.gguf", "mmproj-gemma3n-default.gguf"):
+        for t in gguf.GGUFReader(Path(directory) / name).tensors:
+            shape = [int(n) for n in reversed(t.shape)]
+            out[t.name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape).copy()).float()
+    for name, shape in shapes(c).items():
+        if tuple(out[name].shape) != shape:
+            raise SystemExit(f"{name}: {tuple(out[name].shape)} in the GGUF, {shape} wanted")
+    return out
 
 
 def init_ctc(c, symbols, seed=1):

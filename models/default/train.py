@@ -139,19 +139,6 @@ def mean(parts, limit):
     return total, norm
 
 
-def from_gguf(directory, c):
-    import gguf
-    out = {}
-    for name in ("gemma3n-default.gguf", "mmproj-gemma3n-default.gguf"):
-        for t in gguf.GGUFReader(Path(directory) / name).tensors:
-            shape = [int(n) for n in reversed(t.shape)]
-            out[t.name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape).copy()).float()
-    for name, shape in model.shapes(c).items():
-        if tuple(out[name].shape) != shape:
-            raise SystemExit(f"{name}: {tuple(out[name].shape)} in the GGUF, {shape} wanted")
-    return out
-
-
 def save(path, state):
     tmp = path.with_suffix(".part")
     torch.save(state, tmp)
@@ -198,7 +185,7 @@ def main():
     state = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else None
     if state is None and a.init_gguf:
         with torch.no_grad():
-            for k, v in from_gguf(a.init_gguf, c).items():
+            for k, v in model.from_gguf(a.init_gguf, c).items():
                 weights[k].copy_(v)
     unused = {f"blk.{i}.attn_{k}.weight" for i in range(c.layers - c.shared, c.layers) for k in "kv"}   # shared K and V
     opt = Optimizer(weights, a.lr, a.adam_lr, a.weight_decay, unused)
