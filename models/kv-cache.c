@@ -123,6 +123,8 @@ gemma_kv_cache_begin (GemmaKvCache * self, OclQueue * queue, gint n, GError ** e
     if (is_ring (self, l) && !save_ring (self, queue, l, error))
       return FALSE;
   }
+  if (!ocl_queue_finish (queue, error)) /* a copy that failed must not be given back later */
+    return FALSE;
   self->saved = TRUE;
   return TRUE;
 }
@@ -140,10 +142,13 @@ grow (GemmaKvCache * self, OclQueue * queue, Layer * l, gint rows, GError ** err
     ocl_copy (queue, ocl_tensor_rows (bigger.k, 0, self->length), ocl_tensor_rows (l->kv.k, 0, self->length));
     ocl_copy (queue, ocl_tensor_rows (bigger.v, 0, self->length), ocl_tensor_rows (l->kv.v, 0, self->length));
   }
-  ocl_tensor_clear (self->device, &l->kv.k);    /* the driver keeps it until the copies are done */
-  ocl_tensor_clear (self->device, &l->kv.v);
-  l->kv = bigger;
-  return TRUE;
+  gboolean ok = ocl_queue_finish (queue, error);
+  OclKvCache *loser = ok ? &l->kv : &bigger;
+  ocl_tensor_clear (self->device, &loser->k);
+  ocl_tensor_clear (self->device, &loser->v);
+  if (ok)
+    l->kv = bigger;
+  return ok;
 }
 
 gboolean

@@ -138,8 +138,11 @@ check_special (GemmaTokenizer *t, GemmaWeights *weights, GError **error)
           gemma_weights_get_path (weights), keys[i], id, t->n - 1);
       return FALSE;
     }
-    if (i == 2)
+    /* Never matched in text, whatever its type is called. */
+    if (i == 2) {
       t->unknown = id;
+      gemma_tokenizer_set_kind (t, id, GEMMA_PIECE_UNKNOWN);
+    }
   }
   return TRUE;
 }

@@ -385,17 +385,22 @@ GemmaUsmStream *gemma_usm_stream_new (GemmaUsm *usm, GError **error)
   return s;
 }
 
-void gemma_usm_stream_free (GemmaUsmStream *s)
+static void clear_tensors (GemmaUsmStream *s)
 {
   OclTensor *all[] = { &s->norm_state[0], &s->norm_state[1], &s->qkv.rows, &s->glu.rows, &s->input, &s->patches[0],
     &s->patches[1], &s->conv[0], &s->conv[1], &s->x, &s->normed, &s->mix, &s->gates, &s->wide, &s->soft };
 
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    ocl_tensor_clear (s->usm->device, all[i]);
+}
+
+void gemma_usm_stream_free (GemmaUsmStream *s)
+{
   if (s == NULL)
     return;
   if (s->queue != NULL)
     ocl_queue_free (s->queue);
-  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
-    ocl_tensor_clear (s->usm->device, all[i]);
+  clear_tensors (s);
   gemma_mel_free (s->mel);
   g_array_unref (s->mel_rows);
   g_free (s);

@@ -18,7 +18,8 @@ typedef float8 Vector;
 #endif
 
 #define TILE 64                 /* keys; K and V of a tile stay in the second-level cache */
-#define MAX_LINES 32            /* ATTENTION_MAX_LINES: (query row, head) pairs of a work-item */
+#define RUN 16                  /* keys whose values are summed at once */
+#define MAX_LINES 32            /* (query row, head) pairs of a work-item */
 
 /* scores of 4 lines with 2 keys: 8 chains of multiply-add */
 void
@@ -68,31 +69,75 @@ dot_1x2 (float *scores, global const float *q, global const float *k0, global co
   scores[1] = SUM (b);
 }
 
-/* o of 4 lines += weights of 2 keys * v */
+/* o of 4 lines += weights of n_keys keys * v, whose rows are contiguous: 8 sums stay in registers */
 void
-add_4x2 (global float *const *o, const float *weights, global const float *v0, global const float *v1, int n)
+add_4xn (global float *const *o, const float *weights, global const float *v, long stride, int n_keys, int n)
 {
-  float a0 = weights[0], a1 = weights[1], b0 = weights[TILE], b1 = weights[TILE + 1];
-  float c0 = weights[2 * TILE], c1 = weights[2 * TILE + 1], d0 = weights[3 * TILE], d1 = weights[3 * TILE + 1];
-  global float *oa = o[0], *ob = o[1], *oc = o[2], *od = o[3];
+  for (int i = 0; i < n; i += 2 * VEC) {
+    int second = i + VEC < n ? VEC : 0;         /* the last half twice where n / VEC is odd */
+    global const float *at = v + i;
+    Vector a0 = LOAD (o[0] + i), b0 = LOAD (o[1] + i), c0 = LOAD (o[2] + i), d0 = LOAD (o[3] + i);
+    Vector a1 = LOAD (o[0] + i + second), b1 = LOAD (o[1] + i + second);
+    Vector c1 = LOAD (o[2] + i + second), d1 = LOAD (o[3] + i + second);
 
-  for (int i = 0; i < n; i += VEC) {
-    Vector x = LOAD (v0 + i), y = LOAD (v1 + i);
+    for (int j = 0; j < n_keys; j++, at += stride) {
+      Vector x = LOAD (at), y = LOAD (at + second), w;
 
-    STORE (fma ((Vector) a1, y, fma ((Vector) a0, x, LOAD (oa + i))), oa + i);
-    STORE (fma ((Vector) b1, y, fma ((Vector) b0, x, LOAD (ob + i))), ob + i);
-    STORE (fma ((Vector) c1, y, fma ((Vector) c0, x, LOAD (oc + i))), oc + i);
-    STORE (fma ((Vector) d1, y, fma ((Vector) d0, x, LOAD (od + i))), od + i);
+      w = weights[j];
+      a0 = fma (w, x, a0);
+      a1 = fma (w, y, a1);
+      w = weights[j + TILE];
+      b0 = fma (w, x, b0);
+      b1 = fma (w, y, b1);
+      w = weights[j + 2 * TILE];
+      c0 = fma (w, x, c0);
+      c1 = fma (w, y, c1);
+      w = weights[j + 3 * TILE];
+      d0 = fma (w, x, d0);
+      d1 = fma (w, y, d1);
+    }
+    STORE (a0, o[0] + i);
+    STORE (b0, o[1] + i);
+    STORE (c0, o[2] + i);
+    STORE (d0, o[3] + i);
+    STORE (a1, o[0] + i + second);
+    STORE (b1, o[1] + i + second);
+    STORE (c1, o[2] + i + second);
+    STORE (d1, o[3] + i + second);
   }
 }
 
+/* The same for one line, four vectors wide where they fit. */
 void
-add_1x2 (global float *o, const float *weights, global const float *v0, global const float *v1, int n)
+add_1xn (global float *o, const float *weights, global const float *v, long stride, int n_keys, int n)
 {
-  float a = weights[0], b = weights[1];
+  int i = 0;
 
-  for (int i = 0; i < n; i += VEC)
-    STORE (fma ((Vector) b, LOAD (v1 + i), fma ((Vector) a, LOAD (v0 + i), LOAD (o + i))), o + i);
+  for (; i + 4 * VEC <= n; i += 4 * VEC) {
+    global const float *at = v + i;
+    Vector a = LOAD (o + i), b = LOAD (o + i + VEC), c = LOAD (o + i + 2 * VEC), d = LOAD (o + i + 3 * VEC);
+
+    for (int j = 0; j < n_keys; j++, at += stride) {
+      Vector w = weights[j];
+
+      a = fma (w, LOAD (at), a);
+      b = fma (w, LOAD (at + VEC), b);
+      c = fma (w, LOAD (at + 2 * VEC), c);
+      d = fma (w, LOAD (at + 3 * VEC), d);
+    }
+    STORE (a, o + i);
+    STORE (b, o + i + VEC);
+    STORE (c, o + i + 2 * VEC);
+    STORE (d, o + i + 3 * VEC);
+  }
+  for (; i < n; i += VEC) {
+    global const float *at = v + i;
+    Vector a = LOAD (o + i);
+
+    for (int j = 0; j < n_keys; j++, at += stride)
+      a = fma ((Vector) weights[j], LOAD (at), a);
+    STORE (a, o + i);
+  }
 }
 
 void
@@ -187,12 +232,16 @@ attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), global float *p
         scale_row (sums[i], factor, head_dim);
     }
 
-    for (i = 0; i + 4 <= n_lines; i += 4)
-      for (int j = 0; j < n; j += 2)
-        add_4x2 (sums + i, scores + i * TILE + j, KEY (v, slot + j), KEY (v, slot + min (j + 1, n - 1)), head_dim);
-    for (; i < n_lines; i++)
-      for (int j = 0; j < n; j += 2)
-        add_1x2 (sums[i], scores + i * TILE + j, KEY (v, slot + j), KEY (v, slot + min (j + 1, n - 1)), head_dim);
+    /* a run of keys that is contiguous in the ring and stays in the first-level cache */
+    for (int j = 0, run; j < n; j += run) {
+      int at = slot + j >= capacity ? slot + j - capacity : slot + j;
+
+      run = min (min (RUN, n - j), capacity - at);
+      for (i = 0; i + 4 <= n_lines; i += 4)
+        add_4xn (sums + i, scores + i * TILE + j, ROW (v, at) + column, v_stride, run, head_dim);
+      for (; i < n_lines; i++)
+        add_1xn (sums[i], scores + i * TILE + j, ROW (v, at) + column, v_stride, run, head_dim);
+    }
   }
 
   for (int i = 0; i < n_lines; i++) {

@@ -75,6 +75,15 @@ put_array (Metadata * kv, const gchar * key, guint32 type, guint64 n)
   put_u64 (kv->bytes, n);
 }
 
+/* Soft ids are found by these names. */
+static gchar *
+token_name (const GemmaTextConfig * c, gint id)
+{
+  if (id == c->first_soft_id)
+    return g_strdup ("<end_of_image>");
+  return id == c->first_soft_id + 1 ? g_strdup ("<image_soft_token>") : g_strdup_printf ("<%d>", id);
+}
+
 static void
 put_tokens (Metadata * kv, const GemmaTextConfig * c)
 {
@@ -82,7 +91,7 @@ put_tokens (Metadata * kv, const GemmaTextConfig * c)
   put_string (kv->bytes, "llama");
   put_array (kv, "tokenizer.ggml.tokens", KV_STRING, c->vocab_size);
   for (gint i = 0; i < c->vocab_size; i++) {
-    g_autofree gchar *token = g_strdup_printf ("<%d>", i);
+    g_autofree gchar *token = token_name (c, i);
     put_string (kv->bytes, token);
   }
   put_array (kv, "tokenizer.ggml.scores", KV_F32, c->vocab_size);

@@ -1,0 +1,55 @@
+#include <gst/check/gstcheck.h>
+
+#include "models/task.h"
+
+GST_START_TEST (test_instructions)
+{
+  static const struct
+  {
+    GemmaTask task;
+    const gchar *source, *target, *custom, *expected;
+  } rows[] = {
+    {GEMMA_TASK_TRANSCRIBE, "es", NULL, NULL, "Transcribe the following speech segment in Spanish:"},
+    {GEMMA_TASK_TRANSLATE, "es", "en", NULL, "Translate the following speech segment from Spanish into English:"},
+    {GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE, "it", "fr", NULL,
+        "Transcribe the following speech segment in Italian, then translate it into French:"},
+    {GEMMA_TASK_DESCRIBE, NULL, "de", NULL, "Describe this image in German:"},
+    {GEMMA_TASK_CUSTOM, "es", "en", "Who speaks?", "Who speaks?"},
+    {GEMMA_TASK_CUSTOM, NULL, NULL, NULL, ""},
+    {GEMMA_TASK_TRANSCRIBE, NULL, NULL, NULL, "Transcribe the following speech segment in English:"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree gchar *text = gemma_task_instruction (rows[i].task, rows[i].source, rows[i].target, rows[i].custom);
+
+    fail_unless_equals_string (text, rows[i].expected);
+  }
+}
+GST_END_TEST;
+
+GST_START_TEST (test_language_names)
+{
+  static const gchar *const rows[][2] = {
+    {"es", "Spanish"}, {"ES", "Spanish"}, {"es-419", "Spanish"}, {"de_CH", "German"}, {"pt-BR", "Brazilian Portuguese"},
+    {"pt", "Portuguese"}, {"zh-Hant-HK", "Traditional Chinese"}, {"zh", "Chinese"}, {"fil", "Filipino"}, {"fi", "Finnish"},
+    {"tlh", "tlh"}, {"Klingon", "Klingon"}, {"", ""}, {"-", "-"}, {"zz-XX", "zz-XX"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    fail_unless_equals_string (gemma_language_name (rows[i][0]), rows[i][1]);
+}
+GST_END_TEST;
+
+static Suite *
+task_suite (void)
+{
+  Suite *s = suite_create ("task");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_instructions);
+  tcase_add_test (tc, test_language_names);
+  return s;
+}
+
+GST_CHECK_MAIN (task);
