@@ -71,7 +71,6 @@ typedef struct
   gdouble temperature, top_p;
   guint64 seed;
   guint segment_silence, max_segment, decode_timeout;   /* ms */
-  gboolean pad_audio;
   guint latency, lateness;      /* ms; of gemmalm */
 } GemmaLmSettings;
 
@@ -99,7 +98,6 @@ enum
   GEMMA_LM_PROP_SEGMENT_SILENCE,
   GEMMA_LM_PROP_MAX_SEGMENT,
   GEMMA_LM_PROP_DECODE_TIMEOUT,
-  GEMMA_LM_PROP_PAD_AUDIO,
   GEMMA_LM_PROP_STATS,
   GEMMA_LM_LAST_PROPERTY = GEMMA_LM_PROP_STATS
 };
@@ -142,7 +140,15 @@ gchar *gemma_decode (GemmaDecoding *decoding, const GemmaLmSettings *settings, c
 /* ---- element ---------------------------------------------------------------------------------------- */
 
 #define GST_TYPE_GEMMA_LM_BASE (gst_gemma_lm_base_get_type ())
-G_DECLARE_DERIVABLE_TYPE (GstGemmaLmBase, gst_gemma_lm_base, GST, GEMMA_LM_BASE, GstElement)
+#define GST_GEMMA_LM_BASE(obj) (G_TYPE_CHECK_INSTANCE_CAST ((obj), GST_TYPE_GEMMA_LM_BASE, GstGemmaLmBase))
+#define GST_GEMMA_LM_BASE_CLASS(klass) (G_TYPE_CHECK_CLASS_CAST ((klass), GST_TYPE_GEMMA_LM_BASE, GstGemmaLmBaseClass))
+#define GST_GEMMA_LM_BASE_GET_CLASS(obj) \
+    (G_TYPE_INSTANCE_GET_CLASS ((obj), GST_TYPE_GEMMA_LM_BASE, GstGemmaLmBaseClass))
+GType gst_gemma_lm_base_get_type (void);
+
+typedef struct _GstGemmaLmBase GstGemmaLmBase;
+typedef struct _GstGemmaLmBaseClass GstGemmaLmBaseClass;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstGemmaLmBase, gst_object_unref)
 
 struct _GstGemmaLmBaseClass
 {

@@ -27,7 +27,7 @@ static gboolean
 ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
 {
   const GemmaConfig *config = gemma_model_get_config (self->model);
-  gint size = settings->context_size ? settings->context_size : MIN (DEFAULT_CONTEXT, config->text.context_length);
+  gint size = settings->context_size ? (gint) settings->context_size : MIN (DEFAULT_CONTEXT, config->text.context_length);
 
   if (size > config->text.context_length) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "context-size is %d, the model takes %d tokens at most", size,
@@ -64,7 +64,7 @@ make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork
     content[n++] = (GemmaContent) { GEMMA_CONTENT_AUDIO, NULL, (gfloat *) work->rows->data, work->rows->len / hidden };
 
   GemmaPrompt *prompt = gemma_prompt_new ();
-  if (!gemma_prompt_add_turn (prompt, model, content, n, settings->pad_audio, error))
+  if (!gemma_prompt_add_turn (prompt, model, content, n, gemma_model_get_config (model)->audio.pad_clip, error))
     g_clear_pointer (&prompt, gemma_prompt_free);
   return prompt;
 }

@@ -360,6 +360,10 @@ gst_gemma_lm_pad_new (GstGemmaLmBase *element, GstPadTemplate *templ, const gcha
       NULL);
 
   self->kind = kind;
+  gst_pad_set_chain_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_chain));
+  gst_pad_set_event_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_event));
+  gst_pad_set_query_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_query));
+  gst_pad_set_activatemode_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_activate_mode));
   return GST_PAD (self);
 }
 
@@ -381,8 +385,4 @@ gst_gemma_lm_pad_init (GstGemmaLmPad *self)
 {
   self->position = GST_CLOCK_TIME_NONE;
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
-  gst_pad_set_chain_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_chain));
-  gst_pad_set_event_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_event));
-  gst_pad_set_query_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_query));
-  gst_pad_set_activatemode_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_activate_mode));
 }

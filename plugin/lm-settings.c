@@ -106,8 +106,6 @@ gemma_lm_settings_install (GObjectClass *klass)
   g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
           "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
           flags));
-  g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_AUDIO, g_param_spec_boolean ("pad-audio", "Pad audio",
-          "Fill each clip up to the model's number of tokens for 30 s, as transformers does: slower, exact", FALSE, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
           "utterances, texts, prompt-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
@@ -138,7 +136,6 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_SEGMENT_SILENCE: s->segment_silence = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: s->max_segment = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: s->decode_timeout = g_value_get_uint (value); return TRUE;
-    case GEMMA_LM_PROP_PAD_AUDIO: s->pad_audio = g_value_get_boolean (value); return TRUE;
     default: return FALSE;
   }
 }
@@ -161,7 +158,6 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_SEGMENT_SILENCE: g_value_set_uint (value, s->segment_silence); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: g_value_set_uint (value, s->max_segment); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: g_value_set_uint (value, s->decode_timeout); return TRUE;
-    case GEMMA_LM_PROP_PAD_AUDIO: g_value_set_boolean (value, s->pad_audio); return TRUE;
     default: return FALSE;
   }
 }

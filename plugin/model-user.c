@@ -1,8 +1,9 @@
 #include "model-user.h"
 
-#include <stdlib.h>
+#include <glib/gstdio.h>
 
 #include "debug.h"
+#include "default-model.h"
 
 #define PROGRESS_CODE "load-model"
 
@@ -31,7 +32,7 @@ gemma_post_error (GstElement *element, const GError *error)
       g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_DEVICE))
     GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED))
-    GST_ELEMENT_ERROR (element, STREAM, CODEC_NOT_FOUND, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG))
     GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", error->message), (NULL));
   else if (error->domain == GEMMA_ERROR || error->domain == G_FILE_ERROR)
@@ -258,23 +259,17 @@ static LoadData *
 resolve (GemmaModelUser *user)
 {
   LoadData *load = g_new0 (LoadData, 1);
-  const gchar *env = g_getenv ("GEMMA_DEFAULT_MODEL");
   g_autofree gchar *model = NULL, *mmproj = NULL;
 
   g_mutex_lock (&user->lock);
-  model = g_strdup (user->model && *user->model ? user->model : env && *env ? env : GEMMA_EMBEDDED_MODEL);
+  model = user->model && *user->model ? g_strdup (user->model) : gemma_default_model ();
   mmproj = g_strdup (user->mmproj && *user->mmproj ? user->mmproj : NULL);
   load->device = g_strdup (user->device && *user->device ? user->device : "auto");
   g_mutex_unlock (&user->lock);
 
-  load->path = realpath (model, NULL);
-  if (!load->path)
-    load->path = g_strdup (model);
-  if (mmproj) {
-    load->mmproj = realpath (mmproj, NULL);
-    if (!load->mmproj)
-      load->mmproj = g_strdup (mmproj);
-  }
+  /* Links stay: what is beside the link counts, and the file behind it may have no extension. */
+  load->path = g_canonicalize_filename (model, NULL);
+  load->mmproj = mmproj ? g_canonicalize_filename (mmproj, NULL) : NULL;
   load->parts = user->parts;
   return load;
 }

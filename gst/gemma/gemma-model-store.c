@@ -397,6 +397,13 @@ gst_gemma_model_store_finalize (GObject *object)
   G_OBJECT_CLASS (gst_gemma_model_store_parent_class)->finalize (object);
 }
 
+/* For those who print a context. */
+static void
+describe (const GValue *store, GValue *string)
+{
+  g_value_take_string (string, g_strdup_printf ("%p", g_value_get_object (store)));
+}
+
 static void
 gst_gemma_model_store_class_init (GstGemmaModelStoreClass *klass)
 {
@@ -409,6 +416,7 @@ gst_gemma_model_store_class_init (GstGemmaModelStoreClass *klass)
   g_object_class_install_property (object_class, PROP_LINGER,
       g_param_spec_uint ("linger", "Linger", "How long a model that nobody uses stays loaded (ms)", 0, G_MAXUINT,
           DEFAULT_LINGER_MS, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+  g_value_register_transform_func (GST_TYPE_GEMMA_MODEL_STORE, G_TYPE_STRING, describe);
 }
 
 static void

@@ -1,0 +1,516 @@
+/**
+ * SECTION:element-gemmatranscriber
+ * @title: gemmatranscriber
+ *
+ * Speech to timed text in one element, as transcriberbin and its like expect it: any sound in, text out of `src`,
+ * and out of each `translate_src_%u` its translation into the language of that pad's property `language-code`. The sound is
+ * encoded once, however many languages come out.
+ *
+ * ## Examples
+ * |[
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber ! fakesink dump=true
+ * ]|
+ * |[
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber name=t language-code=en
+ *     t.src ! srtenc ! filesink location=en.srt
+ *     t.translate_src_0::language-code=es t.translate_src_0 ! srtenc ! filesink location=es.srt
+ * ]| Captions in the language that is spoken, and in Spanish.
+ */
+#include "gemmatranscriber.h"
+
+#include "debug.h"
+#include "lm-base.h"
+
+/* Sound that may wait while the model loads or a slow utterance is decoded: as much as an utterance may have. */
+#define QUEUE_TIME (30 * GST_SECOND)
+
+enum
+{
+  PROP_0,
+  PROP_MODEL,
+  PROP_MMPROJ,
+  PROP_DEVICE,
+  PROP_LANGUAGE_CODE,
+  PROP_TASK,
+  PROP_TARGET_LANGUAGE,
+  PROP_SEGMENT_SILENCE,
+  PROP_MAX_SEGMENT,
+  PROP_LATENCY,
+  PROP_TRANSLATE_LATENCY,
+  PROP_LATENESS,
+  PROP_MAX_OBSERVED_DELAY,
+  PROP_STATS
+};
+
+struct _GstGemmaTranscriber
+{
+  GstBin parent;
+  GstElement *encoder, *tee, *lm;
+  GMutex lock;                  /* guards what follows */
+  GList *translations;          /* of GstGemmaTranslatePad, not owned */
+  gchar *model, *mmproj, *device;
+  guint latency, translate_latency, lateness, max_observed_delay;
+};
+
+/* ---- the pads of translations ---------------------------------------------------------------- */
+
+#define GST_TYPE_GEMMA_TRANSLATE_PAD (gst_gemma_translate_pad_get_type ())
+G_DECLARE_FINAL_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST, GEMMA_TRANSLATE_PAD, GstGhostPad)
+
+struct _GstGemmaTranslatePad
+{
+  GstGhostPad parent;
+  GstElement *queue, *lm;       /* owned by the bin */
+  GstPad *teepad;
+};
+
+G_DEFINE_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST_TYPE_GHOST_PAD)
+
+enum
+{
+  PAD_PROP_0,
+  PAD_PROP_LANGUAGE_CODE
+};
+
+static void
+gst_gemma_translate_pad_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
+
+  if (id != PAD_PROP_LANGUAGE_CODE)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  else if (self->lm)
+    g_object_set_property (G_OBJECT (self->lm), "target-language", value);
+}
+
+static void
+gst_gemma_translate_pad_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
+
+  if (id != PAD_PROP_LANGUAGE_CODE)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  else if (self->lm)
+    g_object_get_property (G_OBJECT (self->lm), "target-language", value);
+}
+
+static void
+gst_gemma_translate_pad_finalize (GObject *object)
+{
+  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
+
+  gst_clear_object (&self->queue);
+  gst_clear_object (&self->lm);
+  gst_clear_object (&self->teepad);
+  G_OBJECT_CLASS (gst_gemma_translate_pad_parent_class)->finalize (object);
+}
+
+static void
+gst_gemma_translate_pad_class_init (GstGemmaTranslatePadClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->set_property = gst_gemma_translate_pad_set_property;
+  object_class->get_property = gst_gemma_translate_pad_get_property;
+  object_class->finalize = gst_gemma_translate_pad_finalize;
+  g_object_class_install_property (object_class, PAD_PROP_LANGUAGE_CODE, g_param_spec_string ("language-code",
+          "Language code", "Language to translate into, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+}
+
+static void
+gst_gemma_translate_pad_init (GstGemmaTranslatePad *self)
+{
+}
+
+/* ---- element ------------------------------------------------------------------------------------ */
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("audio/x-raw"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
+static GstStaticPadTemplate translate_template = GST_STATIC_PAD_TEMPLATE ("translate_src_%u", GST_PAD_SRC,
+    GST_PAD_REQUEST, GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
+
+G_DEFINE_TYPE (GstGemmaTranscriber, gst_gemma_transcriber, GST_TYPE_BIN)
+GST_ELEMENT_REGISTER_DEFINE (gemmatranscriber, "gemmatranscriber", GST_RANK_NONE, GST_TYPE_GEMMA_TRANSCRIBER)
+
+static guint
+add_latencies (guint a, guint b)
+{
+  return a > G_MAXUINT - b ? G_MAXUINT : a + b;
+}
+
+static void
+on_delay (GObject *lm, GParamSpec *pspec, gpointer data)
+{
+  GstGemmaTranscriber *self = data;
+  guint delay;
+
+  g_object_get (lm, "max-observed-delay", &delay, NULL);
+  g_mutex_lock (&self->lock);
+  gboolean grown = delay > self->max_observed_delay;
+  if (grown)
+    self->max_observed_delay = delay;
+  g_mutex_unlock (&self->lock);
+  if (grown)
+    g_object_notify (G_OBJECT (self), "max-observed-delay");
+}
+
+static GstPad *
+request_tee_pad (GstGemmaTranscriber *self, GstElement *queue)
+{
+  GstPad *pad = gst_element_request_pad_simple (self->tee, "src_%u");
+  g_autoptr (GstPad) sink = gst_element_get_static_pad (queue, "sink");
+
+  gst_pad_link (pad, sink);
+  return pad;
+}
+
+/* A branch that the application did not link, or unlinked, must not stop the others: a failed push is forgotten at
+ * the next RECONFIGURE, until then the tee goes on without it. */
+static GstElement *
+make_token_queue (void)
+{
+  GstElement *queue = gst_element_factory_make ("queue", NULL);
+
+  g_object_set (queue, "max-size-time", (guint64) QUEUE_TIME, "max-size-buffers", 0, "max-size-bytes", 0, NULL);
+  return queue;
+}
+
+/* The settings that a translation has in common with the transcript. */
+static void
+inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
+{
+  g_autofree gchar *source = NULL, *target = NULL;
+  guint silence, longest;
+
+  g_object_get (self->lm, "source-language", &source, "target-language", &target, "segment-silence", &silence,
+      "max-segment", &longest, NULL);
+  g_mutex_lock (&self->lock);
+  g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "source-language", source, "target-language", target,
+      "segment-silence", silence, "max-segment", longest, "model", self->model, "mmproj", self->mmproj,
+      "device", self->device, "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness,
+      NULL);
+  g_mutex_unlock (&self->lock);
+}
+
+static GstPad *
+gst_gemma_transcriber_request_new_pad (GstElement *element, GstPadTemplate *templ, const gchar *wanted, const GstCaps *caps)
+{
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (element);
+  static gint n_pads;
+  g_autofree gchar *name = wanted && !strchr (wanted, '%') ? g_strdup (wanted) : NULL;
+
+  for (guint i = 0; !name; i++) {
+    g_autofree gchar *candidate = g_strdup_printf ("translate_src_%u", i);
+    g_autoptr (GstPad) taken = gst_element_get_static_pad (element, candidate);
+    if (!taken)
+      name = g_steal_pointer (&candidate);
+  }
+
+  g_autofree gchar *lm_name = g_strdup_printf ("translation%d", g_atomic_int_add (&n_pads, 1));
+  GstGemmaTranslatePad *pad = g_object_new (GST_TYPE_GEMMA_TRANSLATE_PAD, "name", name, "direction", GST_PAD_SRC,
+      "template", templ, NULL);
+  pad->queue = gst_object_ref_sink (make_token_queue ());
+  pad->lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", lm_name));
+  inherit_settings (self, pad->lm);
+  g_signal_connect (pad->lm, "notify::max-observed-delay", G_CALLBACK (on_delay), self);
+
+  gst_bin_add_many (GST_BIN (self), pad->queue, pad->lm, NULL);
+  g_autoptr (GstPad) src = gst_element_get_static_pad (pad->lm, "src");
+  gst_ghost_pad_set_target (GST_GHOST_PAD (pad), src);
+  if (GST_STATE (element) > GST_STATE_READY || GST_STATE_PENDING (element) > GST_STATE_READY)
+    gst_pad_set_active (GST_PAD (pad), TRUE);
+  if (!gst_element_add_pad (element, GST_PAD (pad)) || !gst_element_link (pad->queue, pad->lm))
+    GST_WARNING_OBJECT (self, "%s cannot be added", name);
+  gst_element_sync_state_with_parent (pad->lm);
+  gst_element_sync_state_with_parent (pad->queue);
+  pad->teepad = request_tee_pad (self, pad->queue);
+
+  g_mutex_lock (&self->lock);
+  self->translations = g_list_prepend (self->translations, pad);
+  g_mutex_unlock (&self->lock);
+  return GST_PAD (pad);
+}
+
+static void
+gst_gemma_transcriber_release_pad (GstElement *element, GstPad *ghost)
+{
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (element);
+  GstGemmaTranslatePad *pad = GST_GEMMA_TRANSLATE_PAD (ghost);
+  g_autoptr (GstPad) queue_sink = gst_element_get_static_pad (pad->queue, "sink");
+
+  g_mutex_lock (&self->lock);
+  self->translations = g_list_remove (self->translations, pad);
+  g_mutex_unlock (&self->lock);
+
+  g_signal_handlers_disconnect_by_data (pad->lm, self);
+  gst_pad_unlink (pad->teepad, queue_sink);
+  gst_element_release_request_pad (self->tee, pad->teepad);
+  gst_element_set_locked_state (pad->lm, TRUE);
+  gst_element_set_locked_state (pad->queue, TRUE);
+  gst_element_set_state (pad->lm, GST_STATE_NULL);
+  gst_element_set_state (pad->queue, GST_STATE_NULL);
+  gst_object_ref (ghost);
+  gst_pad_set_active (ghost, FALSE);
+  gst_ghost_pad_set_target (GST_GHOST_PAD (ghost), NULL);
+  gst_element_remove_pad (element, ghost);
+  gst_bin_remove_many (GST_BIN (self), pad->queue, pad->lm, NULL);
+  gst_object_unref (ghost);
+}
+
+/* ---- properties --------------------------------------------------------------------------------------- */
+
+/* Calls g_object_set_property() on every language model, and on the encoder with @encoder. */
+static void
+set_all (GstGemmaTranscriber *self, const gchar *name, const GValue *value, gboolean encoder)
+{
+  if (encoder)
+    g_object_set_property (G_OBJECT (self->encoder), name, value);
+  g_object_set_property (G_OBJECT (self->lm), name, value);
+  g_mutex_lock (&self->lock);
+  for (GList *l = self->translations; l; l = l->next)
+    g_object_set_property (G_OBJECT (((GstGemmaTranslatePad *) l->data)->lm), name, value);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+update_latencies (GstGemmaTranscriber *self)
+{
+  g_mutex_lock (&self->lock);
+  g_object_set (self->lm, "latency", self->latency, "lateness", self->lateness, NULL);
+  for (GList *l = self->translations; l; l = l->next)
+    g_object_set (((GstGemmaTranslatePad *) l->data)->lm, "latency",
+        add_latencies (self->latency, self->translate_latency), "lateness", self->lateness, NULL);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+set_string (GstGemmaTranscriber *self, gchar **property, const gchar *name, const GValue *value)
+{
+  g_mutex_lock (&self->lock);
+  g_free (*property);
+  *property = g_value_dup_string (value);
+  g_mutex_unlock (&self->lock);
+  set_all (self, name, value, TRUE);
+}
+
+static void
+set_latency (GstGemmaTranscriber *self, guint *property, const GValue *value)
+{
+  g_mutex_lock (&self->lock);
+  *property = g_value_get_uint (value);
+  g_mutex_unlock (&self->lock);
+  update_latencies (self);
+}
+
+static void
+gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (object);
+
+  switch (id) {
+    case PROP_MODEL: set_string (self, &self->model, "model", value); break;
+    case PROP_MMPROJ: set_string (self, &self->mmproj, "mmproj", value); break;
+    case PROP_DEVICE: set_string (self, &self->device, "device", value); break;
+    case PROP_LANGUAGE_CODE: set_all (self, "source-language", value, FALSE); break;
+    case PROP_TASK:
+    case PROP_TARGET_LANGUAGE:  /* a translation has its own */
+      g_object_set_property (G_OBJECT (self->lm), pspec->name, value);
+      break;
+    case PROP_SEGMENT_SILENCE:
+    case PROP_MAX_SEGMENT: set_all (self, pspec->name, value, FALSE); break;
+    case PROP_LATENCY: set_latency (self, &self->latency, value); break;
+    case PROP_TRANSLATE_LATENCY: set_latency (self, &self->translate_latency, value); break;
+    case PROP_LATENESS: set_latency (self, &self->lateness, value); break;
+    default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+get_stats (GstGemmaTranscriber *self, GValue *value)
+{
+  g_autoptr (GstStructure) encoder = NULL;
+  GstStructure *stats;
+
+  g_object_get (self->lm, "stats", &stats, NULL);
+  g_object_get (self->encoder, "stats", &encoder, NULL);
+  gst_structure_set (stats, "encoder", GST_TYPE_STRUCTURE, encoder, NULL);
+  g_value_take_boxed (value, stats);
+}
+
+static void
+gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (object);
+
+  switch (id) {
+    case PROP_MODEL:
+    case PROP_MMPROJ:
+    case PROP_DEVICE:
+    case PROP_TASK:
+    case PROP_TARGET_LANGUAGE:
+    case PROP_SEGMENT_SILENCE:
+    case PROP_MAX_SEGMENT: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
+    case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
+    case PROP_STATS: get_stats (self, value); return;
+    default: break;
+  }
+  g_mutex_lock (&self->lock);
+  switch (id) {
+    case PROP_LATENCY: g_value_set_uint (value, self->latency); break;
+    case PROP_TRANSLATE_LATENCY: g_value_set_uint (value, self->translate_latency); break;
+    case PROP_LATENESS: g_value_set_uint (value, self->lateness); break;
+    case PROP_MAX_OBSERVED_DELAY: g_value_set_uint (value, self->max_observed_delay); break;
+    default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+  g_mutex_unlock (&self->lock);
+}
+
+static GstStateChangeReturn
+gst_gemma_transcriber_change_state (GstElement *element, GstStateChange transition)
+{
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (element);
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    g_mutex_lock (&self->lock);
+    self->max_observed_delay = 0;
+    g_mutex_unlock (&self->lock);
+  }
+  return GST_ELEMENT_CLASS (gst_gemma_transcriber_parent_class)->change_state (element, transition);
+}
+
+/* ---- object ---------------------------------------------------------------------------------------------- */
+
+static void
+gst_gemma_transcriber_dispose (GObject *object)
+{
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (object);
+
+  while (self->translations)
+    gst_element_release_request_pad (GST_ELEMENT (self), self->translations->data);
+  if (self->lm)
+    g_signal_handlers_disconnect_by_data (self->lm, self);
+  gst_clear_object (&self->encoder);
+  gst_clear_object (&self->tee);
+  gst_clear_object (&self->lm);
+  G_OBJECT_CLASS (gst_gemma_transcriber_parent_class)->dispose (object);
+}
+
+static void
+gst_gemma_transcriber_finalize (GObject *object)
+{
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (object);
+
+  g_free (self->model);
+  g_free (self->mmproj);
+  g_free (self->device);
+  g_mutex_clear (&self->lock);
+  G_OBJECT_CLASS (gst_gemma_transcriber_parent_class)->finalize (object);
+}
+
+static void
+install_model_properties (GObjectClass *klass)
+{
+  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  gemma_model_user_install_properties (klass, PROP_MODEL);
+  g_object_class_install_property (klass, PROP_LANGUAGE_CODE, g_param_spec_string ("language-code", "Language code",
+          "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", playing));
+  g_object_class_install_property (klass, PROP_TASK, g_param_spec_enum ("task", "Task",
+          "What comes out of the pad src", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, playing));
+  g_object_class_install_property (klass, PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
+          "Target language", "Language into which the pad src translates, where its task does", "en", playing));
+  g_object_class_install_property (klass, PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence", "Segment silence",
+          "A pause this long ends an utterance (ms)", 160, 10000, 480, playing));
+  g_object_class_install_property (klass, PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment", "Longest segment",
+          "An utterance is cut, at a pause if there is one, at this length (ms)", 1000, 30000, 30000, playing));
+}
+
+static void
+install_time_properties (GObjectClass *klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
+
+  g_object_class_install_property (klass, PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
+          "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
+          "with the time at which it comes)", 0, G_MAXUINT, 8000, flags | GST_PARAM_MUTABLE_PLAYING));
+  g_object_class_install_property (klass, PROP_TRANSLATE_LATENCY, g_param_spec_uint ("translate-latency",
+          "Translation latency", "What translations may take longer than the transcript (ms)", 0, G_MAXUINT, 500,
+          flags | GST_PARAM_MUTABLE_PLAYING));
+  g_object_class_install_property (klass, PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
+          "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
+          G_MAXUINT, 0, flags | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (klass, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
+          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  g_object_class_install_property (klass, PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
+          "As gemmalm's, with those of gemmaaudioenc in the field encoder", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+}
+
+static void
+gst_gemma_transcriber_class_init (GstGemmaTranscriberClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  object_class->set_property = gst_gemma_transcriber_set_property;
+  object_class->get_property = gst_gemma_transcriber_get_property;
+  object_class->dispose = gst_gemma_transcriber_dispose;
+  object_class->finalize = gst_gemma_transcriber_finalize;
+  element_class->request_new_pad = GST_DEBUG_FUNCPTR (gst_gemma_transcriber_request_new_pad);
+  element_class->release_pad = GST_DEBUG_FUNCPTR (gst_gemma_transcriber_release_pad);
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_transcriber_change_state);
+  install_model_properties (object_class);
+  install_time_properties (object_class);
+
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &translate_template, GST_TYPE_GEMMA_TRANSLATE_PAD);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_TRANSLATE_PAD, 0);
+  gst_element_class_set_static_metadata (element_class, "Gemma transcriber", "Audio/Text/Filter",
+      "Turns speech into timed text, and into translations of it, with a Gemma language model", "gst-gemma");
+}
+
+static void
+add_ghost_pad (GstGemmaTranscriber *self, const gchar *name, GstElement *element, GstStaticPadTemplate *static_template)
+{
+  g_autoptr (GstPad) target = gst_element_get_static_pad (element, name);
+  g_autoptr (GstPadTemplate) templ = gst_static_pad_template_get (static_template);
+  GstPad *pad = target ? gst_ghost_pad_new_from_template (name, target, templ) :
+      gst_ghost_pad_new_no_target_from_template (name, templ);
+
+  gst_element_add_pad (GST_ELEMENT (self), pad);
+}
+
+static void
+gst_gemma_transcriber_init (GstGemmaTranscriber *self)
+{
+  GstElement *convert = gst_element_factory_make ("audioconvert", NULL);
+  GstElement *resample = gst_element_factory_make ("audioresample", NULL);
+  GstElement *filter = gst_element_factory_make ("capsfilter", NULL);
+  GstElement *queue = make_token_queue (), *token_queue = make_token_queue ();
+  g_autoptr (GstCaps) caps = gst_caps_from_string
+      ("audio/x-raw, format=(string)F32LE, rate=(int)16000, channels=(int)1, layout=(string)interleaved");
+
+  g_mutex_init (&self->lock);
+  self->device = g_strdup ("auto");
+  self->latency = 8000;
+  self->translate_latency = 500;
+  self->encoder = gst_object_ref_sink (gst_element_factory_make ("gemmaaudioenc", "encoder"));
+  self->lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", "lm"));
+  self->tee = gst_object_ref_sink (gst_element_factory_make ("tee", "tokens"));
+  g_object_set (self->encoder, "voice-gate", TRUE, NULL);
+  g_object_set (self->tee, "allow-not-linked", TRUE, NULL);
+  g_object_set (filter, "caps", caps, NULL);
+  g_signal_connect (self->lm, "notify::max-observed-delay", G_CALLBACK (on_delay), self);
+
+  gst_bin_add_many (GST_BIN (self), convert, resample, filter, queue, self->encoder, self->tee, token_queue, self->lm, NULL);
+  gst_element_link_many (convert, resample, filter, queue, self->encoder, self->tee, NULL);
+  gst_object_unref (request_tee_pad (self, token_queue));
+  gst_element_link (token_queue, self->lm);
+  add_ghost_pad (self, "sink", convert, &sink_template);
+  add_ghost_pad (self, "src", self->lm, &src_template);
+}

@@ -1,0 +1,24 @@
+#include "debug.h"
+#include "gemmaaudioenc.h"
+#include "gemmalm.h"
+#include "gemmasink.h"
+#include "gemmatranscriber.h"
+
+GST_DEBUG_CATEGORY (gst_gemma_debug);
+
+/* The registry's scanner runs this, so no device is touched. */
+static gboolean
+plugin_init (GstPlugin *plugin)
+{
+  gboolean ok = TRUE;
+
+  GST_DEBUG_CATEGORY_INIT (gst_gemma_debug, "gemma", 0, "Gemma elements");
+  ok &= GST_ELEMENT_REGISTER (gemmaaudioenc, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmalm, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmasink, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmatranscriber, plugin);
+  return ok;
+}
+
+GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, gemma, "Speech and pictures to text with Gemma on OpenCL",
+    plugin_init, PACKAGE_VERSION, "LGPL", "gst-gemma", "https://github.com/gst-gemma")

@@ -1,0 +1,473 @@
+#include "util.h"
+
+#include <gst/gemma/gemma.h>
+#include <math.h>
+#include <string.h>
+
+#include "models/model.h"
+
+#define TOKEN 2560
+
+typedef struct
+{
+  GstHarness *harness;
+  Collector *out;
+} Fixture;
+
+static Fixture
+begin (gboolean gated)
+{
+  Fixture f;
+
+  f.harness = gst_harness_new ("gemmaaudioenc");
+  g_object_set (f.harness->element, "voice-gate", gated, NULL);
+  g_autoptr (GstPad) src = gst_element_get_static_pad (f.harness->element, "src");
+  f.out = collector_new (src);
+  gst_harness_set_src_caps_str (f.harness, AUDIO_CAPS);
+  return f;
+}
+
+static void
+end (Fixture *f)
+{
+  gst_harness_teardown (f->harness);
+  collector_free (f->out);
+}
+
+static GstBuffer *
+slice (GstBuffer *sound, gsize first, gsize n)
+{
+  GstBuffer *part = gst_buffer_copy_region (sound, GST_BUFFER_COPY_MEMORY, first * sizeof (gfloat), n * sizeof (gfloat));
+
+  GST_BUFFER_PTS (part) = GST_BUFFER_PTS (sound) + gst_util_uint64_scale (first, GST_SECOND, RATE);
+  return part;
+}
+
+/* All values of all tokens that came out. */
+static GArray *
+get_values (Collector *out)
+{
+  GArray *values = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  GstBuffer *buffer;
+  GstMapInfo map;
+
+  for (guint i = 0; (buffer = collector_get_buffer (out, i)); i++) {
+    gst_buffer_map (buffer, &map, GST_MAP_READ);
+    g_array_append_vals (values, map.data, map.size / sizeof (gfloat));
+    gst_buffer_unmap (buffer, &map);
+  }
+  return values;
+}
+
+static void
+check_equal (GArray *a, GArray *b)
+{
+  fail_unless_equals_int (a->len, b->len);
+  /* Values are of the order of 1; 1e-5 is what the encoder promises for any split. */
+  for (guint i = 0; i < a->len; i++)
+    fail_unless (fabsf (g_array_index (a, gfloat, i) - g_array_index (b, gfloat, i)) <= 1e-5f, "value %u: %g, %g", i,
+        g_array_index (a, gfloat, i), g_array_index (b, gfloat, i));
+}
+
+GST_START_TEST (test_caps)
+{
+  Fixture f = begin (FALSE);
+  guint hidden, n;
+
+  gst_harness_push (f.harness, make_sound (RATE, TRUE, 0));
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (f.harness->sinkpad);
+  fail_unless (gst_gemma_soft_token_caps_parse (caps, &hidden, &n));
+  fail_unless_equals_int (n, 1);
+  fail_unless_equals_int (gst_buffer_get_size (collector_get_buffer (f.out, 0)), hidden * sizeof (gfloat));
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* The tokens of the clip when the library encodes it at once. */
+static GArray *
+encode_whole (GstBuffer *sound)
+{
+  GArray *values = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  g_autoptr (GError) error = NULL;
+  GstMapInfo map;
+
+  OclDevice *device = ocl_device_open (NULL, &error);
+  GemmaModel *model = gemma_model_load (get_model (), NULL, device, GEMMA_PART_AUDIO, NULL, NULL, NULL, &error);
+  fail_unless (model != NULL, "%s", error ? error->message : "");
+  GemmaUsmStream *stream = gemma_usm_stream_new (gemma_model_get_usm (model), &error);
+  gst_buffer_map (sound, &map, GST_MAP_READ);
+  fail_unless (gemma_usm_stream_push (stream, (gfloat *) map.data, map.size / sizeof (gfloat), values, &error));
+  fail_unless (gemma_usm_stream_drain (stream, values, &error));
+  gst_buffer_unmap (sound, &map);
+  gemma_usm_stream_free (stream);
+  gemma_model_unref (model);
+  ocl_device_unref (device);
+  return values;
+}
+
+GST_START_TEST (test_any_split_gives_the_same_tokens)
+{
+  static const gsize sizes[] = { 1, 160, 0 /* random */, 7777, 1 << 30 };
+  gsize n = 2 * RATE + 77;
+  g_autoptr (GstBuffer) sound = make_sound (n, TRUE, 0);
+  g_autoptr (GArray) whole = encode_whole (sound);
+  GRand *rand = g_rand_new_with_seed (7);
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    Fixture f = begin (FALSE);
+    /* Buffers of one sample cost a call each: the first half second of them is enough. */
+    for (gsize at = 0; at < n;) {
+      gsize m = sizes[i] ? sizes[i] : (gsize) g_rand_int_range (rand, 1, 5000);
+      if (sizes[i] == 1 && at >= RATE / 2)
+        m = n;
+      m = MIN (m, n - at);
+      fail_unless_equals_int (gst_harness_push (f.harness, slice (sound, at, m)), GST_FLOW_OK);
+      at += m;
+    }
+    gst_harness_push_event (f.harness, gst_event_new_eos ());
+    g_autoptr (GArray) values = get_values (f.out);
+    check_equal (values, whole);
+    end (&f);
+  }
+  g_rand_free (rand);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_times)
+{
+  Fixture f = begin (FALSE);
+  GstSegment segment;
+  GstClockTime start = MS (5000);
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = segment.time = start;
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  gst_harness_push (f.harness, make_sound (RATE, TRUE, start));
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 7); /* 1 s begins 7 tokens */
+  for (guint i = 0; i < 7; i++) {
+    GstBuffer *buffer = collector_get_buffer (f.out, i);
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), start + i * MS (160));
+    fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), i < 6 ? MS (160) : MS (40));
+    fail_unless_equals_int (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT), i == 0);
+  }
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_token_leaves_early)
+{
+  Fixture f = begin (FALSE);
+
+  /* 92 ms of sound are enough for the first token. */
+  gst_harness_push (f.harness, make_sound (1600, TRUE, 0));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_discont_and_hole_begin_clips)
+{
+  Fixture f = begin (FALSE);
+  GstBuffer *buffer;
+
+  gst_harness_push (f.harness, make_sound (4 * TOKEN, TRUE, 0));
+  buffer = make_sound (4 * TOKEN, TRUE, MS (640));
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  gst_harness_push (f.harness, buffer);
+  gst_harness_push (f.harness, make_sound (4 * TOKEN, TRUE, MS (1300)));       /* 20 ms off: jitter */
+  gst_harness_push (f.harness, make_sound (4 * TOKEN, TRUE, MS (3000)));       /* a hole */
+  gst_harness_push (f.harness, make_sound (4 * TOKEN, TRUE, MS (2000)));       /* backwards */
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+
+  static const guint begins[] = { 0, 4, 12, 16 };
+  for (guint i = 0, next = 0; i < 20; i++) {
+    buffer = collector_get_buffer (f.out, i);
+    fail_unless (buffer != NULL);
+    gboolean expected = next < G_N_ELEMENTS (begins) && begins[next] == i;
+    next += expected;
+    fail_unless_equals_int (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT), expected);
+  }
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (f.out, 12)), MS (3000));
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (f.out, 16)), MS (2000));
+  fail_unless_equals_int (collector_count (f.out, FALSE, GST_EVENT_GAP), 1);    /* the hole */
+
+  /* The second clip is the same sound as the first: the same tokens, nothing is carried over. */
+  g_autoptr (GArray) values = get_values (f.out);
+  guint hidden = values->len / 20;
+  g_autoptr (GArray) first = g_array_new (FALSE, FALSE, sizeof (gfloat)), last = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  g_array_append_vals (first, values->data, 4 * hidden);
+  g_array_append_vals (last, &g_array_index (values, gfloat, 16 * hidden), 4 * hidden);
+  check_equal (first, last);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_gap_is_silence)
+{
+  GArray *values[3];
+
+  for (guint i = 0; i < 3; i++) {
+    Fixture f = begin (FALSE);
+    gst_harness_push (f.harness, make_sound (RATE, TRUE, 0));
+    if (i == 0) {
+      gst_harness_push (f.harness, make_sound (RATE / 2, FALSE, MS (1000)));
+    } else if (i == 1) {
+      GstBuffer *gap = make_sound (RATE / 2, TRUE, MS (1000));  /* its content must not be heard */
+      GST_BUFFER_FLAG_SET (gap, GST_BUFFER_FLAG_GAP);
+      gst_harness_push (f.harness, gap);
+    } else {
+      gst_harness_push_event (f.harness, gst_event_new_gap (MS (1000), MS (500)));
+    }
+    gst_harness_push (f.harness, make_sound (RATE, TRUE, MS (1500)));
+    gst_harness_push_event (f.harness, gst_event_new_eos ());
+    values[i] = get_values (f.out);
+    end (&f);
+  }
+  check_equal (values[0], values[1]);
+  check_equal (values[0], values[2]);
+  for (guint i = 0; i < 3; i++)
+    g_array_unref (values[i]);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_quiet_tokens_are_marked)
+{
+  Fixture f = begin (FALSE);
+  guint n_quiet = 0, n;
+
+  gst_harness_push (f.harness, make_sound (2 * RATE, FALSE, 0));
+  gst_harness_push (f.harness, make_sound (RATE, TRUE, MS (2000)));
+  gst_harness_push (f.harness, make_sound (2 * RATE, FALSE, MS (3000)));
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+  n = collector_count (f.out, TRUE, 0);
+  for (guint i = 0; i < n; i++) {
+    GstBuffer *buffer = collector_get_buffer (f.out, i);
+    gboolean quiet = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
+    n_quiet += quiet;
+    /* A token's loudness is judged 92 ms into it, so speech may begin or end one token later. */
+    if (GST_BUFFER_PTS (buffer) + MS (160) <= MS (1900) || GST_BUFFER_PTS (buffer) >= MS (3200))
+      fail_unless (quiet);
+    if (GST_BUFFER_PTS (buffer) >= MS (2080) && GST_BUFFER_PTS (buffer) + MS (160) <= MS (3000))
+      fail_if (quiet);
+  }
+  fail_unless_equals_int (collector_count (f.out, FALSE, GST_EVENT_GAP), 0);
+  fail_unless_equals_int (n, 32);       /* 5 s: all tokens leave */
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_gate_silence_gives_only_gaps)
+{
+  Fixture f = begin (TRUE);
+
+  for (guint i = 0; i < 30; i++)
+    gst_harness_push (f.harness, make_sound (RATE / 10, FALSE, i * MS (100)));
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 0);
+  fail_unless (collector_count (f.out, FALSE, GST_EVENT_GAP) > 1);
+  collector_check_coverage (f.out, 0, MS (3000), 1);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_gate_cuts_clips)
+{
+  Fixture f = begin (TRUE);
+  GstClockTime start = MS (10000);
+  GstBuffer *first;
+
+  gst_harness_push (f.harness, make_sound (RATE, FALSE, start));
+  gst_harness_push (f.harness, make_sound (RATE, TRUE, start + MS (1000)));
+  gst_harness_push (f.harness, make_sound (3 * RATE / 2, FALSE, start + MS (2000)));
+  gst_harness_push (f.harness, make_sound (RATE, TRUE, start + MS (3500)));
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+
+  /* A token leaves 92 ms into its 160, when nobody knows yet that its clip ends. */
+  collector_check_coverage (f.out, start, start + MS (4500), MS (68));
+  fail_unless_equals_int (get_stat (f.harness->element, "clips"), 2);
+  first = collector_get_buffer (f.out, 0);
+  fail_unless (GST_BUFFER_FLAG_IS_SET (first, GST_BUFFER_FLAG_DISCONT));
+  /* 240 ms of pre-roll; the gate knows the onset to 20 ms. */
+  fail_unless (ABS (GST_CLOCK_DIFF (start + MS (760), GST_BUFFER_PTS (first))) <= (GstClockTimeDiff) MS (40));
+  /* Speech and the 400 ms that the gate stays open, pre-roll and the rest of a token: not much more. */
+  fail_unless (collector_count (f.out, TRUE, 0) <= 12 + 9);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_nan_is_silence)
+{
+  Fixture f = begin (FALSE);
+  GstBuffer *buffer = make_sound (RATE, TRUE, 0);
+  GstMapInfo map;
+
+  gst_buffer_map (buffer, &map, GST_MAP_WRITE);
+  for (guint i = 0; i < RATE; i += 3)
+    ((gfloat *) map.data)[i] = i % 2 ? NAN : INFINITY;
+  gst_buffer_unmap (buffer, &map);
+  gst_harness_push (f.harness, buffer);
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+  g_autoptr (GArray) values = get_values (f.out);
+  fail_unless (values->len > 0);
+  for (guint i = 0; i < values->len; i++)
+    fail_unless (isfinite (g_array_index (values, gfloat, i)));
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_flush_forgets)
+{
+  Fixture f = begin (FALSE);
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push (f.harness, make_sound (TOKEN / 2, TRUE, 0));
+  gst_harness_push_event (f.harness, gst_event_new_flush_start ());
+  gst_harness_push_event (f.harness, gst_event_new_flush_stop (TRUE));
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  guint before = collector_count (f.out, TRUE, 0);
+  fail_unless_equals_int (gst_harness_push (f.harness, make_sound (TOKEN, TRUE, MS (7000))), GST_FLOW_OK);
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), before + 1);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (f.out, before)), MS (7000));
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_caps_again_drains)
+{
+  Fixture f = begin (FALSE);
+  g_autoptr (GstCaps) caps = gst_caps_from_string (AUDIO_CAPS);
+
+  gst_caps_set_simple (caps, "channel-mask", GST_TYPE_BITMASK, (guint64) 0, NULL);
+  gst_harness_push (f.harness, make_sound (TOKEN + 1000, TRUE, 0));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
+  gst_harness_push_event (f.harness, gst_event_new_caps (caps));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_wrong_caps_and_segment)
+{
+  Fixture f = begin (FALSE);
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  GstSegment segment;
+
+  gst_element_set_bus (f.harness->element, bus);
+  gst_harness_set_src_caps_str (f.harness, "audio/x-raw, format=S16LE, rate=44100, channels=65, layout=interleaved");
+  fail_unless_equals_int (gst_harness_push (f.harness, make_sound (100, TRUE, 0)), GST_FLOW_NOT_NEGOTIATED);
+  gst_segment_init (&segment, GST_FORMAT_BYTES);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  g_autofree gchar *message = wait_error (bus, 5);
+  fail_unless (strstr (message, "bytes") != NULL);
+  gst_element_set_bus (f.harness->element, NULL);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_bad_models)
+{
+  g_autofree gchar *broken = write_file ("broken.gguf", "GGUF\3\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 16);
+  g_autofree gchar *text = write_file ("text.gguf", "hello", 5), *content = NULL;
+  gsize size;
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmaaudioenc", NULL));
+
+  g_object_set (element, "model", "/nonexistent/model.gguf", NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "/nonexistent/model.gguf");
+  g_object_set (element, "model", broken, NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ, "broken.gguf");
+  g_object_set (element, "model", text, NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ, "text.gguf");
+  g_object_set (element, "model", get_model (), "mmproj", broken, NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ, "broken.gguf");
+  g_object_set (element, "mmproj", get_model (), NULL); /* a language model is no encoder */
+  check_error_at_ready (element, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE, "clip");
+  fail_unless (g_file_get_contents (get_model (), &content, &size, NULL));
+  g_autofree gchar *alone = write_file ("alone.gguf", content, size);
+  g_object_set (element, "model", alone, "mmproj", NULL, NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "audio");
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_no_such_device)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmaaudioenc", NULL));
+  g_autoptr (GstBus) bus = gst_bus_new ();
+
+  g_object_set (element, "device", "7:3", NULL);
+  gst_element_set_bus (element, bus);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS);
+  g_autofree gchar *message = wait_error (bus, 10);
+  fail_unless (strstr (message, "7:3") != NULL, "%s", message);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_loading_posts_progress)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmaaudioenc", NULL));
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  GstProgressType type = GST_PROGRESS_TYPE_START;
+  guint n = 0;
+
+  gst_element_set_bus (element, bus);
+  gst_element_set_state (element, GST_STATE_READY);
+  while (type != GST_PROGRESS_TYPE_COMPLETE) {
+    g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_PROGRESS);
+    fail_unless (message != NULL);
+    gst_message_parse_progress (message, &type, NULL, NULL);
+    fail_unless_equals_int (n == 0, type == GST_PROGRESS_TYPE_START);
+    n++;
+  }
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+}
+
+GST_END_TEST;
+
+static Suite *
+gemmaaudioenc_suite (void)
+{
+  Suite *s = suite_create ("gemmaaudioenc");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_caps);
+  tcase_add_test (tc, test_any_split_gives_the_same_tokens);
+  tcase_add_test (tc, test_times);
+  tcase_add_test (tc, test_token_leaves_early);
+  tcase_add_test (tc, test_discont_and_hole_begin_clips);
+  tcase_add_test (tc, test_gap_is_silence);
+  tcase_add_test (tc, test_quiet_tokens_are_marked);
+  tcase_add_test (tc, test_gate_silence_gives_only_gaps);
+  tcase_add_test (tc, test_gate_cuts_clips);
+  tcase_add_test (tc, test_nan_is_silence);
+  tcase_add_test (tc, test_flush_forgets);
+  tcase_add_test (tc, test_caps_again_drains);
+  tcase_add_test (tc, test_wrong_caps_and_segment);
+  tcase_add_test (tc, test_bad_models);
+  tcase_add_test (tc, test_no_such_device);
+  tcase_add_test (tc, test_loading_posts_progress);
+  return s;
+}
+
+GST_CHECK_MAIN (gemmaaudioenc);

@@ -1,0 +1,222 @@
+#include "util.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+fill_speech (gfloat *samples, gsize n)
+{
+  gdouble phase = 0.;
+
+  for (gsize i = 0; i < n; i++) {
+    gdouble t = i / (gdouble) RATE, sum = 0.;
+    phase += 2. * G_PI * (140. + 20. * sin (2. * G_PI * 0.7 * t)) / RATE;
+    for (gint k = 1; k <= 20; k++)
+      sum += sin (k * phase) / k * (1. + 0.8 * sin (2. * G_PI * (0.9 + 0.1 * k) * t));
+    samples[i] = 0.15 * sum * (0.6 + 0.4 * sin (2. * G_PI * 4. * t));
+  }
+}
+
+GstBuffer *
+make_sound (gsize n, gboolean speech, GstClockTime pts)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, n * sizeof (gfloat), NULL);
+  GstMapInfo map;
+
+  gst_buffer_map (buffer, &map, GST_MAP_WRITE);
+  memset (map.data, 0, map.size);
+  if (speech)
+    fill_speech ((gfloat *) map.data, n);
+  gst_buffer_unmap (buffer, &map);
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = gst_util_uint64_scale (n, GST_SECOND, RATE);
+  return buffer;
+}
+
+/* ---- everything that leaves a pad, in order ------------------------------------------------ */
+
+static GstPadProbeReturn
+on_item (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Collector *self = data;
+
+  g_mutex_lock (&self->lock);
+  if (info->type & (GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH))
+    g_ptr_array_add (self->items, gst_mini_object_ref (info->data));
+  if (GST_IS_EVENT (info->data) && GST_EVENT_TYPE (info->data) == GST_EVENT_EOS)
+    self->eos = TRUE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+Collector *
+collector_new (GstPad *pad)
+{
+  Collector *self = g_new0 (Collector, 1);
+
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  self->items = g_ptr_array_new_with_free_func ((GDestroyNotify) gst_mini_object_unref);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
+      on_item, self, NULL);
+  return self;
+}
+
+void
+collector_free (Collector *self)
+{
+  g_ptr_array_unref (self->items);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
+
+void
+collector_wait_eos (Collector *self, guint seconds)
+{
+  gint64 deadline = g_get_monotonic_time () + seconds * G_TIME_SPAN_SECOND;
+
+  g_mutex_lock (&self->lock);
+  while (!self->eos)
+    fail_unless (g_cond_wait_until (&self->cond, &self->lock, deadline), "no EOS after %u s", seconds);
+  g_mutex_unlock (&self->lock);
+}
+
+guint
+collector_count (Collector *self, gboolean buffers, GstEventType type)
+{
+  guint n = 0;
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->items->len; i++) {
+    gpointer item = g_ptr_array_index (self->items, i);
+    n += buffers ? GST_IS_BUFFER (item) : GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == type;
+  }
+  g_mutex_unlock (&self->lock);
+  return n;
+}
+
+GstBuffer *
+collector_get_buffer (Collector *self, guint n)
+{
+  GstBuffer *buffer = NULL;
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->items->len && !buffer; i++)
+    if (GST_IS_BUFFER (g_ptr_array_index (self->items, i)) && n-- == 0)
+      buffer = g_ptr_array_index (self->items, i);
+  g_mutex_unlock (&self->lock);
+  return buffer;
+}
+
+void
+collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end, GstClockTime slack)
+{
+  GstClockTime position = start;
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->items->len; i++) {
+    gpointer item = g_ptr_array_index (self->items, i);
+    GstClockTime pts, duration;
+    if (GST_IS_BUFFER (item)) {
+      pts = GST_BUFFER_PTS (item);
+      duration = GST_BUFFER_DURATION (item);
+    } else if (GST_EVENT_TYPE (item) == GST_EVENT_GAP) {
+      gst_event_parse_gap (item, &pts, &duration);
+    } else {
+      continue;
+    }
+    fail_unless (ABS (GST_CLOCK_DIFF (position, pts)) <= (GstClockTimeDiff) slack,
+        "item %u begins at %" GST_TIME_FORMAT " instead of %" GST_TIME_FORMAT, i, GST_TIME_ARGS (pts), GST_TIME_ARGS (position));
+    position = pts + duration;
+  }
+  g_mutex_unlock (&self->lock);
+  fail_unless (ABS (GST_CLOCK_DIFF (position, end)) <= (GstClockTimeDiff) slack,
+      "it ends at %" GST_TIME_FORMAT " instead of %" GST_TIME_FORMAT, GST_TIME_ARGS (position), GST_TIME_ARGS (end));
+}
+
+/* ---- errors ------------------------------------------------------------------------------------- */
+
+void
+check_error_at_ready (GstElement *element, GQuark domain, gint code, const gchar *text)
+{
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  guint n_errors = 0;
+  GstMessage *message;
+
+  gst_element_set_bus (element, bus);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR))) {
+    g_autoptr (GError) error = NULL;
+    gst_message_parse_error (message, &error, NULL);
+    fail_unless (g_error_matches (error, domain, code), "%s %d: %s", g_quark_to_string (error->domain), error->code,
+        error->message);
+    fail_unless (strstr (error->message, text) != NULL, "\"%s\" lacks \"%s\"", error->message, text);
+    n_errors++;
+    gst_message_unref (message);
+  }
+  fail_unless_equals_int (n_errors, 1);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+}
+
+gchar *
+wait_error (GstBus *bus, guint seconds)
+{
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (bus, seconds * GST_SECOND, GST_MESSAGE_ERROR);
+  g_autoptr (GError) error = NULL;
+
+  fail_unless (message != NULL, "no error after %u s", seconds);
+  gst_message_parse_error (message, &error, NULL);
+  return g_strdup (error->message);
+}
+
+static gchar *folder;
+
+static void
+remove_folder (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree gchar *path = g_build_filename (folder, name, NULL);
+    g_unlink (path);
+  }
+  g_rmdir (folder);
+}
+
+gchar *
+write_file (const gchar *name, gconstpointer data, gsize size)
+{
+  if (!folder) {
+    folder = g_dir_make_tmp ("gemma-elements-XXXXXX", NULL);
+    atexit (remove_folder);
+  }
+  gchar *path = g_build_filename (folder, name, NULL);
+  fail_unless (g_file_set_contents (path, data, size, NULL));
+  return path;
+}
+
+guint64
+get_stat (GstElement *element, const gchar *field)
+{
+  g_autoptr (GstStructure) stats = NULL;
+  guint64 value = 0;
+
+  g_object_get (element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_uint64 (stats, field, &value), "no %s in the statistics", field);
+  return value;
+}
+
+const gchar *
+get_model (void)
+{
+  const gchar *model = g_getenv ("GEMMA_DEFAULT_MODEL");
+
+  fail_unless (model && g_file_test (model, G_FILE_TEST_EXISTS), "GEMMA_DEFAULT_MODEL names no file: %s", GST_STR_NULL (model));
+  return model;
+}

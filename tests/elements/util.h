@@ -1,0 +1,50 @@
+/* What the tests of the elements share. Elements are tested with the embedded model, or the one that
+ * GEMMA_DEFAULT_MODEL names; structure is asserted, never words. */
+#pragma once
+
+#include <gst/check/gstcheck.h>
+#include <gst/check/gstharness.h>
+#include <gst/gst.h>
+
+#define RATE 16000
+#define AUDIO_CAPS "audio/x-raw, format=(string)F32LE, rate=(int)16000, channels=(int)1, layout=(string)interleaved"
+#define MS(x) ((x) * GST_MSECOND)
+
+/** A voice-like sound: harmonics of a gliding pitch, four syllables a second. */
+void fill_speech (gfloat *samples, gsize n);
+/** F32 mono; @speech: FALSE for zeros */
+GstBuffer *make_sound (gsize n_samples, gboolean speech, GstClockTime pts);
+
+/* ---- everything that leaves a pad, in order ------------------------------------------------ */
+
+typedef struct
+{
+  GMutex lock;
+  GCond cond;
+  GPtrArray *items;             /* GstBuffer and GstEvent */
+  gboolean eos;
+} Collector;
+
+Collector *collector_new (GstPad *pad);
+void collector_free (Collector *self);
+/** Until EOS, or the test fails after @seconds. */
+void collector_wait_eos (Collector *self, guint seconds);
+guint collector_count (Collector *self, gboolean buffers, GstEventType type);
+/** The n-th buffer, or NULL. (transfer none) */
+GstBuffer *collector_get_buffer (Collector *self, guint n);
+/** Fails unless buffers and GAPs follow each other from @start to @end, no hole or overlap above @slack. */
+void collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end, GstClockTime slack);
+
+/* ---- errors ------------------------------------------------------------------------------------- */
+
+/** Takes @element to READY: it must fail with exactly one error, whose text contains @text. */
+void check_error_at_ready (GstElement *element, GQuark domain, gint code, const gchar *text);
+/** Waits for an error on @bus and returns its text. (transfer full) */
+gchar *wait_error (GstBus *bus, guint seconds);
+
+/** A file in the test's own folder with @size bytes of @data. (transfer full) */
+gchar *write_file (const gchar *name, gconstpointer data, gsize size);
+/** The value of a guint64 field of an element's property "stats". */
+guint64 get_stat (GstElement *element, const gchar *field);
+/** The model under test and its audio part. */
+const gchar *get_model (void);

@@ -1,0 +1,193 @@
+/* When tokens become utterances: plain logic, no model. */
+#include "util.h"
+
+#include "plugin/utterances.h"
+
+#define HIDDEN 2
+#define T MS (160)
+
+typedef struct
+{
+  gboolean speech;
+  GstClockTime start, end;
+  guint n_tokens;
+  gfloat first;
+} Span;
+
+static GArray *spans;
+
+static void
+on_speech (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+{
+  Span span = { TRUE, start, end, rows->len / HIDDEN, g_array_index (rows, gfloat, 0) };
+
+  g_array_append_val (spans, span);
+  g_array_unref (rows);
+}
+
+static void
+on_silence (GstClockTime start, GstClockTime end, gpointer data)
+{
+  Span *last = spans->len ? &g_array_index (spans, Span, spans->len - 1) : NULL;
+  Span span = { FALSE, start, end };
+
+  fail_unless (start < end);
+  if (last && !last->speech && last->end == start)
+    last->end = end;
+  else
+    g_array_append_val (spans, span);
+}
+
+static GemmaUtterances *
+begin (void)
+{
+  static const GemmaUtterancesFuncs funcs = { on_speech, on_silence };
+
+  spans = g_array_new (FALSE, FALSE, sizeof (Span));
+  return gemma_utterances_new (HIDDEN, &funcs, NULL);
+}
+
+static void
+end (GemmaUtterances *utterances)
+{
+  gemma_utterances_free (utterances);
+  g_array_unref (spans);
+}
+
+/* One token for each letter from @pts on: 's' speech, '.' quiet, 'D' and 'd' the same with DISCONT. */
+static GstClockTime
+push (GemmaUtterances *utterances, const gchar *pattern, GstClockTime pts)
+{
+  for (const gchar *p = pattern; *p; p++, pts += T) {
+    gfloat row[HIDDEN] = { pts / T, 0.f };
+    gemma_utterances_push (utterances, pts, T, *p == '.' || *p == 'd', *p == 'D' || *p == 'd', row);
+  }
+  return pts;
+}
+
+static void
+check_span (guint i, gboolean speech, GstClockTime start, GstClockTime stop)
+{
+  fail_unless (i < spans->len, "only %u spans", spans->len);
+  const Span *span = &g_array_index (spans, Span, i);
+  fail_unless_equals_int (span->speech, speech);
+  fail_unless_equals_uint64 (span->start, start);
+  fail_unless_equals_uint64 (span->end, stop);
+}
+
+GST_START_TEST (test_pause_ends_utterance)
+{
+  GemmaUtterances *u = begin ();
+
+  push (u, "....sss...", 0);
+  fail_unless_equals_int (spans->len, 3);
+  check_span (0, FALSE, 0, 4 * T);
+  check_span (1, TRUE, 4 * T, 7 * T);
+  check_span (2, FALSE, 7 * T, 10 * T);
+  /* Two quiet tokens before and the pause belong to what the model hears. */
+  fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 2 + 3 + 3);
+  fail_unless_equals_float (g_array_index (spans, Span, 1).first, 2.f);
+  end (u);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_short_pause_does_not)
+{
+  GemmaUtterances *u = begin ();
+
+  push (u, "ss..ss", 0);
+  fail_unless_equals_int (spans->len, 0);
+  gemma_utterances_drain (u);
+  fail_unless_equals_int (spans->len, 1);
+  check_span (0, TRUE, 0, 6 * T);
+  end (u);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_silence_event_and_hole)
+{
+  GemmaUtterances *u = begin ();
+  GstClockTime t = push (u, "d..ss", MS (1000));
+
+  gemma_utterances_push_silence (u, t, 0);      /* the gate: a clip has ended */
+  fail_unless_equals_int (spans->len, 2);
+  check_span (0, FALSE, MS (1000), MS (1480));
+  check_span (1, TRUE, MS (1480), t);
+  /* A clip is heard from its beginning. */
+  fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 5);
+  push (u, "ss", t + MS (1000));
+  gemma_utterances_drain (u);
+  check_span (2, FALSE, t, t + MS (1000));
+  check_span (3, TRUE, t + MS (1000), t + MS (1320));
+  end (u);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_times_go_back)
+{
+  GemmaUtterances *u = begin ();
+
+  push (u, "sss", MS (5000));
+  push (u, "ss", MS (1000));
+  gemma_utterances_drain (u);
+  fail_unless_equals_int (spans->len, 2);
+  check_span (0, TRUE, MS (5000), MS (5480));
+  check_span (1, TRUE, MS (1000), MS (1320));
+  end (u);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_longest_is_cut_at_pause)
+{
+  GemmaUtterances *u = begin ();
+
+  gemma_utterances_set_limits (u, MS (480), 10 * T);
+  push (u, "ssssssss.sssss", 0);
+  gemma_utterances_drain (u);
+  check_span (0, TRUE, 0, 8 * T);
+  check_span (1, FALSE, 8 * T, 9 * T);
+  check_span (2, TRUE, 9 * T, 14 * T);
+  /* No token is lost or doubled. */
+  fail_unless_equals_int (g_array_index (spans, Span, 0).n_tokens + g_array_index (spans, Span, 2).n_tokens, 14);
+  end (u);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_longest_without_pause)
+{
+  GemmaUtterances *u = begin ();
+
+  gemma_utterances_set_limits (u, MS (480), 10 * T);
+  push (u, "sssssssssssssssssssssssss", 0);
+  gemma_utterances_drain (u);
+  fail_unless_equals_int (spans->len, 3);
+  check_span (0, TRUE, 0, 10 * T);
+  check_span (1, TRUE, 10 * T, 20 * T);
+  check_span (2, TRUE, 20 * T, 25 * T);
+  end (u);
+}
+
+GST_END_TEST;
+
+static Suite *
+utterances_suite (void)
+{
+  Suite *s = suite_create ("utterances");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_pause_ends_utterance);
+  tcase_add_test (tc, test_short_pause_does_not);
+  tcase_add_test (tc, test_silence_event_and_hole);
+  tcase_add_test (tc, test_times_go_back);
+  tcase_add_test (tc, test_longest_is_cut_at_pause);
+  tcase_add_test (tc, test_longest_without_pause);
+  return s;
+}
+
+GST_CHECK_MAIN (utterances);
