@@ -17,11 +17,17 @@ check_rms_norm (Check *c)
     p.add0 = check_input (c, rows, cols, -4, 4);
   if (adds > 1)
     p.add1 = check_input (c, rows, cols, -4, 4);
+  if (check_int (c, 0, 1)) {
+    p.y2 = check_output (c, rows, cols);
+    p.weight2 = check_int (c, 0, 1) ? check_input (c, 1, cols, -2, 2) : none;
+  }
   y = alias == 1 ? x : alias == 2 && adds > 0 ? p.add0 : check_output (c, rows, cols);
   check_describe (c, "%dx%d, %d adds, alias %d", rows, cols, adds, alias);
   ocl_rms_norm (check_queue (c), y, x, &p);
   /* terms of up to 4 cancel: 1e-6 of their sizes */
   check_result (c, y, adds > 0 ? 1e-5f : 1e-30f, 2e-6f);
+  if (p.y2.mem)
+    check_result (c, p.y2, adds > 0 ? 1e-5f : 1e-30f, 4e-6f);
 }
 
 static void
