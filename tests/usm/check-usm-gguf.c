@@ -52,7 +52,9 @@ static OclType type_of (const gchar *name, guint n_dims, OclType type)
     return OCL_TYPE_F32;
   if (type != OCL_N_TYPES)
     return type;
-  return strstr (name, "attn_q") != NULL ? OCL_TYPE_Q8_0 : strstr (name, "attn_k") != NULL ? OCL_TYPE_F16 : OCL_TYPE_F32;
+  if (strstr (name, "attn_q") != NULL)
+    return OCL_TYPE_Q8_0;
+  return strstr (name, "attn_k") != NULL ? OCL_TYPE_F16 : OCL_TYPE_F32;
 }
 
 /* The golden tensors as an mmproj; with @dequantized, the values that @type leaves of them, as float32. */
