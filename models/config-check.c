@@ -150,12 +150,12 @@ check_text (Check *c)
 {
   const GemmaTextConfig *t = &c->config->text;
 
-  if (!check_heads (c) || !check_sharing (c) || !check_count (c, "blk.", t->n_layers))
+  if (!check_heads (c) || !check_count (c, "blk.", t->n_layers) || !check_sharing (c))
     return FALSE;
   if (t->vocab_size < 1 || t->vocab_size > GEMMA_MAX_VOCAB)
     return FAIL (c, INVALID, "tensor token_embd.weight has %d rows; 1 to %d are allowed", t->vocab_size,
         GEMMA_MAX_VOCAB);
-  if (!shape (c, "token_embd.weight", 0, t->vocab_size, t->hidden) || !check_ple_table (c)
+  if (!shape (c, "token_embd.weight", 0, t->vocab_size, t->hidden)
       || !shape (c, "per_layer_model_proj.weight", 0, (gint64) t->ple_dim * t->n_layers, t->hidden)
       || !shape (c, "per_layer_proj_norm.weight", 0, 1, t->ple_dim)
       || !shape (c, "output_norm.weight", 0, 1, t->hidden))
@@ -297,9 +297,8 @@ check_ids (Check *c)
   for (gint i = 0; i < k->n_eos; i++)
     if (!check_id (c, "an end token", k->eos_ids[i], TRUE))
       return FALSE;
-  if (k->text.first_soft_id < 1)
-    return FAIL (c, INVALID, "the vocabulary of %d leaves no id to text", k->text.vocab_size);
-  return check_id (c, "<bos>", k->bos_id, TRUE)
+  return check_ple_table (c) && check_n_tokens (c)
+      && check_id (c, "<bos>", k->bos_id, TRUE)
       && check_id (c, "<pad>", k->pad_id, TRUE)
       && check_id (c, "<audio_soft_token>", k->audio_token_id, k->has_audio)
       && check_id (c, "<start_of_audio>", k->boa_id, k->has_audio)
@@ -308,8 +307,15 @@ check_ids (Check *c)
       && check_id (c, "<start_of_image>", k->boi_id, k->has_vision)
       && check_id (c, "<end_of_image>", k->eoi_id, k->has_vision)
       && (!k->has_audio || check_range (c, "audio", k->audio.vocab_offset, k->audio.vocab_size))
-      && (!k->has_vision || check_range (c, "vision", k->vision_vocab_offset, k->vision_vocab_size))
-      && check_n_tokens (c);
+      && (!k->has_vision || check_range (c, "vision", k->vision_vocab_offset, k->vision_vocab_size));
+}
+
+gboolean
+gemma_config_check_text (const GemmaConfig *config, GemmaWeights *weights, const gchar *path, GError **error)
+{
+  Check text = { config, weights, path, error };
+
+  return check_text (&text);
 }
 
 gboolean
@@ -319,7 +325,7 @@ gemma_config_check (const GemmaConfig *config, GemmaWeights *weights, GemmaWeigh
   Check text = { config, weights, path, error };
   Check parts = { config, mmproj ? mmproj : weights, mmproj ? gemma_weights_get_path (mmproj) : path, error };
 
-  return check_text (&text) && check_ids (&text)
+  return check_ids (&text)
       && (!config->has_audio || check_audio (&parts))
       && (!config->has_vision || check_vision (&parts));
 }

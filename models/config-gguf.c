@@ -422,9 +422,14 @@ gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights
   if (!require_string (weights, "general.architecture", "gemma3n", error))
     return FALSE;
   config->architecture = g_strdup ("gemma3n");
-  if (!read_text (config, weights, error) || !read_tokens (config, weights, error)
+  if (!read_text (config, weights, error)
+      || !gemma_config_check_text (config, weights, gemma_weights_get_path (weights), error)
+      || !read_tokens (config, weights, error)
       || (mmproj && !read_mmproj (config, mmproj, error)))
     return FALSE;
   place_soft_ids (config);
-  return TRUE;
+  return config->text.first_soft_id > 0 || gemma_config_fail (gemma_weights_get_path (mmproj ? mmproj : weights),
+      GEMMA_ERROR_INVALID, error, "tensors mm.a.embedding.weight and mm.embedding.weight have %d and %d rows, which "
+      "leaves no id of the vocabulary of %d to text", config->audio.vocab_size, config->vision_vocab_size,
+      config->text.vocab_size);
 }

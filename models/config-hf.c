@@ -121,7 +121,7 @@ read_sparsity (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error)
       return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error,
           "%s%s[%d] is %g; from 0 to less than 1 is allowed", o->prefix, key, i, p);
     scale = p == 0 ? 0 : gemma_normal_quantile (p);
-    text->sparsity[i] = p == 0 ? 0 : fabs (scale) < FLT_MIN ? FLT_MIN : (gfloat) scale;        /* 0 means none */
+    text->sparsity[i] = p == 0 ? 0 : fabs (scale) < 1e-12 ? FLT_MIN : (gfloat) scale;        /* 0 means none */
   }
   return TRUE;
 }
@@ -472,6 +472,7 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
     return FALSE;
   return require_bool (&root, "tie_word_embeddings", TRUE, error)
       && read_text (config, &text, &ple_vocab, error)
+      && gemma_config_check_text (config, weights, path, error)
       && read_parts (config, weights, &root, multimodal, ple_vocab, error)
       && gemma_json_get_int (&processor, "audio_seq_length", 1, 65536, &config->audio.tokens_per_clip, error)
       && check_preprocessor (config, &preprocessor, error)

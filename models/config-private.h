@@ -43,7 +43,9 @@ gboolean gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const
     JsonNode *generation, JsonNode *processor, JsonNode *preprocessor, GError **error);
 gboolean gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights *mmproj, GError **error);
 
-/** Checks that values fit each other and the tensors. @path names the source of the values. */
+/** Checks that the values of text fit each other and the tensors. @path names the source of the values. */
+gboolean gemma_config_check_text (const GemmaConfig *config, GemmaWeights *weights, const gchar *path, GError **error);
+/** The same for ids and for the other parts. */
 gboolean gemma_config_check (const GemmaConfig *config, GemmaWeights *weights, GemmaWeights *mmproj,
     const gchar *path, GError **error);
 

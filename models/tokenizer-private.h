@@ -33,6 +33,12 @@ typedef struct
   gint32 first[256];            /* nodes of the first byte, or -1 */
 } GemmaTrie;
 
+typedef struct
+{
+  guint32 hash;
+  gint32 id;                    /* -1: an empty slot */
+} GemmaSlot;
+
 /** JSON: the pair (a, b) becomes id; lower ranks first. */
 typedef struct
 {
@@ -47,7 +53,7 @@ struct _GemmaTokenizer
   GByteArray *text;             /* all pieces, back to back */
   GArray *offsets;              /* guint32, n + 1 */
   GByteArray *kinds;            /* GemmaPieceKind, n */
-  gint32 *slots;                /* open hash of pieces: ids, or -1 */
+  GemmaSlot *slots;             /* open hash of pieces */
   guint32 slot_mask;
   gint bytes[256];              /* ids of <0x00> ..., all or (byte_fallback FALSE) not used */
   gint unknown;                 /* or -1 */

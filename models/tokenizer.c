@@ -202,18 +202,23 @@ hash_text (const gchar *text, gsize length)
 gint
 gemma_tokenizer_lookup (GemmaTokenizer *tokenizer, const gchar *text, gsize length)
 {
+  guint32 hash;
+
   if (length > (gsize) tokenizer->max_piece)
     return -1;
-  for (guint32 i = hash_text (text, length);; i++) {
-    gint id = tokenizer->slots[i & tokenizer->slot_mask];
+  hash = hash_text (text, length);
+  for (guint32 i = hash;; i++) {
+    const GemmaSlot *slot = &tokenizer->slots[i & tokenizer->slot_mask];
     const gchar *piece;
     gsize n;
 
-    if (id < 0)
+    if (slot->id < 0)
       return -1;
-    piece = gemma_tokenizer_get_text (tokenizer, id, &n);
+    if (slot->hash != hash)
+      continue;
+    piece = gemma_tokenizer_get_text (tokenizer, slot->id, &n);
     if (n == length && memcmp (piece, text, n) == 0)
-      return id;
+      return slot->id;
   }
 }
 
@@ -224,14 +229,14 @@ make_hash (GemmaTokenizer *t, const gchar *file, GError **error)
 
   while (size < 2 * (guint32) t->n + 1)
     size *= 2;
-  t->slots = g_malloc (size * sizeof *t->slots);
+  t->slots = g_new (GemmaSlot, size);
   memset (t->slots, -1, size * sizeof *t->slots);
   t->slot_mask = size - 1;
   for (gint id = 0; id < t->n; id++) {
     gsize n;
     const gchar *text = gemma_tokenizer_get_text (t, id, &n);
     gint same = gemma_tokenizer_lookup (t, text, n);
-    guint32 i = hash_text (text, n);
+    guint32 hash = hash_text (text, n), i = hash;
 
     if (n == 0)
       continue;
@@ -240,9 +245,9 @@ make_hash (GemmaTokenizer *t, const gchar *file, GError **error)
           (gint) n, text);
       return FALSE;
     }
-    while (t->slots[i & t->slot_mask] >= 0)
+    while (t->slots[i & t->slot_mask].id >= 0)
       i++;
-    t->slots[i & t->slot_mask] = id;
+    t->slots[i & t->slot_mask] = (GemmaSlot) { hash, id };
   }
   return TRUE;
 }

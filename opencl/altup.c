@@ -27,12 +27,6 @@ get_kernel (OclQueue *q, const gchar *program, const gchar *kernel, gint n_strea
   return ocl_queue_get_kernel (q, program, kernel, options);
 }
 
-static RefAltup
-ref_params (const OclAltup *p, RefTensor router_norm, RefTensor router, RefTensor predict, RefTensor correct)
-{
-  return (RefAltup) { router_norm, router, predict, correct, p->n_streams, p->eps };
-}
-
 static gboolean
 altup_fits (const AltupArgs *a)
 {
@@ -42,14 +36,21 @@ altup_fits (const AltupArgs *a)
       && ocl_has_shape (a->p.router_norm, 1, cols) && ocl_has_shape (a->p.router, n, cols);
 }
 
+/* The second output and its weight, or neither. */
+static gboolean
+out_fits (const AltupArgs *a, OclTensor out, OclTensor weight)
+{
+  return !out.mem || (ocl_has_shape (out, count_tokens (a), a->x.cols) && ocl_has_shape (weight, 1, a->x.cols));
+}
+
 /* ---- predict ---------------------------------------------------------------------- */
 
 static void
 altup_predict_ref (OclQueue *q, gconstpointer data)
 {
   const AltupArgs *a = data;
-  REF_VIEWS (q, v, a->y, a->x, a->p.router_norm, a->p.router, a->p.predict);
-  RefAltup p = ref_params (&a->p, v[2], v[3], v[4], (RefTensor) { NULL });
+  REF_VIEWS (q, v, a->y, a->x, a->p.router_norm, a->p.router, a->p.predict, a->p.normed, a->p.norm_weight);
+  RefAltup p = { v[2], v[3], v[4], v[5], v[6], a->p.n_streams, a->p.eps };
 
   ref_altup_predict (v[0], v[1], &p);
 }
@@ -63,7 +64,8 @@ altup_predict_portable (OclQueue *q, gconstpointer data)
 
   ocl_queue_run (q, get_kernel (q, "altup", "predict", a->p.n_streams), 1, &global, ocl_row_group,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->p.router_norm),
-      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG_TENSOR (a->p.normed),
+      OCL_ARG_TENSOR (a->p.norm_weight), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
       OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -76,7 +78,8 @@ altup_predict_cpu (OclQueue *q, gconstpointer data)
 
   ocl_queue_run (q, get_kernel (q, "altup-cpu", "predict", a->p.n_streams), 2, cut.global, ocl_single_item,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->p.router_norm),
-      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG_TENSOR (a->p.normed),
+      OCL_ARG_TENSOR (a->p.norm_weight), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
       OCL_ARG (a->x.cols), OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -86,7 +89,8 @@ void
 ocl_altup_predict (OclQueue *q, OclTensor y, OclTensor h, const OclAltup *p)
 {
   AltupArgs args = { .y = y, .x = h, .p = *p };
-  gboolean fits = altup_fits (&args) && ocl_has_shape (p->predict, p->n_streams * p->n_streams, p->n_streams);
+  gboolean fits = altup_fits (&args) && ocl_has_shape (p->predict, p->n_streams * p->n_streams, p->n_streams)
+      && out_fits (&args, p->normed, p->norm_weight);
 
   if (ocl_launch_check (q, &ocl_op_altup_predict, fits) && h.rows > 0)
     ocl_variant_run (q, &ocl_op_altup_predict, &args);
@@ -98,8 +102,9 @@ static void
 altup_correct_ref (OclQueue *q, gconstpointer data)
 {
   const AltupArgs *a = data;
-  REF_VIEWS (q, v, a->y, a->x, a->active, a->p.router_norm, a->p.router, a->p.correct);
-  RefAltup p = ref_params (&a->p, v[3], v[4], (RefTensor) { NULL }, v[5]);
+  REF_VIEWS (q, v, a->y, a->x, a->active, a->p.router_norm, a->p.router, a->p.correct, a->p.scaled,
+      a->p.scale_weight);
+  RefAltup p = { v[3], v[4], v[5], v[6], v[7], a->p.n_streams, a->p.eps };
 
   ref_altup_correct (v[0], v[1], v[2], &p);
 }
@@ -113,7 +118,8 @@ altup_correct_portable (OclQueue *q, gconstpointer data)
 
   ocl_queue_run (q, get_kernel (q, "altup", "correct", a->p.n_streams), 1, &global, ocl_row_group,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->active), OCL_ARG_TENSOR (a->p.router_norm),
-      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.correct), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.correct), OCL_ARG_TENSOR (a->p.scaled),
+      OCL_ARG_TENSOR (a->p.scale_weight), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
       OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -126,7 +132,8 @@ altup_correct_cpu (OclQueue *q, gconstpointer data)
 
   ocl_queue_run (q, get_kernel (q, "altup-cpu", "correct", a->p.n_streams), 2, cut.global, ocl_single_item,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->active), OCL_ARG_TENSOR (a->p.router_norm),
-      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.correct), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.correct), OCL_ARG_TENSOR (a->p.scaled),
+      OCL_ARG_TENSOR (a->p.scale_weight), OCL_ARG (n_tokens), OCL_ARG (cut.row_step),
       OCL_ARG (a->x.cols), OCL_ARG (a->p.eps), OCL_ARGS_END);
 }
 
@@ -137,10 +144,56 @@ ocl_altup_correct (OclQueue *q, OclTensor h, OclTensor pred, OclTensor active, c
 {
   AltupArgs args = { h, pred, active, *p };
   gboolean fits = altup_fits (&args) && ocl_has_shape (p->correct, p->n_streams, p->n_streams)
-      && ocl_has_shape (active, count_tokens (&args), pred.cols);
+      && ocl_has_shape (active, count_tokens (&args), pred.cols) && out_fits (&args, p->scaled, p->scale_weight);
 
   if (ocl_launch_check (q, &ocl_op_altup_correct, fits) && pred.rows > 0)
     ocl_variant_run (q, &ocl_op_altup_correct, &args);
+}
+
+/* ---- add: y is h, x is x, p.correct is the weight ------------------------------------- */
+
+static void
+altup_add_ref (OclQueue *q, gconstpointer data)
+{
+  const AltupArgs *a = data;
+  REF_VIEWS (q, v, a->y, a->x, a->p.correct);
+
+  ref_altup_add (v[0], v[1], v[2], a->p.eps, a->p.n_streams);
+}
+
+static void
+altup_add_portable (OclQueue *q, gconstpointer data)
+{
+  const AltupArgs *a = data;
+  gsize global = (gsize) a->x.rows * OCL_GROUP_SIZE;
+
+  ocl_queue_run (q, get_kernel (q, "altup", "add", a->p.n_streams), 1, &global, ocl_row_group, OCL_ARG_TENSOR (a->y),
+      OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->p.correct), OCL_ARG (a->x.rows), OCL_ARG (a->x.cols),
+      OCL_ARG (a->p.eps), OCL_ARGS_END);
+}
+
+static void
+altup_add_cpu (OclQueue *q, gconstpointer data)
+{
+  const AltupArgs *a = data;
+  OclCut cut = ocl_cut_rows (q, a->x.rows, a->p.n_streams * a->x.cols, OCL_ITEM_ELEMENTS);
+
+  ocl_queue_run (q, get_kernel (q, "altup-cpu", "add", a->p.n_streams), 2, cut.global, ocl_single_item,
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->p.correct), OCL_ARG (a->x.rows),
+      OCL_ARG (cut.row_step), OCL_ARG (a->x.cols), OCL_ARG (a->p.eps), OCL_ARGS_END);
+}
+
+OCL_DEFINE_OPERATION (altup_add)
+
+void
+ocl_altup_add (OclQueue *q, OclTensor h, OclTensor x, OclTensor weight, gfloat eps, gint n_streams)
+{
+  AltupArgs args = { .y = h, .x = x, .p = { .n_streams = n_streams, .eps = eps, .correct = weight } };
+  gboolean fits = n_streams >= 1 && n_streams <= MAX_STREAMS && ocl_has_shape (h, n_streams * x.rows, x.cols)
+      && ocl_has_shape (weight, 1, x.cols);
+
+  if (ocl_launch_check (q, &ocl_op_altup_add, fits) && x.rows > 0)
+    ocl_variant_run (q, &ocl_op_altup_add, &args);
 }
 
 /* ---- mean_streams ----------------------------------------------------------------- */

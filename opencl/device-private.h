@@ -41,6 +41,8 @@ gchar *ocl_cache_dir (void);
 
 /** Instruction sets of the host that OpenCL C may use on @device, a CPU. */
 guint ocl_cpu_bits (void);
+/** Whether @variant of matmul, which needs @bits, works in a child process; remembered. */
+gboolean ocl_cpu_prove (OclDevice *device, const gchar *variant, guint bits);
 /** Which of @bits work on @device in a child process, remembered in the cache. */
 guint ocl_cpu_proven_bits (OclDevice *device, guint bits);
 

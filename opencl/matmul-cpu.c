@@ -5,6 +5,7 @@
 #define GROUP_BYTES 65536.0
 #define GROUP_FLOPS 4e5
 #define GROUPS_PER_UNIT 8
+#define GEMV_GROUPS_PER_UNIT 4          /* each may have to prepare x for itself */
 
 static gint
 divide_up (gint64 a, gint64 b)
@@ -14,9 +15,9 @@ divide_up (gint64 a, gint64 b)
 
 /* Panels a work-group computes: a multiple of @unit, such that there are enough groups but none is tiny. */
 static gint
-group_panels (OclQueue *q, gint n_panels, gint unit, gdouble bytes, gdouble flops)
+group_panels (OclQueue *q, gint n_panels, gint unit, gint M, gdouble bytes, gdouble flops)
 {
-  gint most = ocl_device_get_compute_units (ocl_queue_get_device (q)) * GROUPS_PER_UNIT;
+  gint most = ocl_device_get_compute_units (ocl_queue_get_device (q)) * (M > 1 ? GROUPS_PER_UNIT : GEMV_GROUPS_PER_UNIT);
   gint groups = CLAMP ((gint) MIN (MAX (bytes / GROUP_BYTES, flops / GROUP_FLOPS), 1e6), 1, most);
 
   return divide_up (divide_up (n_panels, groups), unit) * unit;
@@ -31,7 +32,7 @@ ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *ch
   OclMatmulCut cut;
   gint wanted = MIN (2 * ocl_device_get_compute_units (ocl_queue_get_device (q)), flops / GROUP_FLOPS), row_groups;
 
-  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, (gdouble) chunk->n_panels * args->w->panel_bytes,
+  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, M, (gdouble) chunk->n_panels * args->w->panel_bytes,
       flops);
   cut.global[0] = divide_up (chunk->n_panels, cut.group_panels);
   row_groups = CLAMP (wanted / (gint) cut.global[0], 1, divide_up (M, 4 * tile_rows));
@@ -95,4 +96,10 @@ void
 ocl_matmul_float_avx512 (OclQueue *q, gconstpointer args)
 {
   run (q, args, " -DCPU_AVX512", 8, 3);
+}
+
+void
+ocl_matmul_float_cpu (OclQueue *q, gconstpointer args)
+{
+  run (q, args, " -DCPU_PLAIN", 6, 1);
 }

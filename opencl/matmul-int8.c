@@ -1,4 +1,4 @@
-/* The matrix product with 8-bit activations on CPUs: kernels/matmul-int8.cl. */
+/* The matrix product with integer activations on CPUs: kernels/matmul-int8.cl. */
 #include "matmul-private.h"
 
 #define GEMV_COLS 16384         /* columns that a work-group quantizes on its stack */
@@ -10,6 +10,16 @@ ocl_matmul_int8_match (OclDevice *device, gconstpointer data)
 
   return args->flags & OCL_MATMUL_INT8_ACTIVATIONS
       && (args->w->type == OCL_TYPE_Q8_0 || args->w->type == OCL_TYPE_Q4_0);
+}
+
+/* One row with float32 activations: 24-bit integers carry as much. */
+gboolean
+ocl_matmul_int24_match (OclDevice *device, gconstpointer data)
+{
+  const OclMatmulArgs *args = data;
+
+  return !(args->flags & OCL_MATMUL_INT8_ACTIVATIONS) && args->w->type == OCL_TYPE_Q4_0 && args->x.rows == 1
+      && args->w->cols <= GEMV_COLS;
 }
 
 /* Without VNNI, many rows go no faster than in float32 (0.9-1.2 of FMA against 1.1), which is exact. */
@@ -25,9 +35,9 @@ ocl_matmul_int8_match_few (OclDevice *device, gconstpointer data)
 static const gsize one_item[2] = { 1, 1 };
 
 static void
-run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *options)
+run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *name, const gchar *options)
 {
-  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", "matmul_int8_gemv", options);
+  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", name, options);
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 2);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
@@ -64,36 +74,37 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint til
 static void
 run (OclQueue *q, const OclMatmulArgs *args, const gchar *target, gint tile_rows, gint tile_panels)
 {
+  const gboolean allowed = (args->flags & OCL_MATMUL_INT8_ACTIVATIONS) != 0;
   gchar options[96];
 
   g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d", ocl_matmul_type_option (args->w->type), target, GEMV_COLS);
-  if (args->x.rows > 1 || args->w->cols > GEMV_COLS)
+  if (allowed && (args->x.rows > 1 || args->w->cols > GEMV_COLS))
     run_gemm (q, args, options, tile_rows, tile_panels);
   else
     for (guint i = 0; i < args->w->n_chunks; i++)
-      run_gemv (q, args, &args->w->chunks[i], options);
+      run_gemv (q, args, &args->w->chunks[i], allowed ? "matmul_int8_gemv" : "matmul_int24_gemv", options);
 }
 
 void
-ocl_matmul_int8_vnni (OclQueue *q, gconstpointer args)
+ocl_matmul_int_vnni (OclQueue *q, gconstpointer args)
 {
   run (q, args, "-DCPU_AVX512 -DINT8_VNNI", 6, 2);
 }
 
 void
-ocl_matmul_int8_bw (OclQueue *q, gconstpointer args)
+ocl_matmul_int_bw (OclQueue *q, gconstpointer args)
 {
   run (q, args, "-DCPU_AVX512 -DINT8_BW", 6, 2);
 }
 
 void
-ocl_matmul_int8_avxvnni (OclQueue *q, gconstpointer args)
+ocl_matmul_int_avxvnni (OclQueue *q, gconstpointer args)
 {
   run (q, args, "-DINT8_AVXVNNI", 4, 1);
 }
 
 void
-ocl_matmul_int8_avx2 (OclQueue *q, gconstpointer args)
+ocl_matmul_int_avx2 (OclQueue *q, gconstpointer args)
 {
   run (q, args, "-DINT8_AVX2", 4, 1);
 }

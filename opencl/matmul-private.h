@@ -35,13 +35,18 @@ OclMatmulCut ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWe
 
 void ocl_matmul_ref (OclQueue *q, gconstpointer args);          /* ref/matmul.c */
 void ocl_matmul_float_avx2 (OclQueue *q, gconstpointer args);   /* matmul-cpu.c */
+void ocl_matmul_float_cpu (OclQueue *q, gconstpointer args);
 void ocl_matmul_float_avx512 (OclQueue *q, gconstpointer args);
 
 gboolean ocl_matmul_int8_match (OclDevice *device, gconstpointer args);         /* matmul-int8.c */
+gboolean ocl_matmul_int24_match (OclDevice *device, gconstpointer args);
 gboolean ocl_matmul_int8_match_few (OclDevice *device, gconstpointer args);
-void ocl_matmul_int8_vnni (OclQueue *q, gconstpointer args);
-void ocl_matmul_int8_bw (OclQueue *q, gconstpointer args);
-void ocl_matmul_int8_avxvnni (OclQueue *q, gconstpointer args);
-void ocl_matmul_int8_avx2 (OclQueue *q, gconstpointer args);
+void ocl_matmul_int_vnni (OclQueue *q, gconstpointer args);
+void ocl_matmul_int_bw (OclQueue *q, gconstpointer args);
+void ocl_matmul_int_avxvnni (OclQueue *q, gconstpointer args);
+void ocl_matmul_int_avx2 (OclQueue *q, gconstpointer args);
+
+gboolean ocl_matmul_clblast_match (OclDevice *device, gconstpointer args);      /* matmul-clblast.c */
+void ocl_matmul_clblast (OclQueue *q, gconstpointer args);
 
 G_END_DECLS

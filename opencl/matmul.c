@@ -43,12 +43,20 @@ matmul_portable (OclQueue *q, gconstpointer data)
 }
 
 static const OclVariant variants[] = {
-  { "int8-vnni", OCL_DEVICE_AVX512VNNI, ocl_matmul_int8_match, ocl_matmul_int8_vnni },
-  { "int8-avxvnni", OCL_DEVICE_AVXVNNI, ocl_matmul_int8_match, ocl_matmul_int8_avxvnni },
-  { "int8-bw", OCL_DEVICE_AVX512BW, ocl_matmul_int8_match, ocl_matmul_int8_bw },
-  { "int8-avx2", OCL_DEVICE_AVX2, ocl_matmul_int8_match_few, ocl_matmul_int8_avx2 },
+  { "int8-vnni", OCL_DEVICE_AVX512VNNI, ocl_matmul_int8_match, ocl_matmul_int_vnni },
+  { "int8-avxvnni", OCL_DEVICE_AVXVNNI, ocl_matmul_int8_match, ocl_matmul_int_avxvnni },
+  { "int8-bw", OCL_DEVICE_AVX512BW, ocl_matmul_int8_match, ocl_matmul_int_bw },
+  { "int8-avx2", OCL_DEVICE_AVX2, ocl_matmul_int8_match_few, ocl_matmul_int_avx2 },
+  { "int24-vnni", OCL_DEVICE_AVX512VNNI, ocl_matmul_int24_match, ocl_matmul_int_vnni },
+  { "int24-avxvnni", OCL_DEVICE_AVXVNNI, ocl_matmul_int24_match, ocl_matmul_int_avxvnni },
+  { "int24-bw", OCL_DEVICE_AVX512BW, ocl_matmul_int24_match, ocl_matmul_int_bw },
+  { "int24-avx2", OCL_DEVICE_AVX2, ocl_matmul_int24_match, ocl_matmul_int_avx2 },
   { "avx512", OCL_DEVICE_AVX512BW, NULL, ocl_matmul_float_avx512 },
   { "avx2", OCL_DEVICE_AVX2, NULL, ocl_matmul_float_avx2 },
+  { "cpu", OCL_DEVICE_CPU, NULL, ocl_matmul_float_cpu },
+#ifdef HAVE_CLBLAST
+  { "clblast", 0, ocl_matmul_clblast_match, ocl_matmul_clblast },
+#endif
   { "portable", 0, NULL, matmul_portable },
   { "ref", 0, NULL, ocl_matmul_ref },
 };

@@ -17,9 +17,10 @@ static void
 rms_norm_ref (OclQueue *q, gconstpointer data)
 {
   const RmsNormArgs *a = data;
-  REF_VIEWS (q, v, a->y, a->x, a->p.weight, a->p.add0, a->p.add1);
+  REF_VIEWS (q, v, a->y, a->x, a->p.weight, a->p.add0, a->p.add1, a->p.y2, a->p.weight2);
+  RefRmsNorm p = { v[2], v[3], v[4], v[5], v[6], a->p.eps, a->p.norm_scale, a->p.out_scale };
 
-  ref_rms_norm (v[0], v[1], v[2], v[3], v[4], a->p.eps, a->p.norm_scale, a->p.out_scale);
+  ref_rms_norm (v[0], v[1], &p);
 }
 
 static void
@@ -31,7 +32,7 @@ rms_norm_portable (OclQueue *q, gconstpointer data)
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "norm", "rms_norm", NULL), 1, &global, ocl_row_group,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->add0),
-      OCL_ARG_TENSOR (p->add1), OCL_ARG (a->y.cols), OCL_ARG (p->eps), OCL_ARG (p->norm_scale),
+      OCL_ARG_TENSOR (p->add1), OCL_ARG_TENSOR (p->y2), OCL_ARG_TENSOR (p->weight2), OCL_ARG (a->y.cols), OCL_ARG (p->eps), OCL_ARG (p->norm_scale),
       OCL_ARG (p->out_scale), OCL_ARGS_END);
 }
 
@@ -44,7 +45,8 @@ rms_norm_cpu (OclQueue *q, gconstpointer data)
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "norm-cpu", "rms_norm", NULL), 2, cut.global, ocl_single_item,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->add0),
-      OCL_ARG_TENSOR (p->add1), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step), OCL_ARG (a->y.cols), OCL_ARG (p->eps),
+      OCL_ARG_TENSOR (p->add1), OCL_ARG_TENSOR (p->y2), OCL_ARG_TENSOR (p->weight2), OCL_ARG (a->y.rows),
+      OCL_ARG (cut.row_step), OCL_ARG (a->y.cols), OCL_ARG (p->eps),
       OCL_ARG (p->norm_scale), OCL_ARG (p->out_scale), OCL_ARGS_END);
 }
 
@@ -55,7 +57,7 @@ ocl_rms_norm (OclQueue *q, OclTensor y, OclTensor x, const OclRmsNorm *p)
 {
   RmsNormArgs args = { y, x, *p };
   gboolean fits = ocl_same_shape (y, x) && ocl_fits (p->weight, 1, x.cols) && ocl_fits (p->add0, x.rows, x.cols)
-      && ocl_fits (p->add1, x.rows, x.cols);
+      && ocl_fits (p->add1, x.rows, x.cols) && ocl_fits (p->y2, x.rows, x.cols) && ocl_fits (p->weight2, 1, x.cols);
 
   if (ocl_launch_check (q, &ocl_op_rms_norm, fits) && y.rows > 0)
     ocl_variant_run (q, &ocl_op_rms_norm, &args);

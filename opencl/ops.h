@@ -30,11 +30,13 @@ void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclM
  * ocl_rms_norm: y = out_scale * (add0 + add1 + norm_scale * RMS (x, eps) * weight)
  *
  * @weight: [1][cols] or .mem NULL for no weight; @add0, @add1: [rows][cols] or
- * .mem NULL for none. y may be x, add0 or add1.
+ * .mem NULL for none. y may be x, add0 or add1. If @y2 has memory, then the norm that follows is
+ * made too: y2 = RMS (y, eps) * weight2 (y2 may be x, add0 or add1, not y; weight2 may be absent).
  */
 typedef struct
 {
   OclTensor weight, add0, add1;
+  OclTensor y2, weight2;
   gfloat eps, norm_scale, out_scale;    /* use OCL_RMS_NORM_INIT for 1, 1 */
 } OclRmsNorm;
 #define OCL_RMS_NORM_INIT(w, e) { .weight = (w), .eps = (e), .norm_scale = 1.f, .out_scale = 1.f }
@@ -116,19 +118,24 @@ void ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCach
  * m [S] = tanh (router (RMS (h[0], eps) * router_norm / C)), P [S][S] = predict m,
  * P[y][x] = (predict m)[S * y + x];  y[s] = h[s] + sum_x P[s][x] h[x].
  * router [S][C], predict [S * S][S], router_norm [1][C].
+ * If @normed has memory: normed [M][C] = RMS (y[0], eps) * norm_weight ([1][C]).
  */
 typedef struct
 {
   gint n_streams;
   gfloat eps;
   OclTensor router_norm, router, predict, correct;      /* correct [S][S] */
+  OclTensor normed, norm_weight;        /* of the prediction; .mem NULL for none */
+  OclTensor scaled, scale_weight;       /* of the correction; .mem NULL for none */
 } OclAltup;
 void ocl_altup_predict (OclQueue *q, OclTensor y, OclTensor h, const OclAltup *p);
 /**
  * m as above from @active [M][C], c = correct m + 1; h[s] = pred[s] + c[s] * (active - pred[0]);
- * h [S * M][C] may be pred.
+ * h [S * M][C] may be pred. If @scaled has memory: scaled [M][C] = h[0] * scale_weight ([1][C]).
  */
 void ocl_altup_correct (OclQueue *q, OclTensor h, OclTensor pred, OclTensor active, const OclAltup *p);
+/** h[s] += RMS (x, eps) * weight for s = 1 .. S - 1; h [S * M][C], x [M][C], weight [1][C]. */
+void ocl_altup_add (OclQueue *q, OclTensor h, OclTensor x, OclTensor weight, gfloat eps, gint n_streams);
 /** x [M][C] *= rms (ref) / sqrt (max (mean (x^2), floor)) row by row, rms (r) = sqrt (mean (r^2)); in place. */
 void ocl_match_magnitude (OclQueue *q, OclTensor x, OclTensor ref, gfloat floor);
 /** y [M][C] = mean over s of h [S * M][C]. */

@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 
 #include "debug.h"
+#include "default-model.h"
 
 #define PROGRESS_CODE "load-model"
 
@@ -258,11 +259,10 @@ static LoadData *
 resolve (GemmaModelUser *user)
 {
   LoadData *load = g_new0 (LoadData, 1);
-  const gchar *env = g_getenv ("GEMMA_DEFAULT_MODEL");
   g_autofree gchar *model = NULL, *mmproj = NULL;
 
   g_mutex_lock (&user->lock);
-  model = g_strdup (user->model && *user->model ? user->model : env && *env ? env : GEMMA_EMBEDDED_MODEL);
+  model = user->model && *user->model ? g_strdup (user->model) : gemma_default_model ();
   mmproj = g_strdup (user->mmproj && *user->mmproj ? user->mmproj : NULL);
   load->device = g_strdup (user->device && *user->device ? user->device : "auto");
   g_mutex_unlock (&user->lock);

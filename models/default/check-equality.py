@@ -147,7 +147,7 @@ def main():
     cache, n = {}, len(ids) - 5
     steps = [model.forward(ours_e[:, :n], ours_p[:, :n], w, c, cache=cache)[0, -1]]
     for i in range(n, len(ids)):
-        steps.append(model.forward(ours_e[:, i:i + 1], ours_p[:, i:i + 1], w, c, cache=cache, past=(i, None))[0, -1])
+        steps.append(model.forward(ours_e[:, i:i + 1], ours_p[:, i:i + 1], w, c, cache=cache, past=i)[0, -1])
     worst["decoding"] = relative(torch.stack(steps), ref[n - 1:])
 
     for k, v in worst.items():

@@ -126,7 +126,7 @@ def mask(m, rng):
 # ---- batches ----------------------------------------------------------------------------------------------
 
 class Batches(torch.utils.data.Dataset):
-    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., length=1 << 30):
+    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=7., length=1 << 30):
         every = Shards(directory, lambda s: s != "heldout-voice")
         self.human = only(every, lambda i: i["shard"] == "human" and not corpus.held_out(i["name"]))
         self.voices = only(every, lambda i: i["shard"] != "human")

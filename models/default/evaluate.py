@@ -1,5 +1,25 @@
 #!/usr/bin/env python3
-"""Error rates of the embedded model. (The pipeline mode follows.)"""
+"""Error rates of the embedded model on sounds that its training never heard.
+
+    evaluate.py --data DIR [--gguf models/default | --checkpoint FILE] [--limit N] [--markdown FILE]
+    evaluate.py --data DIR --pipeline [--markdown FILE]     # through gst-launch-1.0: what a user gets
+
+Conditions: "human" are the recordings held out (name's MD5 begins with 0), "noise 20 dB" the same with pink noise,
+"voice" texts spoken by the held-out synthesizer voices. Word error rate counts edits over reference words, lower case
+and without punctuation; chrF is chrF2 (character 1- to 6-grams, beta 2) over the corpus.
+"""
+import argparse
+import collections
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import wave
+from pathlib import Path
+
+import numpy as np
 import torch
 
 import corpus
@@ -7,16 +27,6 @@ import data
 import mel as melmod
 import model
 import tokenizer as tok
-
-
-def prompts(t, rows, mels, asked, w, c):
-    """Embeddings of prompts up to the model's turn, padded on the left. -> e, pli, keep [B,L]"""
-    parts = []
-    for i, (m, instruction) in enumerate(zip(mels, asked)):
-        n = model.n_tokens(len(m))
-        before = t.before(instruction)
-        parts.append((before + [tok.AUDIO] * n + t.after()[0], len(before), n, i))
-    return parts
 
 
 @torch.no_grad()
@@ -55,7 +65,7 @@ def generate(mels, asked, w, c, t, limit=160, batch=16):
             if all(done):
                 break
             e, pli = model.embed(nxt[:, None], None, None, w, c)
-            logits = model.forward(e, pli, w, c, cache=cache, past=(past, None))[:, -1]
+            logits = model.forward(e, pli, w, c, cache=cache, past=past)[:, -1]
             past += 1
         for r, i in enumerate(group):
             answers[i] = t.decode(out[r])
@@ -64,7 +74,6 @@ def generate(mels, asked, w, c, t, limit=160, batch=16):
 
 def quick_set(directory, seed, clips=48):
     """A few held-out clips to watch a training: human ones, and the held-out voices."""
-    import random
     shards = data.Shards(directory, lambda s: s in ("human", "heldout-voice"))
     out = []
     for shard in ("human", "heldout-voice"):
@@ -86,3 +95,179 @@ def quick(weights, c, clips):
         s[1] += len(corpus.words(text))
     show = "; ".join(f"{c_[2]!r} -> {s!r}" for c_, s in list(zip(clips, said))[:3])
     return " ".join(f"WER {k} {100 * e / n:.1f} %" for k, (e, n) in sums.items()) + f" ({show})"
+
+
+# ---- measures ---------------------------------------------------------------------------------------------
+
+def word_error_rate(pairs):
+    """[(reference, hypothesis)] -> per cent"""
+    n = sum(len(corpus.words(r)) for r, _ in pairs)
+    return 100 * sum(corpus.edits(corpus.words(r), corpus.words(h)) for r, h in pairs) / max(1, n)
+
+
+def chrf(pairs, order=6, beta=2.):
+    """Corpus chrF of [(reference, hypothesis)], blanks not counted."""
+    match, ref_n, hyp_n = [0] * order, [0] * order, [0] * order
+    for ref, hyp in pairs:
+        ref, hyp = "".join(ref.split()), "".join(hyp.split())
+        for n in range(1, order + 1):
+            r = collections.Counter(ref[i:i + n] for i in range(len(ref) - n + 1))
+            h = collections.Counter(hyp[i:i + n] for i in range(len(hyp) - n + 1))
+            match[n - 1] += sum((r & h).values())
+            ref_n[n - 1] += sum(r.values())
+            hyp_n[n - 1] += sum(h.values())
+    scores = []
+    for m, r, h in zip(match, ref_n, hyp_n):
+        if r and h:
+            p, q = m / h, m / r
+            scores.append((1 + beta ** 2) * p * q / (beta ** 2 * p + q) if p + q else 0.)
+    return 100 * sum(scores) / max(1, len(scores))
+
+
+# ---- the whole measurement --------------------------------------------------------------------------------
+
+def held_out_clips(directory, limit, longest, seed=0):
+    """{condition: [(language, name, text, samples int16)]}"""
+    shards = data.Shards(directory, lambda s: s in ("human", "heldout-voice"))
+    out = {"human": [], "noise 20 dB": [], "voice": []}
+    for i in shards.items:
+        if i["n"] > longest * data.RATE or (i["shard"] == "human" and not corpus.held_out(i["name"])):
+            continue
+        x = np.array(shards.samples(i))
+        clip = i["lang"], i["name"], i["text"]
+        if i["shard"] == "human":
+            out["human"].append((*clip, x))
+            rng = np.random.default_rng([seed, len(out["human"])])
+            noisy = data.add_noise(x.astype(np.float32), 20, rng, .5)
+            out["noise 20 dB"].append((*clip, np.clip(noisy, -32768, 32767).astype(np.int16)))
+        else:
+            out["voice"].append((*clip, x))
+    return {k: random.Random(seed).sample(v, min(limit or len(v), len(v))) for k, v in out.items()}
+
+
+def jobs(clips, texts, every_task):
+    """[(condition, task, source, target, samples, reference transcript, reference translation)]"""
+    out = []
+    for condition, items in clips.items():
+        for lang, name, text, x in items:
+            out.append((condition, "transcribe", lang, None, x, text, None))
+            if condition == "human" or every_task:
+                for s, t in corpus.PAIRS:
+                    if s == lang and name in texts[t]:
+                        out.append((condition, "translate", s, t, x, text, texts[t][name]))
+                        out.append((condition, "chain", s, t, x, text, texts[t][name]))
+    return out
+
+
+def answers_torch(work, w, c):
+    t = tok.Tokenizer()
+    out = []
+    for at in range(0, len(work), 64):
+        part = work[at:at + 64]
+        mels = [melmod.log_mel(torch.from_numpy(j[4].astype(np.float32) / 32768)) for j in part]
+        out += generate(mels, [corpus.instruction(j[1], j[2], j[3]) for j in part], w, c, t)
+        print(f"\r{len(out)}/{len(work)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return out
+
+
+TASK = {"transcribe": "transcribe", "translate": "translate", "chain": "transcribe-then-translate"}
+
+
+def answers_pipeline(work, launch, model_path):
+    """Each clip through its own gst-launch-1.0; what an utterance says is joined with blanks."""
+    out = []
+    with tempfile.TemporaryDirectory() as d:
+        wav, jsonl = f"{d}/clip.wav", f"{d}/out.jsonl"
+        for n, (_, task, source, target, x, _, _) in enumerate(work, 1):
+            with wave.open(wav, "wb") as f:
+                f.setparams((1, 2, data.RATE, len(x), "NONE", ""))
+                f.writeframes(x.tobytes())
+            Path(jsonl).unlink(missing_ok=True)
+            settings = [f"task={TASK[task]}", f"source-language={source}"] + ([f"target-language={target}"] if target else [])
+            if model_path:
+                settings.append(f"model={model_path}")
+            subprocess.run([*launch, "-q", "filesrc", f"location={wav}", "!", "wavparse", "!", "audioconvert", "!",
+                            "audioresample", "!", "gemmaaudioenc", *([f"model={model_path}"] if model_path else []),
+                            "voice-gate=true", "!", "gemmasink", *settings, f"location={jsonl}"], check=True)
+            lines = Path(jsonl).read_text().splitlines() if Path(jsonl).exists() else []
+            out.append((chr(10) if task == "chain" and len(lines) == 1 else " ").join(json.loads(s)["text"] for s in lines))
+            print(f"\r{n}/{len(work)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return out
+
+
+def split_chain(text, target):
+    head, _, tail = text.partition(f"{corpus.LANGUAGES[target]}: ")
+    return head.strip(), tail.strip()
+
+
+def tables(work, got):
+    """Markdown."""
+    rates, trans = {}, {}
+    for (condition, task, source, target, _, said, meant), answer in zip(work, got):
+        if task == "transcribe":
+            rates.setdefault(condition, {}).setdefault(source, []).append((said, answer))
+        else:
+            transcript, translation = split_chain(answer, target) if task == "chain" else (None, answer)
+            cell = trans.setdefault((source, target), {"translate": [], "chain": [], "chain wer": []})
+            cell[task].append((meant, translation))
+            if task == "chain":
+                cell["chain wer"].append((said, transcript))
+    lines = ["| Transcribing, word error rate | " + " | ".join(corpus.LANGUAGES.values()) + " | all |",
+             "|---|" + "---|" * (len(corpus.LANGUAGES) + 1)]
+    for condition, by in rates.items():
+        cells = [f"{word_error_rate(by[k]):.1f} % ({len(by[k])})" if k in by else "" for k in corpus.LANGUAGES]
+        lines.append(f"| {condition} (clips) | " + " | ".join(cells) + f" | {word_error_rate(sum(by.values(), [])):.1f} % |")
+    if trans:
+        lines += ["", "| Human recordings | clips | translate, chrF | transcribe then translate, chrF | its transcript, word error rate |",
+                  "|---|---|---|---|---|"]
+        for (s, t), cell in sorted(trans.items()):
+            lines.append(f"| {corpus.LANGUAGES[s]} to {corpus.LANGUAGES[t]} | {len(cell['translate'])} | {chrf(cell['translate']):.1f} "
+                         f"| {chrf(cell['chain']):.1f} | {word_error_rate(cell['chain wer']):.1f} % |")
+    return "\n".join(lines)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--data", type=Path, default=Path.home() / ".cache/gst-gemma/train/data", help="prepare-data.py's --out")
+    ap.add_argument("--gguf", type=Path, default=Path(__file__).parent, help="directory of the pair")
+    ap.add_argument("--checkpoint", type=Path, help="train.py's instead")
+    ap.add_argument("--pipeline", action="store_true", help="measure gst-launch-1.0 instead of PyTorch")
+    ap.add_argument("--launch", default=os.environ.get("GST_LAUNCH", "gst-launch-1.0"))
+    ap.add_argument("--limit", type=int, help="clips of each condition")
+    ap.add_argument("--longest", type=float, default=28., help="seconds")
+    ap.add_argument("--every-task", action="store_true", help="translate the voice and the noisy clips too")
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--seed", type=int, default=0)
+    ap.add_argument("--markdown", type=Path, help="write the tables there")
+    ap.add_argument("--answers", type=Path, help="write every answer there, as JSON lines")
+    a = ap.parse_args()
+    torch.set_num_threads(a.threads)
+    texts = json.loads((a.data / "texts.json").read_text())
+    work = jobs(held_out_clips(a.data, a.limit, a.longest, a.seed), texts, a.every_task)
+    if a.pipeline:
+        path = a.gguf / "gemma3n-default.gguf"
+        got = answers_pipeline(work, a.launch.split(), path if a.gguf != Path(__file__).parent else None)
+    else:
+        c = model.Config()
+        if a.checkpoint:
+            state = torch.load(a.checkpoint, weights_only=True)
+            c, w = model.Config.of(state["config"]), state["average"]
+        else:
+            w = model.from_gguf(a.gguf, c)
+        got = answers_torch(work, w, c)
+    table = tables(work, got)
+    print(table)
+    if a.markdown:
+        a.markdown.write_text(table + "\n")
+    if a.answers:
+        with a.answers.open("w") as f:
+            for j, g in zip(work, got):
+                f.write(json.dumps({"condition": j[0], "task": j[1], "source": j[2], "target": j[3], "said": j[5], "meant": j[6],
+                                    "answer": g}, ensure_ascii=False) + "\n")
+    print(f"torch {torch.__version__}, numpy {np.__version__}, seed {a.seed}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ B batch, T mel frames, U conformer frames (40 ms), C channels, H heads, L text p
 """
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -124,6 +125,20 @@ def init(c, seed=0):
     return w
 
 
+def from_gguf(directory, c):
+    """The float32 values of a shipped pair."""
+    import gguf
+    out = {}
+    for name in ("gemma3n-default.gguf", "mmproj-gemma3n-default.gguf"):
+        for t in gguf.GGUFReader(Path(directory) / name).tensors:
+            shape = [int(n) for n in reversed(t.shape)]
+            out[t.name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape).copy()).float()
+    for name, shape in shapes(c).items():
+        if tuple(out[name].shape) != shape:
+            raise SystemExit(f"{name}: {tuple(out[name].shape)} in the GGUF, {shape} wanted")
+    return out
+
+
 def init_ctc(c, symbols, seed=1):
     """The auxiliary head on the conformer's frames: it teaches alignment and is not exported."""
     g = torch.Generator().manual_seed(seed)
@@ -162,19 +177,19 @@ def sinusoid(channels):
 _BAND = torch.ones(CHUNK, CHUNK + LEFT, dtype=torch.bool).tril(LEFT).triu(0)    # [query, key]
 
 
-def audio_attention(x, w, p, heads, dropout=0.):
+def audio_attention(x, w, heads):
     b, u, ch = x.shape
     d, n = ch // heads, -(-u // CHUNK)
-    scale = d ** -.5 / math.log(2) * F.softplus(w[p + "per_dim_scale"])
-    q = (F.linear(x, w[p + "attn_q.weight"]).view(b, u, heads, d) * scale)
+    scale = d ** -.5 / math.log(2) * F.softplus(w["per_dim_scale"])
+    q = (F.linear(x, w["attn_q.weight"]).view(b, u, heads, d) * scale)
     q = F.pad(q, (0, 0, 0, 0, 0, n * CHUNK - u)).view(b, n, CHUNK, heads, d).permute(0, 3, 1, 2, 4)    # [B,H,n,12,d]
 
     def blocks(name):                                                       # [B,H,n,24,d]: 12 before, 12 of the chunk
-        y = F.linear(x, w[p + name]).view(b, u, heads, d)
+        y = F.linear(x, w[name]).view(b, u, heads, d)
         y = F.pad(y, (0, 0, 0, 0, LEFT, n * CHUNK - u)).permute(0, 2, 1, 3)
         return y.unfold(2, CHUNK + LEFT, CHUNK).transpose(-1, -2)
 
-    r = (sinusoid(ch) @ w[p + "linear_pos.weight"].T).view(LEFT + 1, heads, d).permute(1, 2, 0)        # [H,d,13]
+    r = (sinusoid(ch) @ w["linear_pos.weight"].T).view(LEFT + 1, heads, d).permute(1, 2, 0)        # [H,d,13]
     bd = (q.reshape(b, heads, n * CHUNK, d) @ r).view(b, heads, n, CHUNK, LEFT + 1)
     bd = F.pad(bd, (0, CHUNK)).flatten(3)[..., :CHUNK * (CHUNK + LEFT)].view(b, heads, n, CHUNK, CHUNK + LEFT)
     logits = 50 * torch.tanh((q @ blocks("attn_k.weight").transpose(-1, -2) + bd) / 50)
@@ -182,30 +197,48 @@ def audio_attention(x, w, p, heads, dropout=0.):
     band[0, :, :LEFT] = False                                               # before the clip there is nothing
     prob = logits.masked_fill(~band, -1e30).softmax(-1)
     y = (prob @ blocks("attn_v.weight")).permute(0, 2, 3, 1, 4).reshape(b, n * CHUNK, ch)[:, :u]
-    return F.linear(y, w[p + "attn_out.weight"])
+    return F.linear(y, w["attn_out.weight"])
 
 
 def drop(x, rate):
     return F.dropout(x, rate) if rate else x
 
 
-def audio_ffw(x, w, p, end, rate):
-    y = F.linear(rms(x, w[f"{p}ffn_norm{end}.weight"]), w[f"{p}ffn_up{end}.weight"])
-    y = drop(F.linear(F.silu(y), w[f"{p}ffn_down{end}.weight"]), rate)
-    return x + .5 * rms(y, w[f"{p}ffn_post_norm{end}.weight"])
+def local(w, prefix):
+    """The weights of one block, by the names that all blocks share."""
+    return {k[len(prefix):]: v for k, v in w.items() if k.startswith(prefix)}
 
 
-def conformer(x, w, p, heads, rate=0.):
-    x = audio_ffw(x, w, p, "", rate)
-    y = audio_attention(rms(x, w[p + "ln1.weight"]), w, p, heads)
-    x = x + drop(rms(y, w[p + "ln2.weight"]), rate)
-    y = F.glu(F.linear(rms(x, w[p + "conv_norm.weight"]), w[p + "conv_pw1.weight"]), -1)
-    kernel = w[p + "conv_dw.weight"][:, 0]                                  # [C,5]
+_COMPILED = {}
+
+
+def compile_blocks():
+    """One graph for all blocks of a kind, for any shape. The first calls take minutes; torch keeps the result on disk."""
+    torch._dynamo.config.cache_size_limit = 64
+    _COMPILED.update(conformer=torch.compile(conformer, dynamic=True), layer=torch.compile(layer, dynamic=True))
+
+
+def call(name, eager):
+    return _COMPILED.get(name, eager) if torch.is_grad_enabled() else eager
+
+
+def audio_ffw(x, w, end, rate):
+    y = F.linear(rms(x, w[f"ffn_norm{end}.weight"]), w[f"ffn_up{end}.weight"])
+    y = drop(F.linear(F.silu(y), w[f"ffn_down{end}.weight"]), rate)
+    return x + .5 * rms(y, w[f"ffn_post_norm{end}.weight"])
+
+
+def conformer(x, w, heads, rate=0.):
+    x = audio_ffw(x, w, "", rate)
+    y = audio_attention(rms(x, w["ln1.weight"]), w, heads)
+    x = x + drop(rms(y, w["ln2.weight"]), rate)
+    y = F.glu(F.linear(rms(x, w["conv_norm.weight"]), w["conv_pw1.weight"]), -1)
+    kernel = w["conv_dw.weight"][:, 0]                                  # [C,5]
     u, y = y.shape[1], F.pad(y, (0, 0, 4, 0))
     y = sum(y[:, k:k + u] * kernel[:, k] for k in range(5))
-    y = F.linear(F.silu(rms(y, w[p + "norm_conv.weight"])), w[p + "conv_pw2.weight"])
+    y = F.linear(F.silu(rms(y, w["norm_conv.weight"])), w["conv_pw2.weight"])
     x = x + drop(y, rate)
-    return rms(audio_ffw(x, w, p, "_1", rate), w[p + "layer_pre_norm.weight"])
+    return rms(audio_ffw(x, w, "_1", rate), w["layer_pre_norm.weight"])
 
 
 def subsample(mel, w):
@@ -221,7 +254,7 @@ def encode(mel, w, c, ctc_layer=None, rate=0.):
     """mel [B,T,128] -> tokens [B,ceil(U/4),C], and what the CTC head sees [B,U,C]"""
     x, tap = subsample(mel, w), None
     for i in range(c.a_layers):
-        x = conformer(x, w, f"a.blk.{i}.", c.a_heads, rate)
+        x = call("conformer", conformer)(x, local(w, f"a.blk.{i}."), c.a_heads, rate)
         if i + 1 == ctc_layer:
             tap = x
     return x[:, ::REDUCTION], tap
@@ -282,75 +315,62 @@ def magnitude(x):
     return x.square().mean(-1, keepdim=True)
 
 
-def router(x, w, p, c):
-    return torch.tanh(F.linear(rms(x, w[p + "altup_router_norm.weight"]) / c.hidden, w[p + "altup_router.weight"]))
+def router(x, w):
+    return torch.tanh(F.linear(rms(x, w["altup_router_norm.weight"]) / x.shape[-1], w["altup_router.weight"]))
 
 
-def attention(x, w, i, c, cache, past):
-    """@cache: {layer: (k, v)}, grown in place when decoding; shared layers read an earlier layer's."""
-    p = f"blk.{i}."
+def attention(x, w, heads, kv_heads, kv, past_kv, cos, sin, mask):
+    """@kv: an earlier layer's keys and values for a layer that shares them; @past_kv: those of earlier positions."""
     b, n, _ = x.shape
-    first_shared = c.layers - c.shared
-    start = past[0]
-    cos, sin = rope_table(start + n, c.head_dim, 1e4 if c.sliding[i] else 1e6)
-    cos, sin = cos[start:start + n], sin[start:start + n]
-    q = F.linear(x, w[p + "attn_q.weight"]).view(b, n, c.heads, c.head_dim)
-    q = rope(rms(q, w[p + "attn_q_norm.weight"]).transpose(1, 2), cos, sin)
-    if i < first_shared:
-        k = F.linear(x, w[p + "attn_k.weight"]).view(b, n, c.kv_heads, c.head_dim)
-        v = F.linear(x, w[p + "attn_v.weight"]).view(b, n, c.kv_heads, c.head_dim)
-        k = rope(rms(k, w[p + "attn_k_norm.weight"]).transpose(1, 2), cos, sin)
+    q = F.linear(x, w["attn_q.weight"]).view(b, n, heads, -1)
+    q = rope(rms(q, w["attn_q_norm.weight"]).transpose(1, 2), cos, sin)
+    if kv is None:
+        k = F.linear(x, w["attn_k.weight"]).view(b, n, kv_heads, -1)
+        v = F.linear(x, w["attn_v.weight"]).view(b, n, kv_heads, -1)
+        k = rope(rms(k, w["attn_k_norm.weight"]).transpose(1, 2), cos, sin)
         v = rms(v).transpose(1, 2)
-        if i in cache:
-            k, v = torch.cat([cache[i][0], k], 2), torch.cat([cache[i][1], v], 2)
-        cache[i] = k, v
-    else:
-        k, v = cache[max(j for j in range(first_shared) if c.sliding[j] == c.sliding[i])]
-    total = k.shape[2]
-    keep = past[1]                                                          # [B,1,1,total] or None: left padding
-    if start == 0 and keep is None and (not c.sliding[i] or total <= c.window):
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1., enable_gqa=True)
-    else:
-        qi, kj = torch.arange(start, start + n)[:, None], torch.arange(total)
-        mask = kj <= qi
-        if c.sliding[i]:
-            mask = mask & (kj > qi - c.window)
-        if keep is not None:
-            mask = mask & keep
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1., enable_gqa=True)
-    return F.linear(y.transpose(1, 2).reshape(b, n, -1), w[p + "attn_output.weight"])
+        if past_kv is not None:
+            k, v = torch.cat([past_kv[0], k], 2), torch.cat([past_kv[1], v], 2)
+        kv = k, v
+    y = F.scaled_dot_product_attention(q, *kv, attn_mask=mask, scale=1., enable_gqa=True)
+    return F.linear(y.transpose(1, 2).reshape(b, n, -1), w["attn_output.weight"]), kv
 
 
-def mlp(x, w, p, sparsity):
-    z = F.linear(x, w[p + "ffn_gate.weight"])
+def mlp(x, w, sparsity):
+    z = F.linear(x, w["ffn_gate.weight"])
     if sparsity:
         z = F.relu(z - (z.mean(-1, keepdim=True) + z.std(-1, keepdim=True, unbiased=False) * PHI[sparsity]))
-    return F.linear(F.gelu(z, approximate="tanh") * F.linear(x, w[p + "ffn_up.weight"]), w[p + "ffn_down.weight"])
+    return F.linear(F.gelu(z, approximate="tanh") * F.linear(x, w["ffn_up.weight"]), w["ffn_down.weight"])
 
 
-def layer(h, pli, w, i, c, cache, past, rate):
-    """h [4,B,L,hidden]"""
-    p, n = f"blk.{i}.", c.altup
-    m = router(h[0], w, p, c)
-    coef = F.linear(m, w[p + "altup_predict_coef.weight"]).unflatten(-1, (n, n))            # [B,L,y,x]
-    pred = h + torch.einsum("blyx,xblc->yblc", coef, h)
-    a = rms(pred[0], w[p + "attn_norm.weight"])
-    lau = a + rms(F.linear(F.linear(a, w[p + "laurel_l.weight"]), w[p + "laurel_r.weight"]),
-                  w[p + "laurel_post_norm.weight"])
-    att = rms(attention(a, w, i, c, cache, past), w[p + "post_attention_norm.weight"])
-    g = (pred[0] + drop(att, rate) + lau) * 2 ** -.5
-    f = mlp(rms(g, w[p + "ffn_norm.weight"]), w, p, c.sparsity[i])
-    act = g + drop(rms(f, w[p + "post_ffw_norm.weight"]), rate)
-    corr = F.linear(router(act, w, p, c), w[p + "altup_correct_coef.weight"]) + 1           # [B,L,4]
+def layer(h, pli, w, heads, kv_heads, sparsity, kv, past_kv, cos, sin, mask, rate):
+    """h [4,B,L,hidden], pli [B,L,ple] -> the next h, keys and values"""
+    n = h.shape[0]
+    coef = F.linear(router(h[0], w), w["altup_predict_coef.weight"]).unflatten(-1, (n, n))  # [B,L,y,x]
+    pred = h + torch.stack([sum(coef[:, :, y, x, None] * h[x] for x in range(n)) for y in range(n)])
+    a = rms(pred[0], w["attn_norm.weight"])
+    lau = a + rms(F.linear(F.linear(a, w["laurel_l.weight"]), w["laurel_r.weight"]), w["laurel_post_norm.weight"])
+    att, kv = attention(a, w, heads, kv_heads, kv, past_kv, cos, sin, mask)
+    g = (pred[0] + drop(rms(att, w["post_attention_norm.weight"]), rate) + lau) * 2 ** -.5
+    f = mlp(rms(g, w["ffn_norm.weight"]), w, sparsity)
+    act = g + drop(rms(f, w["post_ffw_norm.weight"]), rate)
+    corr = F.linear(router(act, w), w["altup_correct_coef.weight"]) + 1                     # [B,L,4]
     h = pred + corr.permute(2, 0, 1)[..., None] * (act - pred[0])
-    q = F.gelu(F.linear(h[0] * w[p + "altup_correct_scale.weight"], w[p + "inp_gate.weight"]), approximate="tanh")
-    q = rms(F.linear(q * pli[:, :, i], w[p + "proj.weight"]), w[p + "post_norm.weight"])
-    return torch.cat([h[:1], h[1:] + q])
+    q = F.gelu(F.linear(h[0] * w["altup_correct_scale.weight"], w["inp_gate.weight"]), approximate="tanh")
+    q = rms(F.linear(q * pli, w["proj.weight"]), w["post_norm.weight"])
+    return torch.cat([h[:1], h[1:] + q]), kv
 
 
-def forward(e, pli, w, c, select=None, cache=None, past=(0, None), rate=0.):
-    """-> logits [B,L,vocab], or of the positions (rows, columns) in @select"""
+def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0.):
+    """-> logits [B,L,vocab], or of the positions (rows, columns) in @select
+
+    @cache {layer: (k, v)} of the first @past positions grows when decoding.
+    """
     cache = {} if cache is None else cache
+    n, first_shared = e.shape[1], c.layers - c.shared
+    at, key = torch.arange(past, past + n)[:, None], torch.arange(past + n)
+    masks = {False: key <= at, True: (key <= at) & (key > at - c.window)}                   # by "sliding"
+    ropes = {s: [t[past:past + n] for t in rope_table(past + n, c.head_dim, 1e4 if s else 1e6)] for s in (False, True)}
     streams = [e]
     size = magnitude(e).sqrt()
     for k in range(c.altup - 1):
@@ -358,7 +378,13 @@ def forward(e, pli, w, c, select=None, cache=None, past=(0, None), rate=0.):
         streams.append(x * size * torch.rsqrt(magnitude(x).clamp(min=1e-5)))
     h = torch.stack(streams)
     for i in range(c.layers):
-        h = layer(h, pli, w, i, c, cache, past, rate)
+        s, kv = c.sliding[i], None
+        if i >= first_shared:
+            kv = cache[max(j for j in range(first_shared) if c.sliding[j] == s)]
+        h, kv = call("layer", layer)(h, pli[:, :, i], local(w, f"blk.{i}."), c.heads, c.kv_heads, c.sparsity[i], kv,
+                                     cache.get(i), *ropes[s], masks[s], rate)
+        if i < first_shared:
+            cache[i] = kv
     if select is not None:
         h = h[:, select[0], select[1]]                                      # [4,N,hidden]
     size = magnitude(h[0]).sqrt()

@@ -48,8 +48,8 @@ modalities (float *m, global const float *x, global const float *norm, TENSOR (r
 #define STORE1(v, i, p) (p)[i] = (v)
 
 SINGLE_ITEM kernel void
-predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), int n_tokens, int row_step,
-    int cols, float eps)
+predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), TENSOR (normed),
+    TENSOR (norm_weight), int n_tokens, int row_step, int cols, float eps)
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
 
@@ -68,12 +68,25 @@ predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (
       MIX (float8, vload8, vstore8);
     for (; c < cols; c++)
       MIX (float, LOAD1, STORE1);
+    if (normed)
+      norm_row (ROW (normed, t), ROW (y, t), ROW (norm_weight, 0), cols, eps);
   }
+}
+
+void
+scale_row (global float *y, global const float *x, global const float *weight, int n)
+{
+  int c = 0;
+
+  for (; c + 8 <= n; c += 8)
+    vstore8 (vload8 (0, x + c) * vload8 (0, weight + c), 0, y + c);
+  for (; c < n; c++)
+    y[c] = x[c] * weight[c];
 }
 
 SINGLE_ITEM kernel void
 correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSOR (router), TENSOR (weight),
-    int n_tokens, int row_step, int cols, float eps)
+    TENSOR (scaled), TENSOR (scale_weight), int n_tokens, int row_step, int cols, float eps)
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
 
@@ -101,6 +114,31 @@ correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSO
       for (int i = 0; i < N_STREAMS; i++)
         ROW (h, i * n_tokens + t)[c] = fma (p[i], innovation, ROW (pred, i * n_tokens + t)[c]);
     }
+    if (scaled)
+      scale_row (ROW (scaled, t), ROW (h, t), ROW (scale_weight, 0), cols);
+  }
+}
+
+SINGLE_ITEM kernel void
+add (TENSOR (h), TENSOR (x), TENSOR (weight), int n_tokens, int row_step, int cols, float eps)
+{
+  int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
+  global const float *w = ROW (weight, 0);
+
+  for (int t = first; t < end; t++) {
+    global const float *xt = ROW (x, t);
+    float scale = 1 / sqrt (sum_squares (xt, cols) / cols + eps);
+    int c = 0;
+
+    for (; c + 8 <= cols; c += 8) {
+      float8 v = vload8 (0, xt + c) * scale * vload8 (0, w + c);
+
+      for (int s = 1; s < N_STREAMS; s++)
+        vstore8 (vload8 (0, ROW (h, s * n_tokens + t) + c) + v, 0, ROW (h, s * n_tokens + t) + c);
+    }
+    for (; c < cols; c++)
+      for (int s = 1; s < N_STREAMS; s++)
+        ROW (h, s * n_tokens + t)[c] += xt[c] * scale * w[c];
   }
 }
 

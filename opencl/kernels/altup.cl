@@ -1,16 +1,23 @@
 /* AltUp over N_STREAMS streams, a work-group a token; stream s of token t is row s * n_tokens + t. */
 #include "rows.clh"
 
+/* 1 / rms (x) */
+float
+group_norm (global const float *x, int n, float eps, local float *scratch)
+{
+  float part = 0;
+
+  for (int c = get_local_id (0); c < n; c += GROUP_SIZE)
+    part = fma (x[c], x[c], part);
+  return 1 / sqrt (group_sum (part, scratch) / n + eps);
+}
+
 /* m [N_STREAMS] = tanh (router (RMS (x) * router_norm / cols)) */
 void
 modalities (float *m, global const float *x, TENSOR (router_norm), TENSOR (router), int cols, float eps,
     local float *scratch)
 {
-  float part = 0, scale;
-
-  for (int c = get_local_id (0); c < cols; c += GROUP_SIZE)
-    part = fma (x[c], x[c], part);
-  scale = 1 / sqrt (group_sum (part, scratch) / cols + eps) / cols;
+  float part, scale = group_norm (x, cols, eps, scratch) / cols;
 
   for (int s = 0; s < N_STREAMS; s++) {
     part = 0;
@@ -23,7 +30,8 @@ modalities (float *m, global const float *x, TENSOR (router_norm), TENSOR (route
 #define TENSOR_ARG(t) t, t##_offset, t##_stride
 
 ROW_GROUP kernel void
-predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), int n_tokens, int cols, float eps)
+predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), TENSOR (normed),
+    TENSOR (norm_weight), int n_tokens, int cols, float eps)
 {
   local float scratch[GROUP_SIZE];
   int t = get_group_id (0);
@@ -45,11 +53,17 @@ predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (
         sum = fma (p[i][j], ROW (h, j * n_tokens + t)[c], sum);
       ROW (y, i * n_tokens + t)[c] = sum;
     }
+  if (normed) {
+    float scale = group_norm (ROW (y, t), cols, eps, scratch);
+
+    for (int c = get_local_id (0); c < cols; c += GROUP_SIZE)
+      ROW (normed, t)[c] = ROW (y, t)[c] * scale * ROW (norm_weight, 0)[c];
+  }
 }
 
 ROW_GROUP kernel void
 correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSOR (router), TENSOR (weight),
-    int n_tokens, int cols, float eps)
+    TENSOR (scaled), TENSOR (scale_weight), int n_tokens, int cols, float eps)
 {
   local float scratch[GROUP_SIZE];
   int t = get_group_id (0);
@@ -67,7 +81,21 @@ correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSO
 
     for (int i = 0; i < N_STREAMS; i++)
       ROW (h, i * n_tokens + t)[c] = fma (p[i], innovation, ROW (pred, i * n_tokens + t)[c]);
+    if (scaled)
+      ROW (scaled, t)[c] = ROW (h, t)[c] * ROW (scale_weight, 0)[c];
   }
+}
+
+ROW_GROUP kernel void
+add (TENSOR (h), TENSOR (x), TENSOR (weight), int n_tokens, int cols, float eps)
+{
+  local float scratch[GROUP_SIZE];
+  int t = get_group_id (0);
+  float scale = group_norm (ROW (x, t), cols, eps, scratch);
+
+  for (int c = get_local_id (0); c < cols; c += GROUP_SIZE)
+    for (int s = 1; s < N_STREAMS; s++)
+      ROW (h, s * n_tokens + t)[c] += ROW (x, t)[c] * scale * ROW (weight, 0)[c];
 }
 
 ROW_GROUP kernel void

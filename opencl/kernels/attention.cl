@@ -36,6 +36,7 @@ qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weigh
   for (int i = get_local_id (0); i < head_dim; i += GROUP_SIZE)
     part = fma (x[i], x[i], part);
   scale = 1 / sqrt (group_sum (part, scratch) / head_dim + eps);
+  barrier (CLK_GLOBAL_MEM_FENCE);       /* y may be x, of which others have read what this item writes */
 
   for (int i = get_local_id (0); i < half_dim; i += GROUP_SIZE) {
     float a = x[i] * scale, b = x[half_dim + i] * scale;

@@ -72,7 +72,7 @@ variance_of (global const float *x, int n, float mean)
   return (sum16 (sum) + tail) / n;
 }
 
-/* y = gelu (max (0, gate - cutoff)) * up; most of it is 0. */
+/* y = gelu (max (0, gate - cutoff)) * up. */
 SINGLE_ITEM kernel void
 sparse_gelu (TENSOR (y), TENSOR (gate), TENSOR (up), int rows, int row_step, int cols, float sparsity)
 {
@@ -84,12 +84,10 @@ sparse_gelu (TENSOR (y), TENSOR (gate), TENSOR (up), int rows, int row_step, int
     float mean = mean_of (g, cols), cutoff = mean + sparsity * sqrt (variance_of (g, cols, mean));
     int c = 0;
 
-    for (; c + 8 <= cols; c += 8) {
-      float8 v = fmax (vload8 (0, g + c) - cutoff, 0.f);
+    for (; c + 16 <= cols; c += 16) {
+      float16 v = fmax (vload16 (0, g + c) - cutoff, 0.f);
 
-      if (any (v > 0.f))
-        v = GELU (v) * vload8 (0, u + c);
-      vstore8 (v, 0, yr + c);
+      vstore16 (GELU (v) * vload16 (0, u + c), 0, yr + c);
     }
     for (; c < cols; c++) {
       float v = fmax (g[c] - cutoff, 0.f);

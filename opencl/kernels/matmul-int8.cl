@@ -120,17 +120,24 @@ add_bytes (int16 acc, uint16 u, uint s)
 
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 
+// The largest magnitude. Without its sign, a float is ordered as an integer.
+INLINE float
+largest (float16 a, float16 b)
+{
+  const int16 size = LARGER (as_int16 (a) & 0x7fffffff, as_int16 (b) & 0x7fffffff);
+  const int8 m8 = LARGER (size.lo, size.hi);
+  const int4 m4 = LARGER (m8.lo, m8.hi);
+  const int2 m2 = LARGER (m4.lo, m4.hi);
+
+  return as_float (LARGER (m2.x, m2.y));
+}
+
 // x [32] = scale * q [32]; *sum = the sum of q. An x of zeros has scale 0.
 INLINE void
 quantize_block (char *q, float *scale, int *sum, const float *x)
 {
   const float16 a = LOAD_FLOAT (x), b = LOAD_FLOAT (x + 16);
-  // Without its sign, a float is ordered as an integer.
-  const int16 size = LARGER (as_int16 (a) & 0x7fffffff, as_int16 (b) & 0x7fffffff);
-  const int8 m8 = LARGER (size.lo, size.hi);
-  const int4 m4 = LARGER (m8.lo, m8.hi);
-  const int2 m2 = LARGER (m4.lo, m4.hi);
-  const float most = as_float (LARGER (m2.x, m2.y));
+  const float most = largest (a, b);
   const float inverse = most > 1e-30f ? 127 / most : 0;
   // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
   const int16 i = as_int16 (a * inverse + 12582912.f) - 0x4b400000, j = as_int16 (b * inverse + 12582912.f) - 0x4b400000;
@@ -327,3 +334,115 @@ matmul_int8_gemv (TENSOR (y), TENSOR (x), __global const uchar *data, __global c
   quantize_multiply (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), FLAT (const uchar, data),
       FLAT (const ushort, scales), N, K, first, min (first + group_panels, n_panels));
 }
+
+// ---- one row of x in 24 bits ---------------------------------------------------------------
+//
+// Q4_0 with float32 activations: 32 values of x become a scale and integers of 24 bits, as three signed
+// bytes; what this rounds off is 2^-24 of the largest of them, as in float32. Three integer dot products
+// are half the work of widening each nibble to float32.
+
+#ifdef TYPE_Q4_0
+#define DIGITS 3
+#define WIDE_MOST 8355000       // three signed bytes hold 8355711; some less, as x * inverse rounds
+
+typedef struct
+{
+  char q[DIGITS][GEMV_COLS] __attribute__ ((aligned (64)));     // the lowest first
+  float scale[GEMV_COLS / 32];
+  int high[GEMV_COLS / 32], low[GEMV_COLS / 32];                // zero point times the sums: of digit 2; of 256 * digit 1 + digit 0
+} Wide;
+
+INLINE int
+sum_lanes (int16 v)
+{
+  const int8 v8 = v.lo + v.hi;
+  const int4 v4 = v8.lo + v8.hi;
+
+  return v4.x + v4.y + v4.z + v4.w;
+}
+
+INLINE void
+split_digits (Wide *wide, int k, int16 v, int *high, int *low)
+{
+  const int16 d0 = v << 24 >> 24, v1 = (v - d0) >> 8, d1 = v1 << 24 >> 24, d2 = (v1 - d1) >> 8;
+
+  *(char16u *) (wide->q[0] + k) = __builtin_convertvector (d0, char16);
+  *(char16u *) (wide->q[1] + k) = __builtin_convertvector (d1, char16);
+  *(char16u *) (wide->q[2] + k) = __builtin_convertvector (d2, char16);
+  *high += sum_lanes (d2);
+  *low += sum_lanes (d1 * 256 + d0);
+}
+
+// To the nearest integer, halves away from zero; v is far from overflow.
+INLINE int16
+round_to_int (float16 v)
+{
+  return __builtin_convertvector (v + as_float16 ((as_uint16 (v) & 0x80000000u) | 0x3effffffu), int16);
+}
+
+INLINE void
+widen_block (Wide *wide, int b, const float *x)
+{
+  const float16 v = LOAD_FLOAT (x), u = LOAD_FLOAT (x + 16);
+  const float most = largest (v, u), inverse = most > 1e-30f ? WIDE_MOST / most : 0;
+  int high = 0, low = 0;
+
+  split_digits (wide, b * 32, round_to_int (v * inverse), &high, &low);
+  split_digits (wide, b * 32 + 16, round_to_int (u * inverse), &high, &low);
+  wide->scale[b] = inverse > 0 ? most / WIDE_MOST : 0;
+  wide->high[b] = ZERO * high;
+  wide->low[b] = ZERO * low;
+}
+
+INLINE float16
+dot_wide (const Wide *wide, const uchar *w, const ushort *ws, int blocks)
+{
+  float16 sum = 0;
+
+  for (int b = 0; b < blocks; b++) {
+    Sums part[DIGITS] = { 0, 0, 0 };
+
+    UNROLL
+    for (int c = 0; c < 4; c++) {
+      const uint16 v = LOAD_UINT (w + b * 256 + c * 64), low = v & 0x0f0f0f0fu, high = v >> 4 & 0x0f0f0f0fu;
+
+      UNROLL
+      for (int d = 0; d < DIGITS; d++) {
+        const uint *a = (const uint *) (wide->q[d] + b * 32);
+
+        part[d] = ADD_NIBBLES (part[d], low, a[2 * c]);
+        part[d] = ADD_NIBBLES (part[d], high, a[2 * c + 1]);
+      }
+    }
+    const int16 high = TOTAL (part[2]) - wide->high[b];
+    const int16 low = (TOTAL (part[1]) << 8) + TOTAL (part[0]) - wide->low[b];
+
+    sum += (__builtin_convertvector (high, float16) * 65536.f + __builtin_convertvector (low, float16))
+        * (load_halfs (ws + b * PANEL) * wide->scale[b]);
+  }
+  return sum;
+}
+
+CPU_TARGET void
+widen_multiply (float *y, const float *x, const uchar *w, const ushort *ws, int N, int K, int first, int last)
+{
+  const int blocks = K / 32;
+  Wide wide;
+
+  for (int b = 0; b < blocks; b++)
+    widen_block (&wide, b, x + b * 32);
+  for (long p = first; p < last; p++)
+    store_columns (y + p * PANEL, dot_wide (&wide, w + p * PANEL_BYTES (K), ws + p * blocks * PANEL, blocks),
+        N - p * PANEL);
+}
+
+__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
+matmul_int24_gemv (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int N,
+    const int K, const int n_panels, const int group_panels)
+{
+  const int first = get_group_id (0) * group_panels;
+
+  widen_multiply (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), FLAT (const uchar, data),
+      FLAT (const ushort, scales), N, K, first, min (first + group_panels, n_panels));
+}
+#endif

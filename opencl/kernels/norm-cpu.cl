@@ -2,8 +2,8 @@
 #include "rows.clh"
 
 SINGLE_ITEM kernel void
-rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), int rows, int row_step, int cols,
-    float eps, float norm_scale, float out_scale)
+rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), TENSOR (y2),
+    TENSOR (weight2), int rows, int row_step, int cols, float eps, float norm_scale, float out_scale)
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
   global const float *w = weight ? ROW (weight, 0) : 0;
@@ -31,6 +31,8 @@ rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1),
 
       yr[c] = out_scale * (v + (a ? a[c] : 0) + (b ? b[c] : 0));
     }
+    if (y2)
+      norm_row (ROW (y2, row), yr, weight2 ? ROW (weight2, 0) : 0, cols, eps);
   }
 }
 

@@ -3,21 +3,29 @@
 
 #define MAX_KEYS 64             /* of one query, in usm-attention.c too */
 
-/* Two logits at a time: (q * scale) . (k + rel). */
+/* Four logits: (q * scale) . (k + rel), rows r, s, t, u of k (backwards) and rel. */
 void
-dot_pair (float *logits, global const float *q, global const float *scale, global const float *k0,
-    global const float *k1, global const float *rel0, global const float *rel1, int n)
+dot_4 (float *logits, global const float *q, global const float *scale, global const float *k, long k_stride,
+    global const float *rel, long rel_stride, int4 row, int n)
 {
-  float8 a = 0, b = 0;
+  global const float *k0 = k - row.x * k_stride, *k1 = k - row.y * k_stride;
+  global const float *k2 = k - row.z * k_stride, *k3 = k - row.w * k_stride;
+  global const float *r0 = rel + row.x * rel_stride, *r1 = rel + row.y * rel_stride;
+  global const float *r2 = rel + row.z * rel_stride, *r3 = rel + row.w * rel_stride;
+  float8 a = 0, b = 0, c = 0, d = 0;
 
   for (int i = 0; i < n; i += 8) {
     float8 v = vload8 (0, q + i) * vload8 (0, scale + i);
 
-    a = fma (v, vload8 (0, k0 + i) + vload8 (0, rel0 + i), a);
-    b = fma (v, vload8 (0, k1 + i) + vload8 (0, rel1 + i), b);
+    a = fma (v, vload8 (0, k0 + i) + vload8 (0, r0 + i), a);
+    b = fma (v, vload8 (0, k1 + i) + vload8 (0, r1 + i), b);
+    c = fma (v, vload8 (0, k2 + i) + vload8 (0, r2 + i), c);
+    d = fma (v, vload8 (0, k3 + i) + vload8 (0, r3 + i), d);
   }
   logits[0] = sum8 (a);
   logits[1] = sum8 (b);
+  logits[2] = sum8 (c);
+  logits[3] = sum8 (d);
 }
 
 /* weights = exp (logits - top), logits = cap * tanh (logits / cap), 0 from @n on; returns their sum */
@@ -53,20 +61,29 @@ attend (global float *o, global const float *q, global const float *scale, globa
 
   for (int i = 0; i < MAX_KEYS; i++)
     weights[i] = 0;
-  for (int r = 0; r < n; r += 2) {
-    int s = min (r + 1, n - 1); /* an odd last one is paired with itself and masked */
-
-    dot_pair (weights + r, q, scale, k - (long) r * k_stride, k - (long) s * k_stride, rel + (long) r * rel_stride,
-        rel + (long) s * rel_stride, head_dim);
-  }
+  /* rows beyond the last repeat it and are masked */
+  for (int r = 0; r < n; r += 4)
+    dot_4 (weights + r, q, scale, k, k_stride, rel, rel_stride, min ((int4) (r, r + 1, r + 2, r + 3), n - 1), head_dim);
   factor = 1 / soften (weights, n, cap);
 
-  for (int i = 0; i < head_dim; i += 8) {
-    float8 sum = 0;
+  for (int i = 0; i < head_dim; i += 32) {
+    /* four vectors at a time; those beyond the head repeat the first */
+    int b = i + 8 < head_dim ? 8 : 0, c = i + 16 < head_dim ? 16 : 0, d = i + 24 < head_dim ? 24 : 0;
+    float8 sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+    global const float *at = v + i;
 
-    for (int r = 0; r < n; r++)
-      sum = fma ((float8) weights[r], vload8 (0, v - (long) r * v_stride + i), sum);
-    vstore8 (sum * factor, 0, o + i);
+    for (int r = 0; r < n; r++, at -= v_stride) {
+      float8 w = weights[r];
+
+      sum0 = fma (w, vload8 (0, at), sum0);
+      sum1 = fma (w, vload8 (0, at + b), sum1);
+      sum2 = fma (w, vload8 (0, at + c), sum2);
+      sum3 = fma (w, vload8 (0, at + d), sum3);
+    }
+    vstore8 (sum3 * factor, 0, o + i + d);
+    vstore8 (sum2 * factor, 0, o + i + c);
+    vstore8 (sum1 * factor, 0, o + i + b);
+    vstore8 (sum0 * factor, 0, o + i);
   }
 }
 

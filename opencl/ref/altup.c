@@ -44,9 +44,15 @@ ref_altup_predict (RefTensor y, RefTensor h, const RefAltup *p)
         gdouble sum = ref_row (h, s * n_tokens + t)[c];
 
         for (gint x = 0; x < n; x++)
-          sum += coefficient (p->predict, n * s + x, m) * ref_row (h, x * n_tokens + t)[c];
+          sum += coefficient (p->mix, n * s + x, m) * ref_row (h, x * n_tokens + t)[c];
         ref_row (y, s * n_tokens + t)[c] = sum;
       }
+  }
+  if (p->out.data) {
+    RefRmsNorm norm = { .weight = p->out_weight, .eps = p->eps, .norm_scale = 1, .out_scale = 1 };
+    RefTensor first = { y.data, y.stride, n_tokens, y.cols };
+
+    ref_rms_norm (p->out, first, &norm);
   }
 }
 
@@ -63,8 +69,21 @@ ref_altup_correct (RefTensor h, RefTensor pred, RefTensor active, const RefAltup
 
       for (gint s = 0; s < n; s++)
         ref_row (h, s * n_tokens + t)[c] =
-            ref_row (pred, s * n_tokens + t)[c] + (coefficient (p->correct, s, m) + 1) * innovation;
+            ref_row (pred, s * n_tokens + t)[c] + (coefficient (p->mix, s, m) + 1) * innovation;
+      if (p->out.data)
+        ref_row (p->out, t)[c] = ref_row (h, t)[c] * p->out_weight.data[c];
     }
+  }
+}
+
+void
+ref_altup_add (RefTensor h, RefTensor x, RefTensor weight, gfloat eps, gint n_streams)
+{
+  for (gint s = 1; s < n_streams; s++) {
+    RefTensor stream = { ref_row (h, s * x.rows), h.stride, x.rows, h.cols };
+    RefRmsNorm norm = { .weight = weight, .add0 = stream, .eps = eps, .norm_scale = 1, .out_scale = 1 };
+
+    ref_rms_norm (stream, x, &norm);
   }
 }
 

@@ -32,8 +32,12 @@ ref_cols (RefTensor t, gint first, gint n)
 
 /* norm.c */
 gdouble ref_mean_square (const gfloat *x, gint n);
-void ref_rms_norm (RefTensor y, RefTensor x, RefTensor weight, RefTensor add0, RefTensor add1,
-    gfloat eps, gfloat norm_scale, gfloat out_scale);
+typedef struct
+{
+  RefTensor weight, add0, add1, y2, weight2;
+  gfloat eps, norm_scale, out_scale;
+} RefRmsNorm;
+void ref_rms_norm (RefTensor y, RefTensor x, const RefRmsNorm *p);
 void ref_match_magnitude (RefTensor x, RefTensor ref, gfloat floor);
 void ref_cumulative_norm (RefTensor x, RefTensor weight, RefTensor state, gfloat eps);
 
@@ -62,12 +66,15 @@ void ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor
 /* altup.c */
 typedef struct
 {
-  RefTensor router_norm, router, predict, correct;
+  RefTensor router_norm, router;
+  RefTensor mix;                /* predict or correct */
+  RefTensor out, out_weight;    /* normed and norm_weight, or scaled and scale_weight */
   gint n_streams;
   gfloat eps;
 } RefAltup;
 void ref_altup_predict (RefTensor y, RefTensor h, const RefAltup *p);
 void ref_altup_correct (RefTensor h, RefTensor pred, RefTensor active, const RefAltup *p);
+void ref_altup_add (RefTensor h, RefTensor x, RefTensor weight, gfloat eps, gint n_streams);
 void ref_mean_streams (RefTensor y, RefTensor h, gint n_streams);
 
 /* conv.c */

@@ -12,26 +12,38 @@ ref_mean_square (const gfloat *x, gint n)
   return sum / n;
 }
 
-void
-ref_rms_norm (RefTensor y, RefTensor x, RefTensor weight, RefTensor add0, RefTensor add1,
-    gfloat eps, gfloat norm_scale, gfloat out_scale)
+static gfloat *
+row_or_null (RefTensor t, gint row)
 {
+  return t.data ? ref_row (t, row) : NULL;
+}
+
+/* y = out_scale * (add0 + add1 + scale * x * weight), what is NULL left out */
+static void
+scale_row (gfloat *y, const gfloat *x, gint n, gdouble scale, const gfloat *weight, const gfloat *add0,
+    const gfloat *add1, gdouble out_scale)
+{
+  for (gint c = 0; c < n; c++) {
+    gdouble v = x[c] * scale * (weight ? weight[c] : 1);
+
+    y[c] = out_scale * (v + (add0 ? add0[c] : 0) + (add1 ? add1[c] : 0));
+  }
+}
+
+void
+ref_rms_norm (RefTensor y, RefTensor x, const RefRmsNorm *p)
+{
+  gint n = x.cols;
+
   for (gint r = 0; r < y.rows; r++) {
-    const gfloat *xr = ref_row (x, r);
-    gdouble scale = norm_scale / sqrt (ref_mean_square (xr, x.cols) + eps);
-    gfloat *yr = ref_row (y, r);
+    gdouble scale = p->norm_scale / sqrt (ref_mean_square (ref_row (x, r), n) + p->eps);
 
-    for (gint c = 0; c < y.cols; c++) {
-      gdouble v = xr[c] * scale;
-
-      if (weight.data)
-        v *= weight.data[c];
-      if (add0.data)
-        v += ref_row (add0, r)[c];
-      if (add1.data)
-        v += ref_row (add1, r)[c];
-      yr[c] = out_scale * v;
-    }
+    scale_row (ref_row (y, r), ref_row (x, r), n, scale, p->weight.data, row_or_null (p->add0, r),
+        row_or_null (p->add1, r), p->out_scale);
+    if (!p->y2.data)
+      continue;
+    scale = 1 / sqrt (ref_mean_square (ref_row (y, r), n) + p->eps);
+    scale_row (ref_row (p->y2, r), ref_row (y, r), n, scale, p->weight2.data, NULL, NULL, 1);
   }
 }
 

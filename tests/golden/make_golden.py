@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-AREAS = ["types", "readers", "tokenizer", "gemma3n", "usm"]
+AREAS = ["quants", "readers", "tokenizer", "gemma3n", "usm", "model"]
 PACKAGES = ["torch", "transformers", "timm", "tokenizers", "sentencepiece", "gguf", "numpy"]
 
 

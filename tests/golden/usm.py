@@ -8,7 +8,7 @@ google/gemma-3n-E2B (bfloat16 weights). For each size S:
                     (e2b: every 4th frame), S/tower.npy [tokens][H], S/soft.npy [tokens][text hidden]
     S/hard.npy      [2][text hidden] hard embeddings of the first and the last audio id
 
-mel.npy is the front end's output for the signal's first MEL_SAMPLES. lengths.npy has samples, mel rows and valid tokens
+mel.npy is the front end's output for the signal's first MEL_SAMPLES, tone.npy for tone(). lengths.npy has samples, mel rows and valid tokens
 of clips of many lengths, length-soft.npy their tokens (tiny) one after another. The signal is signal() below.
 """
 import json
@@ -40,6 +40,11 @@ def signal(n, seed=SEED):
     noise = seeded.fill("signal.noise", (n,), seed, 0., .1)
     envelope = seeded.fill("signal.envelope", (n // 800 + 1,), seed, 0., 1.)[i // 800]
     return (noise + np.float32(.5) * (i % 107 == 0).astype(np.float32)) * (envelope * envelope)
+
+
+def tone():
+    """A pure tone, beside which the other bands are nearly silent."""
+    return (.9 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 16000)).astype(np.float32)
 
 
 def rule(name, shape):
@@ -110,8 +115,8 @@ def save_lengths(out, tower, embed):
 
 @torch.no_grad()
 def make(out):
-    mel = Gemma3nAudioFeatureExtractor()(signal(MEL_SAMPLES), return_tensors="np")["input_features"][0]
-    np.save(out / "mel.npy", mel)
+    for name, samples in ("mel", signal(MEL_SAMPLES)), ("tone", tone()):
+        np.save(out / f"{name}.npy", Gemma3nAudioFeatureExtractor()(samples, return_tensors="np")["input_features"][0])
     for size, (text, audio, n) in SIZES.items():
         folder = out / size
         folder.mkdir(exist_ok=True)

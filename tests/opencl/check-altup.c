@@ -17,9 +17,13 @@ make_case (Check *c, gint n_tokens, gint cols, gint n_streams)
   k.h = check_input (c, n_streams * n_tokens, cols, -4, 4);
   k.active = check_input (c, n_tokens, cols, -4, 4);
   k.p = (OclAltup) { n_streams, 1e-6f, check_input (c, 1, cols, -20, 20), check_input (c, n_streams, cols, -1, 1),
-    none, none };
+    none, none, none, none, none, none };
   k.p.predict = check_input (c, n_streams * n_streams, n_streams, -1, 1);
   k.p.correct = check_input (c, n_streams, n_streams, -1, 1);
+  if (check_int (c, 0, 1)) {
+    k.p.normed = k.p.scaled = check_output (c, n_tokens, cols);
+    k.p.norm_weight = k.p.scale_weight = check_input (c, 1, cols, -2, 2);
+  }
   check_describe (c, "%d tokens of %d, %d streams", n_tokens, cols, n_streams);
   return k;
 }
@@ -43,6 +47,8 @@ check_predict (Check *c)
 
   ocl_altup_predict (check_queue (c), y, k.h, &k.p);
   check_result (c, y, ALTUP_ABSOLUTE, 2e-6f);
+  if (k.p.normed.mem)
+    check_result (c, k.p.normed, ALTUP_ABSOLUTE, 2e-6f);
 }
 
 static void
@@ -53,6 +59,17 @@ check_correct (Check *c)
 
   ocl_altup_correct (check_queue (c), y, k.h, k.active, &k.p);
   check_result (c, y, ALTUP_ABSOLUTE, 2e-6f);
+  if (k.p.scaled.mem)
+    check_result (c, k.p.scaled, 2 * ALTUP_ABSOLUTE, 2e-6f);
+}
+
+static void
+check_add (Check *c)
+{
+  Case k = random_case (c);
+
+  ocl_altup_add (check_queue (c), k.h, k.active, check_input (c, 1, k.cols, -2, 2), 1e-6f, k.p.n_streams);
+  check_result (c, k.h, 1e-5f, 2e-6f);  /* two terms of up to 8 */
 }
 
 static void
@@ -97,6 +114,7 @@ bench_correct (Check *c)
 const CheckOp check_ops_altup[] = {
   { "altup_predict", 16, check_predict, bench_predict },
   { "altup_correct", 16, check_correct, bench_correct },
+  { "altup_add", 12, check_add, NULL },
   { "mean_streams", 10, check_mean_streams, NULL },
   { NULL }
 };

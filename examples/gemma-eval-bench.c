@@ -1,0 +1,153 @@
+/* gemma-eval --bench: medians of five after a warm-up, on random ids. */
+#include "gemma-eval.h"
+
+#include <json-glib/json-glib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUNS 5
+
+static gint
+compare (gconstpointer a, gconstpointer b)
+{
+  gdouble x = *(const gdouble *) a, y = *(const gdouble *) b;
+
+  return (x > y) - (x < y);
+}
+
+static gdouble
+median (gdouble *values)
+{
+  qsort (values, RUNS, sizeof *values, compare);
+  return values[RUNS / 2];
+}
+
+static gdouble
+now (void)
+{
+  return g_get_monotonic_time () / (gdouble) G_USEC_PER_SEC;
+}
+
+typedef struct
+{
+  GemmaLmSession *session;
+  gint32 *ids;                  /* prefill, then decode */
+  gint prefill, decode;
+  gfloat *logits;
+} Text;
+
+/* One prefill and the decoding after it, in seconds. */
+static gboolean
+run_text (Text *text, gdouble *prefill, gdouble *decode, GError **error)
+{
+  gdouble start = now (), middle;
+
+  gemma_lm_session_truncate (text->session, 0);
+  if (!gemma_lm_session_append (text->session, text->ids, text->prefill, NULL, text->logits, FALSE, NULL, error))
+    return FALSE;
+  middle = now ();
+  for (gint i = 0; i < text->decode; i++)
+    if (!gemma_lm_session_append (text->session, &text->ids[text->prefill + i], 1, NULL, text->logits, FALSE, NULL, error))
+      return FALSE;
+  *prefill = middle - start;
+  *decode = now () - middle;
+  return TRUE;
+}
+
+static gboolean
+bench_text (Eval *eval, gdouble *prefill_rate, gdouble *decode_rate, GError **error)
+{
+  const GemmaTextConfig *config = &gemma_model_get_config (eval->model)->text;
+  Text text = { .prefill = eval->options->bench_prefill, .decode = eval->options->bench_decode };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+  gdouble prefill[RUNS], decode[RUNS];
+  gint n = text.prefill + text.decode;
+  gboolean ok;
+
+  text.session = eval_session_new (eval, n, TRUE, error);
+  if (!text.session)
+    return FALSE;
+  text.logits = g_new (gfloat, config->vocab_size);
+  text.ids = g_new (gint32, n);
+  for (gint i = 0; i < n; i++)
+    text.ids[i] = g_rand_int_range (rand, 0, MIN (config->first_soft_id, config->vocab_size));
+  ok = run_text (&text, &prefill[0], &decode[0], error);
+  for (gint i = 0; ok && i < RUNS; i++)
+    ok = run_text (&text, &prefill[i], &decode[i], error);
+  if (ok) {
+    *prefill_rate = text.prefill / median (prefill);
+    *decode_rate = text.decode / median (decode);
+  }
+  gemma_lm_session_free (text.session);
+  g_free (text.logits);
+  g_free (text.ids);
+  return ok;
+}
+
+static gboolean
+bench_audio (Eval *eval, gdouble *result, GError **error)
+{
+  gdouble seconds[RUNS];
+
+  for (gint i = -1; i < RUNS; i++) {
+    gdouble start = now ();
+    g_autoptr (GArray) rows = eval_encode_audio (eval, FALSE, error);
+
+    if (!rows)
+      return FALSE;
+    seconds[MAX (i, 0)] = now () - start;
+  }
+  *result = median (seconds);
+  return TRUE;
+}
+
+/* A line of /proc/self/status in bytes, 0 where there is none. */
+static gint64
+read_status (const gchar *key)
+{
+  g_autofree gchar *data = NULL;
+  const gchar *line;
+
+  if (!g_file_get_contents ("/proc/self/status", &data, NULL, NULL) || !(line = strstr (data, key)))
+    return 0;
+  return g_ascii_strtoll (line + strlen (key), NULL, 10) * 1024;
+}
+
+static void
+add_double (JsonObject *object, const gchar *key, gdouble value)
+{
+  if (value > 0.)
+    json_object_set_double_member (object, key, value);
+  else
+    json_object_set_null_member (object, key);
+}
+
+gboolean
+eval_bench (Eval *eval, GError **error)
+{
+  gdouble prefill = 0., decode = 0., audio = 0.;
+  g_autofree gchar *path = g_build_filename (eval->options->out, "bench.json", NULL);
+  g_autoptr (JsonNode) root = json_node_new (JSON_NODE_OBJECT);
+  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  JsonObject *o = json_object_new ();
+
+  json_node_take_object (root, o);
+  if (!bench_text (eval, &prefill, &decode, error) || (eval->samples && !bench_audio (eval, &audio, error)))
+    return FALSE;
+  add_double (o, "prefill_tokens_per_second", prefill);
+  add_double (o, "decode_tokens_per_second", decode);
+  add_double (o, "audio_encoder_seconds", audio);
+  add_double (o, "image_encoder_seconds", 0.);
+  add_double (o, "load_seconds", eval->load_seconds);
+  json_object_set_int_member (o, "device_bytes", ocl_device_get_allocated (eval->device));
+  json_object_set_int_member (o, "resident_bytes", read_status ("\nVmRSS:"));
+  json_object_set_int_member (o, "mapped_bytes", gemma_model_get_mapped_bytes (eval->model));
+  json_object_set_int_member (o, "peak_resident_bytes", read_status ("\nVmHWM:"));
+  json_generator_set_pretty (generator, TRUE);
+  json_generator_set_root (generator, root);
+  g_print ("prefill %.2f tokens/s, decode %.2f tokens/s", prefill, decode);
+  if (eval->samples)
+    g_print (", audio encoder %.3f s for %.2f s", audio, eval->samples->len / 16000.);
+  g_print (" on %s\n", ocl_device_get_name (eval->device));
+  return json_generator_to_file (generator, path, error);
+}

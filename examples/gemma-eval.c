@@ -1,0 +1,284 @@
+/* gemma-eval: runs a model's parts on given input and writes what they compute as NumPy arrays.
+ *
+ * What tests, comparisons with other implementations and benches of whole models use.
+ */
+#include "gemma-eval.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <gst/gst.h>
+#include <locale.h>
+#include <string.h>
+
+#include "npy.h"
+#include "opencl/ops.h"
+
+#define SUMMARY "Runs a Gemma 3n model and writes what it computes to DIR:\n" \
+    "  ids.npy           int32, the prompt as the model sees it, placeholders of soft tokens included\n" \
+    "  logits.npy        float32 [position][vocabulary]\n" \
+    "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
+    "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
+    "  bench.json        with --bench: medians of 5 runs after a warm-up, on random ids\n"
+#define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
+    "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
+    "--prompt goes through the chat template, the picture and the clip before the text; --ids are taken\n" \
+    "as they are. --audio without either writes only audio-tokens.npy."
+
+static gboolean
+fail (GError **error, const gchar *format, ...)
+{
+  g_autofree gchar *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, text);
+  return FALSE;
+}
+
+/* ---- options --------------------------------------------------------------------------- */
+
+static gboolean
+parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
+{
+  const GOptionEntry entries[] = {
+    {"model", 'm', 0, G_OPTION_ARG_FILENAME, &o->model, "Hugging Face directory or .gguf", "PATH"},
+    {"mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o->mmproj, "Encoders of a .gguf (default: *mmproj*.gguf beside it)", "FILE"},
+    {"device", 'd', 0, G_OPTION_ARG_STRING, &o->device, "OpenCL device: auto, cpu, gpu or PLATFORM:DEVICE", "DEVICE"},
+    {"audio", 'a', 0, G_OPTION_ARG_FILENAME, &o->audio, "Clip to encode, any format that GStreamer decodes", "FILE"},
+    {"image", 'i', 0, G_OPTION_ARG_FILENAME, &o->image, "Picture to encode (not supported yet)", "FILE"},
+    {"resolution", 0, 0, G_OPTION_ARG_INT, &o->resolution, "Size that a picture is scaled to: 256, 512 or 768", "N"},
+    {"prompt", 'p', 0, G_OPTION_ARG_STRING, &o->prompt, "Text of the user's turn", "TEXT"},
+    {"ids", 0, 0, G_OPTION_ARG_STRING, &o->ids, "Token ids instead of a prompt", "2,10,..."},
+    {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
+    {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
+        "f32: exact, or int8: faster on Q8_0 and Q4_0 (default: f32, and int8 for --bench)", "TYPE"},
+    {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
+    {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
+    {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
+    {"out", 'o', 0, G_OPTION_ARG_FILENAME, &o->out, "Directory to write to, made if it is missing", "DIR"},
+    {NULL}
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+
+  g_option_context_set_summary (context, SUMMARY);
+  g_option_context_set_description (context, DESCRIPTION);
+  g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_add_group (context, gst_init_get_option_group ());
+  return g_option_context_parse (context, argc, argv, error);
+}
+
+static gboolean
+check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
+{
+  if (argc > 1)
+    return fail (error, "\"%s\" is no option; see gemma-eval --help", argv[1]);
+  if (!o->model || !o->out)
+    return fail (error, "--%s is missing; see gemma-eval --help", o->model ? "out" : "model");
+  if (o->image || o->resolution)
+    return fail (error, "--%s: pictures are not supported yet", o->image ? "image" : "resolution");
+  if (o->prompt && o->ids)
+    return fail (error, "--prompt and --ids exclude each other");
+  if (!o->prompt && !o->ids && !o->audio && !o->bench)
+    return fail (error, "nothing to do: give --prompt, --ids, --audio or --bench");
+  if (o->generate < 0 || o->bench_prefill < 1 || o->bench_decode < 1)
+    return fail (error, "--generate, --bench-prefill and --bench-decode take positive numbers");
+  if (o->generate > 0 && !o->prompt && !o->ids)
+    return fail (error, "--generate needs --prompt or --ids");
+  if (o->activations && strcmp (o->activations, "f32") != 0 && strcmp (o->activations, "int8") != 0)
+    return fail (error, "--activations is \"%s\"; allowed are f32 and int8", o->activations);
+  return TRUE;
+}
+
+static void
+clear_options (EvalOptions *o)
+{
+  gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->out };
+
+  for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
+    g_free (strings[i]);
+}
+
+static GArray *
+parse_ids (const gchar *text, GError **error)
+{
+  GArray *ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_auto (GStrv) parts = g_strsplit (text, ",", -1);
+
+  for (gchar **part = parts; *part; part++) {
+    guint64 value;
+    gint32 id;
+
+    if (!g_ascii_string_to_unsigned (g_strstrip (*part), 10, 0, G_MAXINT32, &value, NULL)) {
+      fail (error, "--ids: \"%s\" is no token id", *part);
+      g_array_unref (ids);
+      return NULL;
+    }
+    id = value;
+    g_array_append_val (ids, id);
+  }
+  return ids;
+}
+
+/* ---- the model --------------------------------------------------------------------------- */
+
+GemmaLmSession *
+eval_session_new (Eval *eval, gint positions, gboolean bench, GError **error)
+{
+  const gchar *activations = eval->options->activations;
+  gboolean int8 = activations ? strcmp (activations, "int8") == 0 : bench;
+  const GemmaLmSessionParams params = {
+    .context_size = positions,
+    .matmul_flags = int8 ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS,
+  };
+
+  return gemma_lm_session_new (gemma_model_get_lm (eval->model), &params, error);
+}
+
+static gboolean
+load (Eval *eval, GError **error)
+{
+  const EvalOptions *o = eval->options;
+  GemmaParts parts = (o->prompt || o->ids || o->bench ? GEMMA_PART_TEXT : 0) | (o->audio ? GEMMA_PART_AUDIO : 0);
+  gint64 start = g_get_monotonic_time ();
+
+  eval->device = ocl_device_open (o->device, error);
+  if (!eval->device)
+    return FALSE;
+  eval->model = gemma_model_load (o->model, o->mmproj, eval->device, parts, NULL, NULL, NULL, error);
+  eval->load_seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
+  return eval->model != NULL;
+}
+
+static gboolean
+save (Eval *eval, const gchar *name, NpyType type, gconstpointer data, guint n_dims, gint64 rows, gint64 cols,
+    GError **error)
+{
+  g_autofree gchar *path = g_build_filename (eval->options->out, name, NULL);
+  gint64 dims[] = { rows, cols };
+
+  if (!npy_write (path, type, data, n_dims, dims, error))
+    return FALSE;
+  if (n_dims == 1)
+    g_print ("%s: %" G_GINT64_FORMAT "\n", name, rows);
+  else
+    g_print ("%s: %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT "\n", name, rows, cols);
+  return TRUE;
+}
+
+typedef struct
+{
+  GArray *ids;
+  GString *text;
+} Generated;
+
+static gboolean
+take_token (gint id, const gchar *text, gpointer user_data)
+{
+  Generated *generated = user_data;
+  gint32 value = id;
+
+  g_array_append_val (generated->ids, value);
+  g_string_append (generated->text, text);
+  return TRUE;
+}
+
+/* The prompt's logits and what follows it. */
+static gboolean
+run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
+{
+  gint vocab = gemma_model_get_config (eval->model)->text.vocab_size;
+  const GemmaGenerateParams params = {
+    .max_tokens = eval->options->generate, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE,
+  };
+  gsize n = prompt->ids->len;
+  GemmaLmSession *session = eval_session_new (eval, n + params.max_tokens, FALSE, error);
+  Generated generated = { g_array_new (FALSE, FALSE, sizeof (gint32)), g_string_new (NULL) };
+  gfloat *logits = g_try_new (gfloat, n * vocab);
+  gboolean ok = FALSE;
+
+  if (session && !logits)
+    fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", n);
+  if (session && logits)
+    ok = save (eval, "ids.npy", NPY_I32, prompt->ids->data, 1, n, 0, error)
+        && gemma_generate (eval->model, session, prompt, &params, logits, take_token, &generated, NULL, error)
+        && save (eval, "logits.npy", NPY_F32, logits, 2, n, vocab, error)
+        && (params.max_tokens == 0
+        || save (eval, "generated.npy", NPY_I32, generated.ids->data, 1, generated.ids->len, 0, error));
+  if (ok && params.max_tokens > 0)
+    g_print ("%s\n", generated.text->str);
+  g_clear_pointer (&session, gemma_lm_session_free);
+  g_array_unref (generated.ids);
+  g_string_free (generated.text, TRUE);
+  g_free (logits);
+  return ok;
+}
+
+/* @rows: (nullable): the clip's soft tokens, padded already */
+static gboolean
+make_prompt (Eval *eval, const GArray *rows, GemmaPrompt *prompt, GError **error)
+{
+  gint hidden = gemma_model_get_config (eval->model)->text.hidden;
+  GemmaContent content[2];
+  guint n = 0;
+
+  if (eval->options->ids) {
+    g_autoptr (GArray) ids = parse_ids (eval->options->ids, error);
+
+    return ids && gemma_prompt_add_ids (prompt, eval->model, (const gint32 *) (gpointer) ids->data, ids->len, error);
+  }
+  if (rows)
+    content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_AUDIO, .rows = (const gfloat *) (gpointer) rows->data,
+      .n_rows = rows->len / hidden };
+  content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_TEXT, .text = eval->options->prompt };
+  return gemma_prompt_add_turn (prompt, eval->model, content, n, FALSE, error);
+}
+
+static gboolean
+run (Eval *eval, GError **error)
+{
+  const EvalOptions *o = eval->options;
+  g_autoptr (GArray) rows = NULL;
+  gboolean ok = TRUE;
+
+  if (g_mkdir_with_parents (o->out, 0777) != 0)
+    return fail (error, "%s: cannot be made: %s", o->out, g_strerror (errno));
+  if (o->audio && !(eval->samples = eval_read_audio (o->audio, error)))
+    return FALSE;
+  if (!load (eval, error))
+    return FALSE;
+  if (o->audio) {
+    gint hidden = gemma_model_get_config (eval->model)->text.hidden;
+
+    rows = eval_encode_audio (eval, TRUE, error);
+    if (!rows || !save (eval, "audio-tokens.npy", NPY_F32, rows->data, 2, rows->len / hidden, hidden, error))
+      return FALSE;
+  }
+  if (o->prompt || o->ids) {
+    GemmaPrompt *prompt = gemma_prompt_new ();
+
+    ok = make_prompt (eval, rows, prompt, error) && run_prompt (eval, prompt, error);
+    gemma_prompt_free (prompt);
+  }
+  return ok && (!o->bench || eval_bench (eval, error));
+}
+
+int
+main (int argc, char **argv)
+{
+  EvalOptions options = { .bench_prefill = 512, .bench_decode = 64 };
+  Eval eval = { .options = &options };
+  g_autoptr (GError) error = NULL;
+  gboolean ok;
+
+  setlocale (LC_ALL, "");
+  ok = parse_options (&options, &argc, &argv, &error) && check_options (&options, argc, argv, &error) && run (&eval, &error);
+  if (!ok)
+    g_printerr ("gemma-eval: %s\n", error->message);
+  g_clear_pointer (&eval.samples, g_array_unref);
+  g_clear_pointer (&eval.model, gemma_model_unref);
+  g_clear_pointer (&eval.device, ocl_device_unref);
+  clear_options (&options);
+  return ok ? 0 : 1;
+}

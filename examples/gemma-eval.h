@@ -1,0 +1,34 @@
+/* Parts of gemma-eval: the run that its files share. */
+#pragma once
+
+#include "models/model.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *out;
+  gint resolution, generate;
+  gboolean bench;
+  gint bench_prefill, bench_decode;
+} EvalOptions;
+
+typedef struct
+{
+  const EvalOptions *options;
+  OclDevice *device;
+  GemmaModel *model;
+  GArray *samples;              /* gfloat of --audio, or NULL */
+  gdouble load_seconds;
+} Eval;
+
+/** Mono float samples at 16 kHz of any file that GStreamer decodes. (transfer full) */
+GArray *eval_read_audio (const gchar *path, GError **error);
+/** Soft tokens of the samples, padded to a whole clip if the model's are and @pad. (transfer full): gfloat rows */
+GArray *eval_encode_audio (Eval *eval, gboolean pad, GError **error);
+/** A session for @positions; int8 activations if --activations says so, or (NULL) if @bench. */
+GemmaLmSession *eval_session_new (Eval *eval, gint positions, gboolean bench, GError **error);
+/** Measures and writes bench.json. */
+gboolean eval_bench (Eval *eval, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,53 @@
+/* The matrix product through CLBlast, for GPUs and many rows: weights go to float32 first, a part at a time. */
+#include "matmul-private.h"
+
+#include <clblast_c.h>
+
+#define UNPACKED_BYTES (64u << 20)      /* of float32 weights at a time */
+#define MIN_ROWS 32                     /* fewer do not pay for unpacking */
+
+gboolean
+ocl_matmul_clblast_match (OclDevice *device, gconstpointer data)
+{
+  const OclMatmulArgs *args = data;
+
+  return args->x.rows >= MIN_ROWS
+      && (ocl_device_get_bits (device) & OCL_DEVICE_GPU || ocl_variant_is_forced ("matmul", "clblast"));
+}
+
+static void
+multiply_part (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, gint first_panel, gint n_panels)
+{
+  const cl_int K = args->w->cols, panel = first_panel;
+  const gint row = first_panel * OCL_PANEL, rows = MIN (n_panels * OCL_PANEL, chunk->rows - row);
+  const OclTensor y = ocl_tensor_cols (ocl_matmul_chunk_y (args, chunk), row, rows);
+  const gsize global[2] = { K, (gsize) n_panels * OCL_PANEL };
+  const cl_mem scales = OCL_CHUNK_SCALES (chunk);
+  cl_mem unpacked = ocl_queue_scratch (q, OCL_SCRATCH_WEIGHTS, global[0] * global[1] * sizeof (gfloat));
+  gchar options[48];
+  cl_kernel kernel;
+  cl_command_queue handle = ocl_queue_get_handle (q);
+
+  g_snprintf (options, sizeof options, "%s -DTM=1", ocl_matmul_type_option (args->w->type));
+  kernel = ocl_queue_get_kernel (q, "matmul", "unpack_rows", options);
+  ocl_queue_run (q, kernel, 2, global, NULL, OCL_ARG (unpacked), OCL_ARG (chunk->data), OCL_ARG (scales), OCL_ARG (panel),
+      OCL_ARG (K), OCL_ARGS_END);
+  if (!ocl_queue_failed (q))
+    ocl_queue_check (q, (cl_int) CLBlastSgemm (CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes,
+        args->x.rows, rows, K, 1, args->x.mem, args->x.offset, args->x.stride, unpacked, 0, K, 0, y.mem, y.offset,
+        y.stride, &handle, NULL), "CLBlast cannot multiply");
+}
+
+void
+ocl_matmul_clblast (OclQueue *q, gconstpointer data)
+{
+  const OclMatmulArgs *args = data;
+  const gint step = MAX (UNPACKED_BYTES / (args->w->cols * OCL_PANEL * sizeof (gfloat)), 1);
+
+  for (guint i = 0; i < args->w->n_chunks; i++) {
+    const OclWeightChunk *chunk = &args->w->chunks[i];
+
+    for (gint p = 0; p < chunk->n_panels && !ocl_queue_failed (q); p += step)
+      multiply_part (q, args, chunk, p, MIN (step, chunk->n_panels - p));
+  }
+}

@@ -1,0 +1,86 @@
+/* gemma-probe VARIANT BITS: tries a variant of the matrix product that may end the process; see cpu.c.
+ * Exits with 0 if it gives what the reference gives. */
+#include "device-private.h"
+#include "ops.h"
+#include "variant.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ROWS 13
+#define COLS 256
+#define OUTPUTS 75
+#define LIMIT_SECONDS 120
+
+/* Activations that 8 bits hold exactly; any weights do. */
+static void
+fill (gfloat *x, guint8 *w, gsize w_bytes, guint block)
+{
+  for (gint i = 0; i < ROWS * COLS; i++)
+    x[i] = i % 32 == 5 ? 127 : i * 37 % 255 - 127;
+  for (gsize i = 0; i < w_bytes; i++)
+    w[i] = i % block == 1 ? 0x24 + i / block % 8 : i % block == 0 ? i : (i * 2654435761u) >> 13;
+}
+
+static gboolean
+multiply (OclDevice *device, const gchar *variant, const OclWeight *w, const gfloat *x, gint rows, gfloat *y)
+{
+  g_autofree gchar *force = g_strdup_printf ("matmul=%s", variant);
+  OclQueue *q = ocl_queue_new (device, NULL);
+  OclTensor tx = ocl_tensor_new_from (device, rows, COLS, x, NULL), ty = ocl_tensor_new (device, rows, OUTPUTS, NULL);
+  gboolean ok = FALSE;
+
+  ocl_variant_force (force);
+  if (q && tx.mem && ty.mem) {
+    ocl_matmul (q, ty, tx, w, OCL_MATMUL_INT8_ACTIVATIONS);
+    ocl_tensor_read (q, ty, y);
+    ok = ocl_queue_finish (q, NULL) && ocl_variant_get_misses () == 0;
+  }
+  ocl_tensor_clear (device, &tx);
+  ocl_tensor_clear (device, &ty);
+  ocl_queue_free (q);
+  return ok;
+}
+
+static gboolean
+try_type (OclDevice *device, const gchar *variant, OclType type)
+{
+  gsize bytes = OUTPUTS * ocl_type_row_bytes (type, COLS);
+  g_autofree gfloat *x = g_new (gfloat, ROWS * COLS);
+  g_autofree guint8 *data = g_malloc (bytes);
+  OclMatrix matrix = { type, OUTPUTS, COLS, data };
+  OclWeight *w;
+  gboolean ok;
+
+  fill (x, data, bytes, ocl_type_info (type)->bytes);
+  w = ocl_weight_new (device, &matrix, 1, NULL);
+  ok = w != NULL;
+  for (gint rows = 1; ok && rows <= ROWS; rows += ROWS - 1) {
+    gfloat want[ROWS * OUTPUTS], got[ROWS * OUTPUTS];
+
+    ok = multiply (device, "ref", w, x, rows, want) && multiply (device, variant, w, x, rows, got);
+    /* sums of 256 products of up to 127 * 128 * 2^-5: rounding is far below 0.5, a wrong product is not */
+    for (gint i = 0; ok && i < rows * OUTPUTS; i++)
+      ok = fabsf (got[i] - want[i]) <= 0.5f + 1e-4f * fabsf (want[i]);
+  }
+  ocl_weight_free (w);
+  return ok;
+}
+
+int
+main (int argc, char **argv)
+{
+  OclDevice *device;
+  gboolean ok;
+
+  if (argc != 3)
+    return 2;
+  alarm (LIMIT_SECONDS);        /* a hang is a failure too */
+  device = ocl_device_open_unproven ("cpu", strtoul (argv[2], NULL, 10), NULL);
+  if (!device)
+    return 2;
+  ok = try_type (device, argv[1], OCL_TYPE_Q8_0) && try_type (device, argv[1], OCL_TYPE_Q4_0);
+  ocl_device_unref (device);
+  return ok ? 0 : 1;
+}
