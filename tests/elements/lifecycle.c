@@ -2,6 +2,7 @@
 #include "util.h"
 
 #include <gst/gemma/gemma.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PIPELINE "audiotestsrc wave=ticks samplesperbuffer=1600 num-buffers=%d ! gemmatranscriber name=t latency=3000 " \
@@ -65,9 +66,11 @@ GST_START_TEST (test_null_to_playing_100_times)
   g_autofree gchar *description = g_strdup_printf (PIPELINE, 1000);
   GstElement *pipeline = launch (description);
   GRand *rand = g_rand_new_with_seed (1);
+  const gchar *cycles = g_getenv ("GEMMA_TEST_CYCLES");    /* valgrind takes its time */
+  guint n_cycles = cycles ? atoi (cycles) : 100;
 
   /* Stopped while the model loads, while sound is encoded, while text is decoded. */
-  for (guint i = 0; i < 100; i++) {
+  for (guint i = 0; i < n_cycles; i++) {
     fail_unless (gst_element_set_state (pipeline, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE);
     g_usleep (g_rand_int_range (rand, 0, i % 10 ? 20000 : 500000));
     gst_element_set_state (pipeline, GST_STATE_NULL);
