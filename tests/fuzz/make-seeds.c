@@ -96,6 +96,41 @@ save_config (const gchar *root, const BadHf *bad, guint n)
     save (root, "config", bad ? "bad" : "good", n, all->data, all->len);
 }
 
+/* As fuzz-tokenizer.c takes them: 'j' and a tokenizer.json, 'g' and a GGUF, 't' and text. */
+static void
+save_tokenizer (const gchar *root)
+{
+  static const gchar *const inputs[] = {
+    "j{\"added_tokens\": [{\"id\": 3, \"content\": \"<x>\", \"special\": true, \"normalized\": true}], \"normalizer\": "
+        "{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\\u2581\"}, \"pre_tokenizer\": null, \"model\": "
+        "{\"type\": \"BPE\", \"unk_token\": \"<x>\", \"fuse_unk\": true, \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, "
+        "\"merges\": [\"a b\"]}}",
+    "j{\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": []}, \"model\": {\"type\": \"BPE\", \"byte_fallback\": true, "
+        "\"ignore_merges\": true, \"vocab\": {\"<0x41>\": 0}, \"merges\": [[\"a\", \"b\"]]}}",
+    "ta b<start_of_turn>\n\n  \xf0\x9f\x91\x8d\xff\xe2\x96\x81", "taaaaaaaaaabababab<b><unused7>",
+  };
+  static const gchar *const tokens[] = { "<unk>", "<bos>", "a", "b", "ab", "abab", "\xe2\x96\x81", "\n", "<0x41>" };
+  static const gfloat scores[] = { 0, 0, -9, -9, -1, -2, -9, 0, 0 };
+  static const gint32 types[] = { 2, 3, 1, 1, 5, 1, 1, 4, 1 };
+  Image *image = image_new ();
+  GByteArray *bytes;
+
+  for (guint i = 0; i < G_N_ELEMENTS (inputs); i++)
+    save (root, "tokenizer", "text", i, inputs[i], strlen (inputs[i]));
+  image_set_string (image, "general.architecture", "gemma3n");
+  image_set_string (image, "tokenizer.ggml.model", "llama");
+  image_set_strings (image, "tokenizer.ggml.tokens", tokens, G_N_ELEMENTS (tokens));
+  image_set_array (image, "tokenizer.ggml.scores", KV_F32, scores, sizeof *scores, G_N_ELEMENTS (scores));
+  image_set_array (image, "tokenizer.ggml.token_type", KV_I32, types, sizeof *types, G_N_ELEMENTS (types));
+  image_set_u32 (image, "tokenizer.ggml.bos_token_id", 1);
+  image_set_u32 (image, "tokenizer.ggml.eos_token_id", 1);
+  bytes = image_bytes (image);
+  g_byte_array_prepend (bytes, (const guint8 *) "g", 1);
+  save (root, "tokenizer", "gguf", 0, bytes->data, bytes->len);
+  g_byte_array_unref (bytes);
+  image_free (image);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -105,6 +140,7 @@ main (int argc, char **argv)
   }
   save_gguf (argv[1]);
   save_safetensors (argv[1]);
+  save_tokenizer (argv[1]);
   save_config (argv[1], NULL, 0);
   for (guint i = 0; i < n_bad_hfs; i++)
     if (strcmp (bad_hfs[i].file, "model.safetensors") != 0)
