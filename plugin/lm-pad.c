@@ -103,9 +103,9 @@ take_text (GstGemmaLmPad *self, GstBuffer *buffer, const GstMapInfo *map)
 {
   GstClockTime duration = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0;
   GemmaWork *work = gemma_work_new (GEMMA_WORK_TEXT, self->position, self->position + duration);
-  gsize length = strnlen ((const gchar *) map->data, map->size);
+  const gchar *text = map->size ? (const gchar *) map->data : "";
 
-  work->text = g_utf8_make_valid ((const gchar *) map->data, length);
+  work->text = g_utf8_make_valid (text, strnlen (text, map->size));
   self->position += duration;
   queue (self, work);
 }

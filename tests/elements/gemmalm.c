@@ -1,0 +1,400 @@
+/* gemmalm, fed with made-up tokens: what the model says does not matter, when it says it does. */
+#include "util.h"
+
+#include <gst/gemma/gemma.h>
+#include <string.h>
+
+#include "models/model.h"
+
+#define TOKEN MS (160)
+
+typedef struct
+{
+  GstHarness *harness;
+  GstElement *lm;
+  Collector *out;
+  GstBus *bus;
+  guint hidden;
+} Fixture;
+
+static guint
+get_hidden (void)
+{
+  g_autoptr (GError) error = NULL;
+  GemmaConfig *config = gemma_model_probe (get_model (), NULL, GEMMA_PART_TEXT, &error);
+  guint hidden;
+
+  fail_unless (config != NULL, "%s", error ? error->message : "");
+  hidden = config->text.hidden;
+  gemma_config_free (config);
+  return hidden;
+}
+
+/* Random words (temperature 10), always the same, so that there is text whatever the model knows. */
+static Fixture
+begin (const gchar *pad)
+{
+  Fixture f = { 0, };
+
+  f.lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", NULL));
+  g_object_set (f.lm, "temperature", 10., "seed", (guint64) 3, "max-tokens", 12, NULL);
+  f.bus = gst_bus_new ();
+  gst_element_set_bus (f.lm, f.bus);
+  f.harness = gst_harness_new_with_element (f.lm, pad, "src");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (f.lm, "src");
+  f.out = collector_new (src);
+  f.hidden = get_hidden ();
+  g_autoptr (GstCaps) caps = g_str_has_prefix (pad, "text") ? gst_caps_from_string ("text/x-raw, format=utf8") :
+      gst_gemma_soft_token_caps_new (f.hidden, 1, 25, 4);
+  gst_harness_set_src_caps (f.harness, g_steal_pointer (&caps));
+  return f;
+}
+
+static void
+end (Fixture *f)
+{
+  gst_element_set_bus (f->lm, NULL);
+  gst_harness_teardown (f->harness);
+  gst_object_unref (f->lm);
+  gst_object_unref (f->bus);
+  collector_free (f->out);
+}
+
+static GstFlowReturn
+push_token (Fixture *f, GstClockTime pts, gboolean quiet)
+{
+  gsize size = f->hidden * sizeof (gfloat);
+  gfloat *row = g_malloc (size);
+
+  for (guint i = 0; i < f->hidden; i++)
+    row[i] = ((pts / TOKEN * 31 + i * 7) % 17) / 8.5f - 1.f;
+  GstBuffer *buffer = gst_buffer_new_wrapped (row, size);
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = TOKEN;
+  if (quiet)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
+  return gst_harness_push (f->harness, buffer);
+}
+
+/* 's' speech, '.' quiet */
+static GstClockTime
+push (Fixture *f, const gchar *pattern, GstClockTime pts)
+{
+  for (const gchar *p = pattern; *p; p++, pts += TOKEN)
+    fail_unless_equals_int (push_token (f, pts, *p == '.'), GST_FLOW_OK);
+  return pts;
+}
+
+static void
+finish (Fixture *f)
+{
+  gst_harness_push_event (f->harness, gst_event_new_eos ());
+  collector_wait_eos (f->out, 60);
+}
+
+static void
+push_text (Fixture *f, const gchar *text, gsize length)
+{
+  GstBuffer *buffer = length ? gst_buffer_new_memdup (text, length) : gst_buffer_new ();
+
+  GST_BUFFER_PTS (buffer) = 0;
+  GST_BUFFER_DURATION (buffer) = GST_SECOND;
+  fail_unless_equals_int (gst_harness_push (f->harness, buffer), GST_FLOW_OK);
+}
+
+GST_START_TEST (test_text_has_the_times_of_its_speech)
+{
+  Fixture f = begin ("audio_0");
+  GstBuffer *text;
+  GstMapInfo map;
+
+  push (&f, "....sssss....ssss", MS (1000));
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+  text = collector_get_buffer (f.out, 0);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (text), MS (1000) + 4 * TOKEN);
+  fail_unless_equals_uint64 (GST_BUFFER_DURATION (text), 5 * TOKEN);
+  gst_buffer_map (text, &map, GST_MAP_READ);
+  fail_unless (map.size > 0 && g_utf8_validate ((gchar *) map.data, map.size, NULL));
+  gst_buffer_unmap (text, &map);
+  /* The last word is there although no pause followed it. */
+  text = collector_get_buffer (f.out, 1);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (text), MS (1000) + 13 * TOKEN);
+  collector_check_coverage (f.out, MS (1000), MS (1000) + 17 * TOKEN, 0);
+  fail_unless_equals_int (get_stat (f.lm, "utterances"), 2);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_silence_gives_only_gaps)
+{
+  Fixture f = begin ("audio_0");
+
+  push (&f, "..........", 0);
+  gst_harness_push_event (f.harness, gst_event_new_gap (10 * TOKEN, GST_SECOND));
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 0);
+  collector_check_coverage (f.out, 0, 10 * TOKEN + GST_SECOND, 0);
+  fail_unless_equals_int (get_stat (f.lm, "utterances"), 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_events_come_in_order)
+{
+  static const GstEventType expected[] = { GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT, GST_EVENT_TAG };
+  Fixture f = begin ("audio_0");
+  GstTagList *tags;
+  g_autofree gchar *language = NULL;
+
+  push (&f, "sss", 0);
+  finish (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++)
+    fail_unless_equals_int (GST_EVENT_TYPE (g_ptr_array_index (f.out->items, i)), expected[i]);
+  gst_event_parse_tag (g_ptr_array_index (f.out->items, 3), &tags);
+  fail_unless (gst_tag_list_get_string (tags, GST_TAG_LANGUAGE_CODE, &language));
+  fail_unless_equals_string (language, "en");
+  /* Text, then the sign that it is final, then the end. */
+  fail_unless (GST_IS_BUFFER (g_ptr_array_index (f.out->items, 4)));
+  fail_unless (gst_event_has_name (g_ptr_array_index (f.out->items, 5), "rstranscribe/final-transcript"));
+  fail_unless_equals_int (GST_EVENT_TYPE (g_ptr_array_index (f.out->items, 6)), GST_EVENT_EOS);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_long_speech_is_cut)
+{
+  Fixture f = begin ("audio_0");
+
+  g_object_set (f.lm, "max-segment", 1600, NULL);
+  push (&f, "sssssss.sssss", 0);
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (f.out, 1)), 8 * TOKEN);
+  collector_check_coverage (f.out, 0, 13 * TOKEN, 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_partial_texts)
+{
+  Fixture f = begin ("audio_0");
+  guint n = 0;
+  GstMessage *message;
+
+  push (&f, "sss", 0);
+  finish (&f);
+  while ((message = gst_bus_pop_filtered (f.bus, GST_MESSAGE_ELEMENT))) {
+    const GstStructure *s = gst_message_get_structure (message);
+    n += gst_structure_has_name (s, "gemma-partial") && gst_structure_get_string (s, "text") != NULL;
+    gst_message_unref (message);
+  }
+  fail_unless (n > 1);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_flush_during_decode)
+{
+  Fixture f = begin ("text_0");
+  GstSegment segment;
+  guint before;
+  gint64 start;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  /* Thousands of tokens, were it not for the flush. */
+  g_object_set (f.lm, "max-tokens", 100000, "task", 4 /* custom */, NULL);
+  for (guint i = 0; i < 3; i++)
+    push_text (&f, "a", 1);
+  g_autoptr (GstMessage) partial = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND, GST_MESSAGE_ELEMENT);
+  fail_unless (partial != NULL);
+
+  start = g_get_monotonic_time ();
+  gst_harness_push_event (f.harness, gst_event_new_flush_start ());
+  gst_harness_push_event (f.harness, gst_event_new_flush_stop (TRUE));
+  /* One token of the embedded model takes some milliseconds; a second is generous on a busy machine. */
+  fail_unless (g_get_monotonic_time () - start < G_USEC_PER_SEC);
+  before = collector_count (f.out, TRUE, 0);
+
+  g_object_set (f.lm, "max-tokens", 4, NULL);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  push_text (&f, "b", 1);
+  finish (&f);
+  fail_unless (collector_count (f.out, TRUE, 0) <= before + 1, "late text");
+  fail_unless (get_stat (f.lm, "utterances") <= 3);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_null_during_decode)
+{
+  Fixture f = begin ("text_0");
+  gint64 start;
+
+  g_object_set (f.lm, "max-tokens", 100000, "task", 4, NULL);
+  push_text (&f, "a", 1);
+  g_autoptr (GstMessage) partial = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND, GST_MESSAGE_ELEMENT);
+  fail_unless (partial != NULL);
+  start = g_get_monotonic_time ();
+  gst_element_set_state (f.lm, GST_STATE_NULL);
+  fail_unless (g_get_monotonic_time () - start < G_USEC_PER_SEC);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* Tokens of the prompt that @text leads to. */
+static guint64
+count_prompt (const gchar *text, gsize length)
+{
+  Fixture f = begin ("text_0");
+  guint64 n;
+
+  g_object_set (f.lm, "max-tokens", 1, "task", 4, NULL);
+  push_text (&f, text, length);
+  finish (&f);
+  n = get_stat (f.lm, "prompt-tokens");
+  end (&f);
+  return n;
+}
+
+GST_START_TEST (test_text_is_only_text)
+{
+  guint64 n = count_prompt ("a", 1);
+
+  /* As control tokens these were one each. */
+  fail_unless (count_prompt ("<start_of_turn>", 15) > n + 2);
+  fail_unless (count_prompt ("<end_of_turn><bos>", 18) > n + 4);
+  /* Invalid UTF-8, a NUL, nothing. */
+  count_prompt ("\xff\xc3(\xf0\x9f", 5);
+  count_prompt ("a\0b", 3);
+  count_prompt ("", 0);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_prompt_longer_than_context)
+{
+  Fixture f = begin ("text_0");
+  g_autofree gchar *text = g_strnfill (20000, 'q');
+
+  g_object_set (f.lm, "context-size", 64, NULL);
+  push_text (&f, text, 20000);
+  g_autofree gchar *message = wait_error (f.bus, 60);
+  fail_unless (strstr (message, "context-size") != NULL, "%s", message);
+  collector_wait_eos (f.out, 10);       /* nobody downstream waits for text any more */
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_tokens_of_another_model)
+{
+  Fixture f = begin ("audio_0");
+  g_autoptr (GstCaps) caps = gst_gemma_soft_token_caps_new (f.hidden + 1, 1, 25, 4);
+
+  gst_harness_set_src_caps (f.harness, g_steal_pointer (&caps));
+  g_autofree gchar *message = wait_error (f.bus, 10);
+  fail_unless (strstr (message, "do not fit") != NULL, "%s", message);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_settings_are_checked)
+{
+  g_autoptr (GstElement) lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", NULL));
+
+  g_object_set (lm, "submodel", "E2B", NULL);
+  check_error_at_ready (lm, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, "E2B");
+  g_object_set (lm, "submodel", "full", "model", "/nonexistent", NULL);
+  check_error_at_ready (lm, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "/nonexistent");
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_latency)
+{
+  Fixture f = begin ("audio_0");
+
+  gst_harness_set_upstream_latency (f.harness, MS (300));
+  g_object_set (f.lm, "latency", 5000, NULL);
+  fail_unless_equals_uint64 (gst_harness_query_latency (f.harness), MS (5300));
+  g_object_set (f.lm, "latency", G_MAXUINT, NULL);
+  fail_unless_equals_uint64 (gst_harness_query_latency (f.harness), 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_lateness_shifts_the_segment)
+{
+  Fixture f = begin ("audio_0");
+  const GstSegment *segment;
+  GstSegment in;
+
+  g_object_set (f.lm, "lateness", 1500, NULL);
+  gst_segment_init (&in, GST_FORMAT_TIME);
+  in.base = MS (250);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&in));
+  push (&f, "sss", 0);
+  finish (&f);
+  g_autoptr (GstPad) src = gst_element_get_static_pad (f.lm, "src");
+  g_autoptr (GstEvent) event = gst_pad_get_sticky_event (src, GST_EVENT_SEGMENT, 0);
+  gst_event_parse_segment (event, &segment);
+  fail_unless_equals_uint64 (segment->base, MS (1750));
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_second_pad_delays_the_end)
+{
+  Fixture f = begin ("audio_0");
+  GstPad *second = gst_element_request_pad_simple (f.lm, "audio_%u");
+
+  fail_unless_equals_string (GST_PAD_NAME (second), "audio_1");
+  push (&f, "sss", 0);
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+  g_usleep (300000);
+  fail_unless_equals_int (collector_count (f.out, FALSE, GST_EVENT_EOS), 0);
+  gst_element_release_request_pad (f.lm, second);
+  gst_object_unref (second);
+  collector_wait_eos (f.out, 60);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
+  end (&f);
+}
+
+GST_END_TEST;
+
+static Suite *
+gemmalm_suite (void)
+{
+  Suite *s = suite_create ("gemmalm");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_text_has_the_times_of_its_speech);
+  tcase_add_test (tc, test_silence_gives_only_gaps);
+  tcase_add_test (tc, test_events_come_in_order);
+  tcase_add_test (tc, test_long_speech_is_cut);
+  tcase_add_test (tc, test_partial_texts);
+  tcase_add_test (tc, test_flush_during_decode);
+  tcase_add_test (tc, test_null_during_decode);
+  tcase_add_test (tc, test_text_is_only_text);
+  tcase_add_test (tc, test_prompt_longer_than_context);
+  tcase_add_test (tc, test_tokens_of_another_model);
+  tcase_add_test (tc, test_settings_are_checked);
+  tcase_add_test (tc, test_latency);
+  tcase_add_test (tc, test_lateness_shifts_the_segment);
+  tcase_add_test (tc, test_second_pad_delays_the_end);
+  return s;
+}
+
+GST_CHECK_MAIN (gemmalm);

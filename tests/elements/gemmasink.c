@@ -1,0 +1,246 @@
+/* gemmasink in whole pipelines: sound to signals, messages and caption files. */
+#include "util.h"
+
+#include <string.h>
+
+/* A made-up voice, one second, between silences; random words, always the same. */
+#define SINK "gemmasink name=sink temperature=10 seed=3 max-tokens=12 "
+
+typedef struct
+{
+  GstElement *pipeline, *src, *sink;
+  GstBus *bus;
+  GArray *times;                /* GstClockTime: those of the signal, start and duration in turn */
+} Fixture;
+
+static void
+on_text (GstElement *sink, const gchar *text, guint64 start, guint64 duration, GArray *times)
+{
+  fail_unless (text && *text && g_utf8_validate (text, -1, NULL));
+  g_array_append_val (times, start);
+  g_array_append_val (times, duration);
+}
+
+static Fixture
+begin (const gchar *settings)
+{
+  g_autofree gchar *launch = g_strdup_printf ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! "
+      "gemmaaudioenc voice-gate=true ! " SINK "%s", settings);
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  f.pipeline = gst_parse_launch (launch, &error);
+  fail_unless (f.pipeline && !error, "%s", error ? error->message : "");
+  f.src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  f.sink = gst_bin_get_by_name (GST_BIN (f.pipeline), "sink");
+  f.bus = gst_element_get_bus (f.pipeline);
+  f.times = g_array_new (FALSE, FALSE, sizeof (GstClockTime));
+  g_signal_connect (f.sink, "text", G_CALLBACK (on_text), f.times);
+  return f;
+}
+
+static void
+end (Fixture *f)
+{
+  gst_element_set_state (f->pipeline, GST_STATE_NULL);
+  gst_object_unref (f->src);
+  gst_object_unref (f->sink);
+  gst_object_unref (f->bus);
+  gst_object_unref (f->pipeline);
+  g_array_unref (f->times);
+}
+
+static void
+push (Fixture *f, gsize n, gboolean speech, GstClockTime pts)
+{
+  GstFlowReturn flow;
+  GstBuffer *buffer = make_sound (n, speech, pts);
+
+  g_signal_emit_by_name (f->src, "push-buffer", buffer, &flow);
+  gst_buffer_unref (buffer);
+  fail_unless_equals_int (flow, GST_FLOW_OK);
+}
+
+/* Speech at 1 s and at 4 s, each of a second, and the end. */
+static void
+push_all (Fixture *f)
+{
+  GstFlowReturn flow;
+
+  push (f, RATE, FALSE, 0);
+  push (f, RATE, TRUE, MS (1000));
+  push (f, 2 * RATE, FALSE, MS (2000));
+  push (f, RATE, TRUE, MS (4000));
+  g_signal_emit_by_name (f->src, "end-of-stream", &flow);
+}
+
+static void
+wait_eos (Fixture *f)
+{
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (f->bus, 60 * GST_SECOND,
+      GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
+}
+
+static void
+check_time (GArray *times, guint i, GstClockTime expected, GstClockTime slack)
+{
+  GstClockTime time = g_array_index (times, GstClockTime, i);
+
+  fail_unless (ABS (GST_CLOCK_DIFF (expected, time)) <= (GstClockTimeDiff) slack, "%" GST_TIME_FORMAT " instead of %"
+      GST_TIME_FORMAT, GST_TIME_ARGS (time), GST_TIME_ARGS (expected));
+}
+
+GST_START_TEST (test_signal_and_messages)
+{
+  Fixture f = begin ("");
+  guint n = 0, n_bus = 0;
+  GstMessage *message;
+
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_all (&f);
+  while ((message = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND,
+              GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS | GST_MESSAGE_ERROR))) {
+    const GstStructure *s = gst_message_get_structure (message);
+    GstMessageType type = GST_MESSAGE_TYPE (message);
+    if (type == GST_MESSAGE_ELEMENT && gst_structure_has_name (s, "gemma-text")) {
+      guint64 time;
+      fail_unless (gst_structure_get_string (s, "text") && gst_structure_has_field_typed (s, "duration", G_TYPE_UINT64));
+      fail_unless (gst_structure_get_uint64 (s, "stream-time", &time));
+      fail_unless_equals_uint64 (time, g_array_index (f.times, GstClockTime, 2 * n));
+      n++;
+    }
+    n_bus++;
+    gst_message_unref (message);
+    fail_if (type == GST_MESSAGE_ERROR);
+    if (type == GST_MESSAGE_EOS)
+      break;
+  }
+  /* The end is told after the last text. */
+  fail_unless_equals_int (n, 2);
+  fail_unless_equals_int (f.times->len, 4);
+  /* A token is 160 ms, and its loudness is judged 92 ms into it. */
+  check_time (f.times, 0, MS (1000), MS (160));
+  check_time (f.times, 1, MS (1000), MS (320));
+  check_time (f.times, 2, MS (4000), MS (160));
+  check_time (f.times, 3, MS (1000), MS (320));
+  end (&f);
+}
+
+GST_END_TEST;
+
+static gchar *
+transcribe_to (const gchar *name)
+{
+  g_autofree gchar *path = write_file (name, "old", 3), *settings = g_strdup_printf ("location=%s", path);
+  gchar *content;
+  Fixture f = begin (settings);
+
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_all (&f);
+  wait_eos (&f);
+  fail_unless (g_file_get_contents (path, &content, NULL, NULL));       /* before NULL: flushed with each cue */
+  end (&f);
+  return content;
+}
+
+static void
+check_matches (const gchar *pattern, const gchar *content)
+{
+  fail_unless (g_regex_match_simple (pattern, content, 0, 0), "%s", content);
+}
+
+GST_START_TEST (test_files)
+{
+  g_autofree gchar *srt = transcribe_to ("a.srt"), *vtt = transcribe_to ("a.vtt"), *jsonl = transcribe_to ("a.jsonl");
+  g_autofree gchar *txt = transcribe_to ("a.txt");
+
+  check_matches ("^1\n00:00:0[01],\\d{3} --> 00:00:02,\\d{3}\n[^\n]+\n", srt);
+  check_matches ("\n\n2\n00:00:0[34],\\d{3} --> 00:00:0[45],\\d{3}\n[^\n]+\n", srt);
+  check_matches ("^WEBVTT\n\n00:00:0[01]\\.\\d{3} --> 00:00:02\\.\\d{3}\n[^\n]+\n", vtt);
+  check_matches ("^\\{\"start\": [01]\\.\\d{3}, \"end\": 2\\.\\d{3}, \"text\": \".+\"\\}\n\\{\"start\": [34]\\.\\d{3}, ", jsonl);
+  check_matches ("^[^\n]+\n", txt);
+  fail_if (strstr (txt, "-->") || strstr (txt, "\n\n"));
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_location_cannot_be_written)
+{
+  Fixture f = begin ("location=/nonexistent/a.srt");
+
+  fail_unless_equals_int (gst_element_set_state (f.pipeline, GST_STATE_PLAYING), GST_STATE_CHANGE_FAILURE);
+  g_autofree gchar *message = wait_error (f.bus, 10);
+  fail_unless (strstr (message, "/nonexistent/a.srt") != NULL);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_nothing_before_playing)
+{
+  Fixture f = begin ("");
+
+  /* PAUSED without data, and data without text. */
+  fail_unless_equals_int (gst_element_set_state (f.pipeline, GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS);
+  push_all (&f);
+  g_autoptr (GstMessage) eos = gst_bus_timed_pop_filtered (f.bus, GST_SECOND, GST_MESSAGE_EOS);
+  fail_unless (eos == NULL);
+  fail_unless_equals_int (f.times->len, 0);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  wait_eos (&f);
+  fail_unless_equals_int (f.times->len, 4);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_end_while_the_model_loads)
+{
+  Fixture f = begin ("");
+  GstFlowReturn flow;
+
+  push (&f, RATE, TRUE, 0);
+  g_signal_emit_by_name (f.src, "end-of-stream", &flow);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  wait_eos (&f);
+  fail_unless_equals_int (f.times->len, 2);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_again_after_null)
+{
+  Fixture f = begin ("");
+
+  for (guint i = 1; i <= 3; i++) {
+    gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+    push_all (&f);
+    wait_eos (&f);
+    fail_unless_equals_int (f.times->len, 4 * i);
+    gst_element_set_state (f.pipeline, GST_STATE_NULL);
+  }
+  end (&f);
+}
+
+GST_END_TEST;
+
+static Suite *
+gemmasink_suite (void)
+{
+  Suite *s = suite_create ("gemmasink");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_signal_and_messages);
+  tcase_add_test (tc, test_files);
+  tcase_add_test (tc, test_location_cannot_be_written);
+  tcase_add_test (tc, test_nothing_before_playing);
+  tcase_add_test (tc, test_end_while_the_model_loads);
+  tcase_add_test (tc, test_again_after_null);
+  return s;
+}
+
+GST_CHECK_MAIN (gemmasink);

@@ -1,0 +1,292 @@
+/* The contract of a transcriber. */
+#include "util.h"
+
+#include <string.h>
+
+
+static GType
+get_property_type (gpointer object, const gchar *name, GParamFlags flags)
+{
+  GParamSpec *pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (object), name);
+
+  fail_unless (pspec != NULL, "no property %s", name);
+  fail_unless_equals_int (pspec->flags & flags, flags);
+  return pspec->value_type;
+}
+
+GST_START_TEST (test_contract)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+  g_autofree gchar *language = NULL;
+
+  fail_unless (get_property_type (element, "latency", G_PARAM_READWRITE) == G_TYPE_UINT);
+  fail_unless (get_property_type (element, "translate-latency", G_PARAM_READWRITE) == G_TYPE_UINT);
+  fail_unless (get_property_type (element, "lateness", G_PARAM_READWRITE) == G_TYPE_UINT);
+  fail_unless (get_property_type (element, "max-observed-delay", G_PARAM_READABLE) == G_TYPE_UINT);
+  fail_unless (get_property_type (element, "language-code", G_PARAM_READWRITE) == G_TYPE_STRING);
+
+  GstPad *pad = gst_element_request_pad_simple (element, "translate_src_%u");
+  fail_unless_equals_string (GST_PAD_NAME (pad), "translate_src_0");
+  fail_unless (get_property_type (pad, "language-code", G_PARAM_READWRITE) == G_TYPE_STRING);
+  g_object_set (pad, "language-code", "es", NULL);
+  g_object_get (pad, "language-code", &language, NULL);
+  fail_unless_equals_string (language, "es");
+  gst_element_release_request_pad (element, pad);
+  gst_object_unref (pad);
+  fail_unless_equals_int (element->numsrcpads, 1);
+}
+
+GST_END_TEST;
+
+static void
+check_latency (GstPad *pad, GstClockTime own)
+{
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  GstClockTime min;
+  gboolean live;
+
+  fail_unless (gst_pad_query (pad, query));
+  gst_query_parse_latency (query, &live, &min, NULL);
+  fail_unless (live);
+  /* What the source, the gate and the encoder hold back comes on top: well below a second. */
+  fail_unless (min >= own && min < own + GST_SECOND, "%" GST_TIME_FORMAT, GST_TIME_ARGS (min));
+}
+
+/* As transcriberbin probes its inner element: unparented, linked to a live source, PAUSED, no data, NULL. */
+GST_START_TEST (test_latency_probe)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+  g_autoptr (GstElement) source = gst_object_ref_sink (gst_element_factory_make ("audiotestsrc", NULL));
+  GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
+  gint64 start = g_get_monotonic_time ();
+
+  g_object_set (source, "is-live", TRUE, NULL);
+  g_object_set (element, "latency", 4000, "translate-latency", 1000, NULL);
+  fail_unless (gst_element_link (source, element));
+  gst_element_set_state (source, GST_STATE_PAUSED);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS);
+  check_latency (src, MS (4000));
+  check_latency (translation, MS (5000));
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_state (source, GST_STATE_NULL);
+  /* It waits neither for data nor for the model. */
+  fail_unless (g_get_monotonic_time () - start < G_USEC_PER_SEC);
+  gst_element_release_request_pad (element, translation);
+  gst_object_unref (translation);
+}
+
+GST_END_TEST;
+
+typedef struct
+{
+  GstElement *pipeline, *transcriber, *src;
+  GstBus *bus;
+} Fixture;
+
+static Fixture
+begin (const gchar *launch)
+{
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  f.pipeline = gst_parse_launch (launch, &error);
+  fail_unless (f.pipeline && !error, "%s", error ? error->message : "");
+  f.transcriber = gst_bin_get_by_name (GST_BIN (f.pipeline), "t");
+  f.src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  f.bus = gst_element_get_bus (f.pipeline);
+  return f;
+}
+
+static void
+end (Fixture *f)
+{
+  gst_element_set_state (f->pipeline, GST_STATE_NULL);
+  gst_object_unref (f->transcriber);
+  if (f->src)
+    gst_object_unref (f->src);
+  gst_object_unref (f->bus);
+  gst_object_unref (f->pipeline);
+}
+
+static void
+set_random_words (gpointer data, gpointer user_data)
+{
+  GstElement *element = g_value_get_object (data);
+
+  if (g_str_equal (GST_OBJECT_NAME (gst_element_get_factory (element)), "gemmalm"))
+    g_object_set (element, "temperature", 10., "seed", (guint64) 3, "max-tokens", 12, NULL);
+}
+
+static void
+random_words (Fixture *f)
+{
+  GstIterator *it = gst_bin_iterate_recurse (GST_BIN (f->transcriber));
+
+  gst_iterator_foreach (it, (GstIteratorForeachFunction) set_random_words, NULL);
+  gst_iterator_free (it);
+}
+
+static void
+push (Fixture *f, gsize n, gboolean speech, GstClockTime pts)
+{
+  GstFlowReturn flow;
+  GstBuffer *buffer = make_sound (n, speech, pts);
+
+  g_signal_emit_by_name (f->src, "push-buffer", buffer, &flow);
+  gst_buffer_unref (buffer);
+  fail_unless_equals_int (flow, GST_FLOW_OK);
+}
+
+static void
+push_eos (Fixture *f)
+{
+  GstFlowReturn flow;
+
+  g_signal_emit_by_name (f->src, "end-of-stream", &flow);
+}
+
+GST_START_TEST (test_transcript_and_translations)
+{
+  Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t language-code=it "
+      "t.src ! fakesink name=a async=false t.translate_src_0 ! fakesink async=false "
+      "t.translate_src_1 ! fakesink async=false");
+  const gchar *names[] = { "src", "translate_src_0", "translate_src_1" };
+  Collector *out[3];
+
+  random_words (&f);
+  for (guint i = 0; i < 3; i++) {
+    g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, names[i]);
+    out[i] = collector_new (pad);
+    if (i == 1)
+      g_object_set (pad, "language-code", "fr", NULL);
+  }
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push (&f, RATE, FALSE, 0);
+  push (&f, RATE, TRUE, MS (1000));
+  push (&f, 2 * RATE, FALSE, MS (2000));
+  push (&f, RATE, TRUE, MS (4000));
+  push_eos (&f);
+  for (guint i = 0; i < 3; i++) {
+    collector_wait_eos (out[i], 60);
+    fail_unless_equals_int (collector_count (out[i], TRUE, 0), 2);
+    /* A token leaves 92 ms into its 160, when nobody knows yet that its clip ends. */
+    collector_check_coverage (out[i], 0, MS (5000), MS (68));
+    /* All branches tell the same speech. */
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (out[i], 1)),
+        GST_BUFFER_PTS (collector_get_buffer (out[0], 1)));
+  }
+  /* The sound was encoded once. */
+  g_autoptr (GstStructure) stats = NULL, encoder = NULL;
+  guint64 n_samples;
+  g_object_get (f.transcriber, "stats", &stats, NULL);
+  gst_structure_get (stats, "encoder", GST_TYPE_STRUCTURE, &encoder, NULL);
+  fail_unless (gst_structure_get_uint64 (encoder, "samples", &n_samples));
+  fail_unless_equals_uint64 (n_samples, 5 * RATE);
+  end (&f);
+  for (guint i = 0; i < 3; i++)
+    collector_free (out[i]);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_any_sound)
+{
+  Fixture f = begin ("audiotestsrc num-buffers=50 samplesperbuffer=4410 wave=silence ! "
+      "audio/x-raw,format=S16LE,rate=44100,channels=2 ! gemmatranscriber name=t ! fakesink");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
+  Collector *out = collector_new (pad);
+
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  collector_wait_eos (out, 60);
+  fail_unless_equals_int (collector_count (out, TRUE, 0), 0);
+  collector_check_coverage (out, 0, MS (5000), MS (2)); /* the resampler's rounding */
+  end (&f);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_request_and_release_while_playing)
+{
+  Fixture f = begin ("audiotestsrc is-live=true wave=ticks ! gemmatranscriber name=t latency=2000 ! fakesink");
+  guint before = f.transcriber->numsrcpads;
+
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < 5; i++) {
+    GstPad *pad = gst_element_request_pad_simple (f.transcriber, "translate_src_%u");
+    g_autoptr (GstElement) sink = gst_object_ref_sink (gst_element_factory_make ("fakesink", NULL));
+    g_autoptr (GstPad) sink_pad = gst_element_get_static_pad (sink, "sink");
+
+    g_object_set (sink, "async", FALSE, NULL);
+    gst_bin_add (GST_BIN (f.pipeline), sink);
+    fail_unless (gst_pad_link (pad, sink_pad) == GST_PAD_LINK_OK);
+    gst_element_sync_state_with_parent (sink);
+    g_usleep (200000);
+    if (i % 2)                  /* unlinked first, or released as it is */
+      gst_pad_unlink (pad, sink_pad);
+    gst_element_release_request_pad (f.transcriber, pad);
+    gst_object_unref (pad);
+    gst_element_set_state (sink, GST_STATE_NULL);
+    gst_bin_remove (GST_BIN (f.pipeline), sink);
+  }
+  g_object_set (f.transcriber, "language-code", "fr", "latency", 3000, NULL);
+  g_usleep (200000);
+  g_autoptr (GstMessage) error = gst_bus_pop_filtered (f.bus, GST_MESSAGE_ERROR);
+  fail_unless (error == NULL);
+  fail_unless_equals_int (f.transcriber->numsrcpads, before);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_unlinked_branch_does_not_stop_the_others)
+{
+  Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t "
+      "t.translate_src_0 ! fakesink async=false");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "translate_src_0");
+  Collector *out = collector_new (pad);
+
+  random_words (&f);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);        /* the pad src is linked to nothing */
+  for (guint i = 0; i < 3; i++) {
+    push (&f, RATE, TRUE, MS (3000) * i);
+    push (&f, 2 * RATE, FALSE, MS (3000) * i + MS (1000));
+  }
+  push_eos (&f);
+  collector_wait_eos (out, 60);
+  fail_unless_equals_int (collector_count (out, TRUE, 0), 3);
+  end (&f);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_missing_model)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+
+  g_object_set (element, "model", "/nonexistent/m.gguf", NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "/nonexistent/m.gguf");
+}
+
+GST_END_TEST;
+
+static Suite *
+gemmatranscriber_suite (void)
+{
+  Suite *s = suite_create ("gemmatranscriber");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_contract);
+  tcase_add_test (tc, test_latency_probe);
+  tcase_add_test (tc, test_transcript_and_translations);
+  tcase_add_test (tc, test_any_sound);
+  tcase_add_test (tc, test_request_and_release_while_playing);
+  tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
+  tcase_add_test (tc, test_missing_model);
+  return s;
+}
+
+GST_CHECK_MAIN (gemmatranscriber);
