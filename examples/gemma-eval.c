@@ -106,6 +106,10 @@ parse_ids (const gchar *text, GError **error)
   GArray *ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_auto (GStrv) parts = g_strsplit (text, ",", -1);
 
+  if (!parts[0]) {
+    fail (error, "--ids is empty");
+    g_clear_pointer (&ids, g_array_unref);
+  }
   for (gchar **part = parts; *part; part++) {
     guint64 value;
     gint32 id;
@@ -201,8 +205,8 @@ run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
   if (session && !logits)
     fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", n);
   if (session && logits)
-    ok = save (eval, "ids.npy", NPY_I32, prompt->ids->data, 1, n, 0, error)
-        && gemma_generate (eval->model, session, prompt, &params, logits, take_token, &generated, NULL, error)
+    ok = gemma_generate (eval->model, session, prompt, &params, logits, take_token, &generated, NULL, error)
+        && save (eval, "ids.npy", NPY_I32, prompt->ids->data, 1, n, 0, error)
         && save (eval, "logits.npy", NPY_F32, logits, 2, n, vocab, error)
         && (params.max_tokens == 0
         || save (eval, "generated.npy", NPY_I32, generated.ids->data, 1, generated.ids->len, 0, error));

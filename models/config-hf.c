@@ -380,11 +380,11 @@ read_ids (GemmaConfig *config, const GemmaJsonObject *root, const GemmaJsonObjec
   return TRUE;
 }
 
-/* The mel front end is fixed; a preprocessor that describes another one is not for us. */
+/* The mel front end is fixed; an extractor that is described as another one is not for us. */
 static gboolean
-check_preprocessor (const GemmaConfig *config, const GemmaJsonObject *o, GError **error)
+check_extractor (const GemmaConfig *config, const GemmaJsonObject *o, GError **error)
 {
-  gfloat low = 125, high = 7600, preemphasis = 0.97f, floor = 1e-5f;
+  gfloat low = 125, high = 7600, preemphasis = 0.97f, floor = 1e-5f, scale = 1;
 
   if (o->object == NULL || !config->has_audio)
     return TRUE;
@@ -395,11 +395,17 @@ check_preprocessor (const GemmaConfig *config, const GemmaJsonObject *o, GError 
       || !gemma_json_get_float (o, "min_frequency", 0, 8000, &low, error)
       || !gemma_json_get_float (o, "max_frequency", 0, 8000, &high, error)
       || !gemma_json_get_float (o, "preemphasis", 0, 1, &preemphasis, error)
-      || !gemma_json_get_float (o, "mel_floor", 0, 1, &floor, error))
+      || !gemma_json_get_float (o, "mel_floor", 0, 1, &floor, error)
+      || !gemma_json_get_float (o, "input_scale_factor", -1e6, 1e6, &scale, error))
     return FALSE;
+  if (scale != 1 || gemma_json_has (o, "per_bin_mean") || gemma_json_has (o, "per_bin_stddev"))
+    return gemma_config_fail (o->file, GEMMA_ERROR_UNSUPPORTED, error, "%sinput_scale_factor is %g, per_bin_mean and "
+        "per_bin_stddev are %s; 1 and null are supported", o->prefix, scale,
+        gemma_json_has (o, "per_bin_mean") || gemma_json_has (o, "per_bin_stddev") ? "there" : "null");
   if (low != 125 || high != 7600 || preemphasis != 0.97f || floor != 1e-5f)
-    return gemma_config_fail (o->file, GEMMA_ERROR_UNSUPPORTED, error, "min_frequency, max_frequency, preemphasis and "
-        "mel_floor are %g, %g, %g and %g; 125, 7600, 0.97 and 1e-05 are supported", low, high, preemphasis, floor);
+    return gemma_config_fail (o->file, GEMMA_ERROR_UNSUPPORTED, error, "%smin_frequency, max_frequency, preemphasis and "
+        "mel_floor are %g, %g, %g and %g; 125, 7600, 0.97 and 1e-05 are supported", o->prefix, low, high, preemphasis,
+        floor);
   return TRUE;
 }
 
@@ -450,7 +456,7 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
 {
   const gchar *directory = gemma_weights_get_path (weights), *type = "";
   g_autofree gchar *generation_path = NULL, *processor_path = NULL, *preprocessor_path = NULL;
-  GemmaJsonObject root, text, generation, processor, preprocessor;
+  GemmaJsonObject root, text, generation, processor, preprocessor, extractor;
   gboolean multimodal;
   gint ple_vocab;
 
@@ -475,6 +481,7 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
       && gemma_config_check_text (config, weights, path, error)
       && read_parts (config, weights, &root, multimodal, ple_vocab, error)
       && gemma_json_get_int (&processor, "audio_seq_length", 1, 65536, &config->audio.tokens_per_clip, error)
-      && check_preprocessor (config, &preprocessor, error)
+      && gemma_json_get_object (&processor, "feature_extractor", "feature_extractor.", &extractor, error)
+      && check_extractor (config, &preprocessor, error) && check_extractor (config, &extractor, error)
       && read_ids (config, &root, &text, &generation, multimodal, error);
 }

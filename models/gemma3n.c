@@ -79,23 +79,11 @@ multiply_stack (Session * s, OclTensor y, OclTensor x, const Gemma3nStack * stac
   }
 }
 
-/** y = RMS (x) * weight (Gemma3nRMSNorm). */
-static void
-norm (Session * s, OclTensor y, OclTensor x, OclTensor weight)
+/** RMS (x) * weight (Gemma3nRMSNorm); the caller adds what is to be added. */
+static OclRmsNorm
+norm_with (Session * s, OclTensor weight)
 {
-  OclRmsNorm p = OCL_RMS_NORM_INIT (weight, session_model (s)->config.rms_eps);
-  ocl_rms_norm (s->session.queue, y, x, &p);
-}
-
-/** y = (add0 + add1 + RMS (x) * weight) * scale; add1 may be empty. */
-static void
-norm_add (Session * s, OclTensor y, OclTensor x, OclTensor weight, OclTensor add0, OclTensor add1, gfloat scale)
-{
-  OclRmsNorm p = OCL_RMS_NORM_INIT (weight, session_model (s)->config.rms_eps);
-  p.add0 = add0;
-  p.add1 = add1;
-  p.out_scale = scale;
-  ocl_rms_norm (s->session.queue, y, x, &p);
+  return (OclRmsNorm) OCL_RMS_NORM_INIT (weight, session_model (s)->config.rms_eps);
 }
 
 /* ---- embeddings ------------------------------------------------------------------------------------------- */
@@ -220,7 +208,9 @@ laurel (Session * s, const Gemma3nLayer * l, OclTensor y, OclTensor x)
   OclTensor low = top (s->arena.laurel_low, x.rows);    /* [M][R] */
   multiply (s, low, x, l->laurel_l);
   multiply (s, y, low, l->laurel_r);
-  norm_add (s, y, y, l->laurel_norm, x, (OclTensor) { NULL }, 1.f);
+  OclRmsNorm post = norm_with (s, l->laurel_norm);
+  post.add0 = x;
+  ocl_rms_norm (s->session.queue, y, y, &post);
 }
 
 /** Gemma3nTextMLP: y = W_down (gelu (sparse (W_gate x)) * W_up x). */
@@ -238,49 +228,63 @@ feed_forward (Session * s, gint layer, OclTensor y, OclTensor x)
 }
 
 /**
- * The per-layer input: q = gelu (W_gate (stream 0 * scale)) * per_layer[layer], then RMS (W_proj q) * weight is
- * added to the other streams. The scale is for this product only.
+ * The per-layer input: q = gelu (W_gate scaled) * per_layer[layer], then RMS (W_proj q) * weight is added to the
+ * streams but the first. scaled is stream 0 times the layer's correct_scale, which is used for this only.
  */
 static void
-per_layer_input (Session * s, gint layer, const Flow * f)
+per_layer_input (Session * s, gint layer, const Flow * f, OclTensor scaled)
 {
   const Gemma3n *m = session_model (s);
+  const GemmaTextConfig *c = &m->config;
   const Gemma3nLayer *l = &m->layers[layer];
-  gint M = f->rows, P = m->config.ple_dim;
-  OclTensor scaled = top (s->arena.normed, M), out = top (s->arena.branch, M);  /* [M][C] */
-  OclTensor ple = top (s->arena.ple, M);        /* [M][P] */
-  ocl_scale_cols (s->session.queue, scaled, top (f->streams, M), l->correct_scale);
+  OclTensor ple = top (s->arena.ple, f->rows);  /* [M][P] */
+  OclTensor out = top (s->arena.branch, f->rows);       /* [M][C] */
   multiply (s, ple, scaled, l->ple_gate);
-  ocl_gelu_mul (s->session.queue, ple, ple, ocl_tensor_cols (f->per_layer, layer * P, P));
+  ocl_gelu_mul (s->session.queue, ple, ple, ocl_tensor_cols (f->per_layer, layer * c->ple_dim, c->ple_dim));
   multiply (s, out, ple, l->ple_proj);
-  for (gint i = 1; i < m->config.n_altup; i++) {
-    OclTensor h = ocl_tensor_rows (f->streams, i * M, M);       /* [M][C] */
-    norm_add (s, h, out, l->post_ple_norm, h, (OclTensor) { NULL }, 1.f);
-  }
+  ocl_altup_add (s->session.queue, f->streams, out, l->post_ple_norm, c->rms_eps, c->n_altup);
 }
 
-/** Gemma3nTextDecoderLayer. */
+/**
+ * Gemma3nTextDecoderLayer. The norm that follows a step is made in the same launch where the operation offers it:
+ * a token is some hundred launches, and each costs about as much as its work.
+ */
 static void
 run_layer (Session * s, gint layer, const Flow * f)
 {
   const Gemma3n *m = session_model (s);
   const Gemma3nLayer *l = &m->layers[layer];
+  OclQueue *q = s->session.queue;
   gint M = f->rows;
   OclTensor predicted = top (s->arena.predicted, m->config.n_altup * M);        /* [S * M][C] */
   OclTensor active = top (predicted, M);        /* [M][C] */
   OclTensor x = top (s->arena.normed, M), branch = top (s->arena.branch, M);    /* [M][C] */
   OclTensor lau = top (s->arena.laurel, M), g = top (s->arena.residual, M);     /* [M][C] */
+  OclAltup altup = l->altup;
 
-  ocl_altup_predict (s->session.queue, predicted, f->streams, &l->altup);
-  norm (s, x, active, l->attn_norm);
+  altup.normed = x;
+  altup.norm_weight = l->attn_norm;
+  ocl_altup_predict (q, predicted, f->streams, &altup);
+
   laurel (s, l, lau, x);
   attention (s, layer, f, branch, x);
-  norm_add (s, g, branch, l->post_attn_norm, active, lau, SQRT1_2);
-  norm (s, x, g, l->ffn_norm);
+  OclRmsNorm post_attention = norm_with (s, l->post_attn_norm); /* g = (active + lau + RMS (branch)) / sqrt (2) */
+  post_attention.add0 = active;
+  post_attention.add1 = lau;
+  post_attention.out_scale = SQRT1_2;
+  post_attention.y2 = x;        /* x = RMS (g) */
+  post_attention.weight2 = l->ffn_norm;
+  ocl_rms_norm (q, g, branch, &post_attention);
+
   feed_forward (s, layer, branch, x);
-  norm_add (s, g, branch, l->post_ffn_norm, g, (OclTensor) { NULL }, 1.f);
-  ocl_altup_correct (s->session.queue, f->streams, predicted, g, &l->altup);
-  per_layer_input (s, layer, f);
+  OclRmsNorm post_ffn = norm_with (s, l->post_ffn_norm);        /* g += RMS (branch) */
+  post_ffn.add0 = g;
+  ocl_rms_norm (q, g, branch, &post_ffn);
+
+  altup.scaled = x;
+  altup.scale_weight = l->correct_scale;
+  ocl_altup_correct (q, f->streams, predicted, g, &altup);
+  per_layer_input (s, layer, f, x);
 }
 
 /* ---- output ------------------------------------------------------------------------------------------------- */
@@ -302,7 +306,8 @@ unembed (Session * s, const Flow * f)
     ocl_match_magnitude (q, y, active, MAGNITUDE_FLOOR);
   }
   ocl_mean_streams (q, mean, out, S);
-  norm (s, normed, mean, m->out_norm);
+  OclRmsNorm last = norm_with (s, m->out_norm);
+  ocl_rms_norm (q, normed, mean, &last);
   gemma_lm_session_observe (&s->session, "norm", normed);
   return normed;
 }

@@ -1,4 +1,5 @@
 #include "json-util.h"
+#include "json-scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,294 +8,67 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Longer numbers occur in no file we know; what json-glib makes of them is not our concern then. */
-#define MAX_NUMBER 128
-
-typedef struct
-{
-  const gchar *begin, *p, *end;
-  const gchar *name;
-  guint max_depth;
-  GPtrArray *stack;             /* a level each: its set of keys for an object, NULL for an array */
-  GError **error;
-} Scanner;
-
 static gboolean
-fail (Scanner *s, const gchar *what)
+has_no_nul (JsonScan *scan, const gchar *text, gsize length)
 {
-  g_set_error (s->error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: not valid JSON at byte %" G_GSIZE_FORMAT ": %s",
-      s->name, (gsize) (s->p - s->begin), what);
-  return FALSE;
+  return memchr (text, '\0', length) == NULL
+      || json_scan_fail (scan, GEMMA_ERROR_INVALID, "a string with a NUL character");
 }
 
-static void
-skip_space (Scanner *s)
-{
-  while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
-    s->p++;
-}
-
-/* The four digits of a \u escape, or -1. */
-static gint
-hex4 (const gchar *p, const gchar *end)
-{
-  gint value = 0;
-
-  if (end - p < 4)
-    return -1;
-  for (gint i = 0; i < 4; i++) {
-    gint digit = g_ascii_xdigit_value (p[i]);
-    if (digit < 0)
-      return -1;
-    value = value * 16 + digit;
-  }
-  return value;
-}
-
-/* What follows a backslash; appended to @out (nullable) as UTF-8. */
+/* Notes the key of a member, which must be new. */
 static gboolean
-scan_escape (Scanner *s, GString *out)
+check_key (JsonScan *scan, GHashTable *keys, const gchar *text, gsize length)
 {
-  static const gchar from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-  const gchar *found;
-  gint code, low;
+  gchar *key;
 
-  if (s->p >= s->end)
-    return fail (s, "text ends inside a string");
-  if (*s->p != 'u') {
-    found = strchr (from, *s->p);
-    if (found == NULL || *s->p == '\0')
-      return fail (s, "unknown escape in a string");
-    if (out)
-      g_string_append_c (out, to[found - from]);
-    s->p++;
-    return TRUE;
-  }
-  code = hex4 (++s->p, s->end);
-  if (code < 0)
-    return fail (s, "malformed \\u escape");
-  if (code == 0)
-    return fail (s, "NUL character in a string");
-  s->p += 4;
-  if (code >= 0xd800 && code < 0xe000) {
-    low = s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? hex4 (s->p + 2, s->end) : -1;
-    if (code >= 0xdc00 || low < 0xdc00 || low >= 0xe000)
-      return fail (s, "unpaired surrogate in a \\u escape");
-    code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-    s->p += 6;
-  }
-  if (out)
-    g_string_append_unichar (out, code);
-  return TRUE;
-}
-
-/* From the opening quote past the closing one; @out (nullable) receives the decoded text. */
-static gboolean
-scan_string (Scanner *s, GString *out)
-{
-  for (s->p++; s->p < s->end; ) {
-    guchar c = *s->p;
-
-    if (c == '"') {
-      s->p++;
-      return TRUE;
-    }
-    if (c < 0x20)
-      return fail (s, "control character in a string");
-    s->p++;
-    if (c == '\\') {
-      if (!scan_escape (s, out))
-        return FALSE;
-    } else if (out) {
-      g_string_append_c (out, c);
-    }
-  }
-  return fail (s, "text ends inside a string");
-}
-
-static gsize
-scan_digits (Scanner *s)
-{
-  const gchar *begin = s->p;
-
-  while (s->p < s->end && g_ascii_isdigit (*s->p))
-    s->p++;
-  return s->p - begin;
-}
-
-static gboolean
-scan_number (Scanner *s)
-{
-  const gchar *begin = s->p;
-  gsize n;
-
-  if (*s->p == '-')
-    s->p++;
-  begin = s->p;
-  n = scan_digits (s);
-  if (n == 0 || (n > 1 && *begin == '0'))
-    return fail (s, "malformed number");
-  if (s->p < s->end && *s->p == '.') {
-    s->p++;
-    if (scan_digits (s) == 0)
-      return fail (s, "malformed number");
-  }
-  if (s->p < s->end && (*s->p == 'e' || *s->p == 'E')) {
-    s->p++;
-    if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
-      s->p++;
-    if (scan_digits (s) == 0)
-      return fail (s, "malformed number");
-  }
-  if (s->p - begin > MAX_NUMBER)
-    return fail (s, "number of too many digits");
-  return TRUE;
-}
-
-static gboolean
-scan_word (Scanner *s, const gchar *word)
-{
-  gsize n = strlen (word);
-
-  if ((gsize) (s->end - s->p) < n || memcmp (s->p, word, n) != 0)
-    return fail (s, "unexpected character");
-  s->p += n;
-  return TRUE;
-}
-
-/* A key, which must be new in the innermost object, and its colon. */
-static gboolean
-scan_key (Scanner *s)
-{
-  GHashTable *keys = g_ptr_array_index (s->stack, s->stack->len - 1);
-  GString *key = g_string_new (NULL);
-
-  if (s->p >= s->end || *s->p != '"') {
-    g_string_free (key, TRUE);
-    return fail (s, "a key in double quotes is expected");
-  }
-  if (!scan_string (s, key)) {
-    g_string_free (key, TRUE);
+  if (!has_no_nul (scan, text, length))
+    return FALSE;
+  key = g_strndup (text, length);
+  if (g_hash_table_contains (keys, key)) {
+    json_scan_fail (scan, GEMMA_ERROR_INVALID, "duplicate key \"%.200s\"; keys must be unique", key);
+    g_free (key);
     return FALSE;
   }
-  if (g_hash_table_contains (keys, key->str)) {
-    g_set_error (s->error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
-        "%s: duplicate key \"%.200s\" at byte %" G_GSIZE_FORMAT "; keys must be unique",
-        s->name, key->str, (gsize) (s->p - s->begin));
-    g_string_free (key, TRUE);
-    return FALSE;
-  }
-  g_hash_table_add (keys, g_string_free (key, FALSE));
-  skip_space (s);
-  if (s->p >= s->end || *s->p != ':')
-    return fail (s, "a colon is expected after a key");
-  s->p++;
+  g_hash_table_add (keys, key);
   return TRUE;
 }
 
+/* Passes over a value of at most @depth levels; the recursion is as deep. */
 static gboolean
-open_level (Scanner *s)
+check_value (JsonScan *scan, guint depth)
 {
-  if (s->stack->len >= s->max_depth) {
-    g_set_error (s->error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
-        "%s: nested deeper than %u levels at byte %" G_GSIZE_FORMAT, s->name, s->max_depth,
-        (gsize) (s->p - s->begin));
+  const JsonScanType type = json_scan_peek (scan);
+  g_autoptr (GHashTable) keys = NULL;
+  const gchar *text = NULL;
+  gsize length = 0;
+
+  if (type == JSON_SCAN_STRING)
+    return (text = json_scan_string (scan, &length)) != NULL && has_no_nul (scan, text, length);
+  if (type != JSON_SCAN_OBJECT && type != JSON_SCAN_ARRAY)
+    return json_scan_skip (scan);
+  if (depth == 0)
+    return json_scan_fail (scan, GEMMA_ERROR_INVALID, "nested deeper than is allowed");
+  if (!json_scan_enter (scan, type))
     return FALSE;
-  }
-  g_ptr_array_add (s->stack,
-      *s->p == '{' ? g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) : NULL);
-  s->p++;
-  return TRUE;
-}
-
-/* A scalar, or the opening of a container. */
-static gboolean
-scan_value (Scanner *s)
-{
-  if (s->p >= s->end)
-    return fail (s, "a value is expected, the text ends");
-  switch (*s->p) {
-    case '{':
-    case '[':
-      return open_level (s);
-    case '"':
-      return scan_string (s, NULL);
-    case 't':
-      return scan_word (s, "true");
-    case 'f':
-      return scan_word (s, "false");
-    case 'n':
-      return scan_word (s, "null");
-    default:
-      return scan_number (s);
-  }
-}
-
-static gboolean
-scan_document (Scanner *s)
-{
-  gboolean opened;
-
-  do {
-    /* at a value: a member's value, an element, or the root */
-    skip_space (s);
-    opened = s->p < s->end && (*s->p == '{' || *s->p == '[');
-    if (!scan_value (s))
+  if (type == JSON_SCAN_OBJECT)
+    keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  while (json_scan_next (scan, &text, &length))
+    if ((keys && !check_key (scan, keys, text, length)) || !check_value (scan, depth - 1))
       return FALSE;
-
-    /* close levels until another value is due */
-    for (;;) {
-      gboolean object;
-
-      skip_space (s);
-      if (s->stack->len == 0)
-        break;
-      object = g_ptr_array_index (s->stack, s->stack->len - 1) != NULL;
-      if (s->p >= s->end)
-        return fail (s, "the text ends inside an object or array");
-      if (*s->p == (object ? '}' : ']')) {
-        s->p++;
-        g_ptr_array_set_size (s->stack, s->stack->len - 1);
-        opened = FALSE;
-        continue;
-      }
-      if (!opened) {
-        if (*s->p != ',')
-          return fail (s, "a comma or the end of the object or array is expected");
-        s->p++;
-        skip_space (s);
-      }
-      if (object && !scan_key (s))
-        return FALSE;
-      break;
-    }
-  } while (s->stack->len > 0);
-
-  return s->p == s->end || fail (s, "more text after the end of the document");
-}
-
-static void
-free_keys (gpointer keys)
-{
-  if (keys)
-    g_hash_table_unref (keys);
+  return scan->error == NULL;
 }
 
 gboolean
 gemma_json_check (const gchar *data, gsize length, const gchar *name, guint max_depth, GError **error)
 {
-  Scanner s = { data, data, data + length, name, max_depth, NULL, error };
-  const gchar *bad;
+  JsonScan scan;
   gboolean ok;
 
-  if (!g_utf8_validate_len (data, length, &bad)) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
-        "%s: not valid JSON at byte %" G_GSIZE_FORMAT ": not UTF-8", name, (gsize) (bad - data));
-    return FALSE;
-  }
-  s.stack = g_ptr_array_new_with_free_func (free_keys);
-  ok = scan_document (&s);
-  g_ptr_array_unref (s.stack);
+  json_scan_init (&scan, name, data, length);
+  ok = check_value (&scan, max_depth) && json_scan_finish (&scan);
+  if (!ok)
+    g_propagate_error (error, g_steal_pointer (&scan.error));
+  json_scan_clear (&scan);
   return ok;
 }
 

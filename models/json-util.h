@@ -1,8 +1,8 @@
 /* JSON from strangers: checked before json-glib sees it, and read with errors that name file and key.
  *
  * json-glib recurses for each level of nesting, takes the last of duplicate keys, and accepts comments
- * and unpaired surrogates. A scanner without recursion therefore validates the text first (RFC 8259,
- * UTF-8, depth, unique keys).
+ * and unpaired surrogates. json-scan.h therefore passes over the text first (RFC 8259, UTF-8, depth, unique
+ * keys, no NUL).
  */
 #pragma once
 
@@ -13,12 +13,12 @@
 G_BEGIN_DECLS
 
 /** Deep enough for any configuration file. */
-#define GEMMA_JSON_DEPTH 64
+#define GEMMA_JSON_DEPTH 32
 
 /**
  * gemma_json_parse_file:
  * @max_bytes: larger files are refused before they are read
- * @max_depth: deeper nesting is refused
+ * @max_depth: deeper nesting is refused; at most JSON_SCAN_MAX_DEPTH
  *
  * Returns: (transfer full) (nullable): the root; errors are %GEMMA_ERROR_NOT_FOUND or %GEMMA_ERROR_INVALID
  */

@@ -35,7 +35,7 @@ gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
  * @ids: token ids; an id >= text.first_soft_id takes the next row of @rows instead of the token table
  * @rows: (nullable): text.hidden floats for each such id, in order
  * @logits: (nullable): vocab_size floats for the last position, or for all @n with @all_logits
- * @cancellable: (nullable): checked between chunks
+ * @cancellable: (nullable): checked between chunks, and between the layers of long ones
  *
  * Runs the model over @n more positions (prefill for many, decoding for one). On any error the cache is as before.
  */

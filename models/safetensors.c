@@ -256,6 +256,7 @@ add_file (GemmaWeights *weights, GemmaFile *file, GError **error)
 {
   gsize length;
   g_autofree gchar *text = NULL;
+  g_autofree gchar *name = g_strconcat (file->path, ": header", NULL);
   g_autoptr (JsonNode) root = NULL;
   g_autoptr (GArray) places = NULL;
 
@@ -263,7 +264,7 @@ add_file (GemmaWeights *weights, GemmaFile *file, GError **error)
   text = read_header (file, &length, error);
   if (text == NULL)
     return FALSE;
-  root = gemma_json_parse_data (text, length, file->path, 4, error);
+  root = gemma_json_parse_data (text, length, name, 4, error);
   if (root == NULL)
     return FALSE;
   places = read_places (file, json_node_get_object (root), file->size - sizeof (guint64) - length, error);
@@ -271,10 +272,10 @@ add_file (GemmaWeights *weights, GemmaFile *file, GError **error)
     return FALSE;
   for (guint i = 0; i < places->len; i++) {
     const Place *p = &g_array_index (places, Place, i);
-    g_autofree gchar *name = gemma_name_from_hf (p->name);
+    g_autofree gchar *gguf_name = gemma_name_from_hf (p->name);
     const gboolean deep = p->n_dims > 4;
 
-    if (!gemma_weights_add (weights, file, name, p->name, deep ? OCL_N_TYPES : dtypes[p->dtype].type,
+    if (!gemma_weights_add (weights, file, gguf_name, p->name, deep ? OCL_N_TYPES : dtypes[p->dtype].type,
             deep ? "more than 4 dimensions" : dtypes[p->dtype].name, CLAMP (p->n_dims, 1, 4), p->dims,
             sizeof (guint64) + length + p->begin, p->end - p->begin, error))
       return FALSE;

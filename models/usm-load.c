@@ -87,8 +87,9 @@ static gfloat *read_kernel (Loader *l, const gchar *name, gint height, gint widt
   if (tensor == NULL)
     return NULL;
   if (ocl_type_info (tensor->type)->block != 1) {
-    g_set_error (&l->error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 or BF16 is allowed",
-        gemma_weights_get_path (l->weights), name, ocl_type_info (tensor->type)->name);
+    g_set_error (&l->error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
+        "%s: tensor %s has type %s; F32, F16 or BF16 is allowed", gemma_weights_get_path (l->weights), name,
+        ocl_type_info (tensor->type)->name);
     return NULL;
   }
   data = g_new (gfloat, n);
@@ -186,7 +187,9 @@ static void load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, 
 {
   gint hidden = c->hidden;
   const gchar *w = ".weight";
-  const gchar *qkv[] = { block_name (l, n, "attn_q", w), block_name (l, n, "attn_k", w), block_name (l, n, "attn_v", w) };
+  const gchar *qkv[] = {
+    block_name (l, n, "attn_q", w), block_name (l, n, "attn_k", w), block_name (l, n, "attn_v", w)
+  };
 
   load_feed_forward (l, &b->start, hidden, n, "");
   b->attention.pre_norm = load_row (l, hidden, block_name (l, n, "ln1", w));
@@ -261,8 +264,8 @@ static gboolean check_config (const GemmaConfig *config, GemmaWeights *weights, 
   const GemmaAudioConfig *c = &config->audio;
 
   if (config->has_audio && c->hidden > 0 && c->n_layers > 0 && c->n_heads > 0 && c->hidden % c->n_heads == 0
-      && c->n_mels > 0 && c->conv_channels[0] > 0 && c->conv_channels[1] > 0 && c->left >= 0 && c->reduction > 0 && c->reduction <= 16
-      && c->conv_kernel > 0 && c->vocab_size > 0 && config->text.hidden > 0)
+      && c->n_mels > 0 && c->conv_channels[0] > 0 && c->conv_channels[1] > 0 && c->left >= 0
+      && c->reduction > 0 && c->reduction <= 16 && c->conv_kernel > 0 && c->vocab_size > 0 && config->text.hidden > 0)
     return TRUE;
   g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
       "%s: %s", gemma_weights_get_path (weights), config->has_audio
@@ -368,8 +371,8 @@ gboolean gemma_usm_hard_embedding (GemmaUsm *usm, gint id, gfloat *row, GError *
   gint first = usm->config.vocab_offset, n = usm->config.vocab_size;
 
   if (id < first || id - first >= n) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "id %d is not one of the audio encoder's: %d to %d", id, first,
-        first + n - 1);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "id %d is not one of the audio encoder's: %d to %d", id,
+        first, first + n - 1);
     return FALSE;
   }
   memcpy (row, usm->hard + (gsize) (id - first) * usm->text_hidden, usm->text_hidden * sizeof (gfloat));

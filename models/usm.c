@@ -106,7 +106,8 @@ static void convolve (GemmaUsmStream *s, gint which, OclTensor y, OclTensor x)
   OclTensor patches = ocl_tensor_rows (s->patches[which], 0, pixels);
 
   ocl_im2col (s->queue, patches, x, &p);
-  ocl_matmul (s->queue, ocl_tensor_reshape (y, pixels, c->out_channels), patches, c->weight, OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_matmul (s->queue, ocl_tensor_reshape (y, pixels, c->out_channels), patches, c->weight,
+      OCL_MATMUL_F32_ACTIVATIONS);
   ocl_cumulative_norm (s->queue, y, c->norm, s->norm_state[which], s->usm->config.conv_norm_eps);
 }
 

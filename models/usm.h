@@ -11,7 +11,7 @@ typedef struct _GemmaUsmStream GemmaUsmStream;  /* state of one clip or stream *
 /** @weights: what holds "a.*" and "mm.a.*" (the mmproj, or the Hugging Face directory). */
 GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
     GemmaProgressFunc progress, gpointer user_data, GError **error);
-/** Only what gemma_usm_hard_embedding() reads ("mm.a.*"): for a language model whose encoder runs elsewhere. No streams. */
+/** Only what gemma_usm_hard_embedding() reads ("mm.a.*"), for a language model whose encoder runs elsewhere. */
 GemmaUsm *gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GError **error);
 void gemma_usm_free (GemmaUsm *usm);
 
@@ -40,8 +40,8 @@ gboolean gemma_usm_stream_drain (GemmaUsmStream *stream, GArray *tokens, GError 
 gboolean gemma_usm_hard_embedding (GemmaUsm *usm, gint id, gfloat *row, GError **error);
 
 /**
- * Observes intermediate results for tests, [rows][cols], batch by batch: "mel" (rows that overlap those of the batch before
- * by one), "sscp", "block0", ..., and, of the frames that become tokens only, the last block's as "tower".
+ * Observes intermediate results for tests, [rows][cols], batch by batch: "mel" (the first row is the last one of the
+ * batch before), "sscp", "block0", ..., and, of the frames that become tokens only, the last block's as "tower".
  */
 typedef void (*GemmaObserver) (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data);
 void gemma_usm_stream_set_observer (GemmaUsmStream *stream, GemmaObserver observer, gpointer user_data);

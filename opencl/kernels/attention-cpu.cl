@@ -174,7 +174,53 @@ soften (float *scores, int first, int lowest, int highest, float scale, float *t
   return factor;
 }
 
-#define KEY(t, j) (ROW (t, (j) >= capacity ? (j) - capacity : (j)) + column)
+/* The keys or values of one KV head in the cache. */
+typedef struct
+{
+  global const float *rows;
+  long stride;
+  int capacity;
+} Ring;
+
+/* The row @i after row @slot. */
+int
+ring_row (Ring ring, int slot, int i)
+{
+  return slot + i >= ring.capacity ? slot + i - ring.capacity : slot + i;
+}
+
+/* The rows @i and @i + 1 after @slot; an odd last one is paired with itself: its second score is masked. */
+#define KEY_PAIR(i) \
+  k.rows + k.stride * ring_row (k, slot, i), k.rows + k.stride * ring_row (k, slot, min (i + 1, n_keys - 1))
+
+void
+score_tile (float *scores, global const float *const *q, int n_lines, Ring k, int slot, int n_keys, int head_dim)
+{
+  int i = 0;
+
+  for (; i + 4 <= n_lines; i += 4)
+    for (int j = 0; j < n_keys; j += 2)
+      dot_4x2 (scores + i * TILE + j, q + i, KEY_PAIR (j), head_dim);
+  for (; i < n_lines; i++)
+    for (int j = 0; j < n_keys; j += 2)
+      dot_1x2 (scores + i * TILE + j, q[i], KEY_PAIR (j), head_dim);
+}
+
+/* By runs of keys that are contiguous in the ring and stay in the first-level cache. */
+void
+sum_tile (global float *const *sums, const float *weights, int n_lines, Ring v, int slot, int n_keys, int head_dim)
+{
+  for (int j = 0, run; j < n_keys; j += run) {
+    int at = ring_row (v, slot, j), i = 0;
+    global const float *rows = v.rows + v.stride * at;
+
+    run = min (min (RUN, n_keys - j), v.capacity - at);
+    for (; i + 4 <= n_lines; i += 4)
+      add_4xn (sums + i, weights + i * TILE + j, rows, v.stride, run, head_dim);
+    for (; i < n_lines; i++)
+      add_1xn (sums[i], weights + i * TILE + j, rows, v.stride, run, head_dim);
+  }
+}
 
 /* Item (kv head * n_parts + part of its query heads, block of rows, split of the keys).
  * With partial set, o is scratch [split][row][head][head_dim] of sums that are not divided yet, and
@@ -191,6 +237,7 @@ attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), global float *p
   int first_head = get_global_id (0) % n_parts * part_heads, n_item_heads = min (part_heads, group - first_head);
   int first_row = get_global_id (1) * row_step, end_row = min (first_row + row_step, rows), split = get_global_id (2);
   int n_lines = (end_row - first_row) * n_item_heads, lowest, highest;
+  Ring keys = { ROW (k, 0) + column, k_stride, capacity }, values = { ROW (v, 0) + column, v_stride, capacity };
 
   first_head += kv_head * group;
   for (int i = 0; i < n_lines; i++) {
@@ -213,17 +260,10 @@ attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), global float *p
   }
 
   for (int tile = lowest; tile <= highest; tile += TILE) {
-    int n = min (TILE, highest - tile + 1), slot = tile % capacity, i = 0;
+    int n = min (TILE, highest - tile + 1), slot = tile % capacity;
 
-    /* An odd last key is paired with itself: its second score is masked, its second weight 0. */
-    for (; i + 4 <= n_lines; i += 4)
-      for (int j = 0; j < n; j += 2)
-        dot_4x2 (scores + i * TILE + j, q + i, KEY (k, slot + j), KEY (k, slot + min (j + 1, n - 1)), head_dim);
-    for (; i < n_lines; i++)
-      for (int j = 0; j < n; j += 2)
-        dot_1x2 (scores + i * TILE + j, q[i], KEY (k, slot + j), KEY (k, slot + min (j + 1, n - 1)), head_dim);
-
-    for (i = 0; i < n_lines; i++) {
+    score_tile (scores, q, n_lines, keys, slot, n, head_dim);
+    for (int i = 0; i < n_lines; i++) {
       int position = position0 + first_row + i / n_item_heads;
       int visible = window > 0 ? max (lowest, position - window + 1) : lowest;
       float factor = soften (scores + i * TILE, tile, visible, min (position, highest), scale, &top[i], &total[i]);
@@ -231,17 +271,7 @@ attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), global float *p
       if (factor != 1)
         scale_row (sums[i], factor, head_dim);
     }
-
-    /* a run of keys that is contiguous in the ring and stays in the first-level cache */
-    for (int j = 0, run; j < n; j += run) {
-      int at = slot + j >= capacity ? slot + j - capacity : slot + j;
-
-      run = min (min (RUN, n - j), capacity - at);
-      for (i = 0; i + 4 <= n_lines; i += 4)
-        add_4xn (sums + i, scores + i * TILE + j, ROW (v, at) + column, v_stride, run, head_dim);
-      for (; i < n_lines; i++)
-        add_1xn (sums[i], scores + i * TILE + j, ROW (v, at) + column, v_stride, run, head_dim);
-    }
+    sum_tile (sums, scores, n_lines, values, slot, n, head_dim);
   }
 
   for (int i = 0; i < n_lines; i++) {

@@ -1,6 +1,6 @@
 /* Reference of the matrix product: plain loops, sums in double precision. */
 #include "opencl/matmul-private.h"
-#include "opencl/ref/ref.h"
+#include "map.h"
 
 static guint8 *
 map_bytes (OclQueue *q, cl_mem mem)
@@ -14,9 +14,8 @@ map_bytes (OclQueue *q, cl_mem mem)
 }
 
 static void
-multiply_chunk (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gfloat *x, gfloat *y)
+multiply_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk, RefTensor y, RefTensor x)
 {
-  const OclWeight *w = args->w;
   guint8 *data = map_bytes (q, chunk->data), *scales = map_bytes (q, chunk->scales);
   g_autofree gfloat *row = g_new (gfloat, w->cols);
 
@@ -25,12 +24,12 @@ multiply_chunk (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *ch
 
     for (gint k = 0; k < w->cols; k++)
       row[k] = ocl_panel_value (w->type, data + n / OCL_PANEL * w->panel_bytes, panel_scales, n % OCL_PANEL, k);
-    for (gint m = 0; m < args->x.rows; m++) {
+    for (gint m = 0; m < x.rows; m++) {
       gdouble sum = 0;
 
       for (gint k = 0; k < w->cols; k++)
-        sum += (gdouble) row[k] * OCL_AT (x, args->x, m, k);
-      OCL_AT (y, args->y, m, chunk->first_row + n) = (gfloat) sum;
+        sum += (gdouble) row[k] * ref_row (x, m)[k];
+      ref_row (y, m)[chunk->first_row + n] = sum;
     }
   }
   ocl_queue_unmap (q, chunk->data, (gfloat *) data, 0);
@@ -41,10 +40,8 @@ void
 ocl_matmul_ref (OclQueue *q, gconstpointer data)
 {
   const OclMatmulArgs *args = data;
-  gfloat *x = ocl_ref_map (q, args->x), *y = ocl_ref_map (q, args->y);
+  REF_VIEWS (q, v, args->y, args->x);
 
-  for (guint i = 0; x && y && i < args->w->n_chunks; i++)
-    multiply_chunk (q, args, &args->w->chunks[i], x, y);
-  ocl_ref_unmap (q, args->x, x);
-  ocl_ref_unmap (q, args->y, y);
+  for (guint i = 0; i < args->w->n_chunks; i++)
+    multiply_chunk (q, args->w, &args->w->chunks[i], v[0], v[1]);
 }

@@ -96,6 +96,82 @@ save_config (const gchar *root, const BadHf *bad, guint n)
     save (root, "config", bad ? "bad" : "good", n, all->data, all->len);
 }
 
+/* ---- tokenizers ----------------------------------------------------------------- */
+
+#define BPE(options, vocab, merges) "\"model\": {\"type\": \"BPE\", " options "\"vocab\": {" vocab "}, \"merges\": [" merges "]}"
+#define SPACES "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\xe2\x96\x81\"}, " \
+    "\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"MergedWithPrevious\"}, "
+#define VOCAB "\"<unk>\": 0, \"<bos>\": 1, \"a\": 2, \"b\": 3, \"ab\": 4, \"\xe2\x96\x81\": 5, \"\xe2\x96\x81\x61\": 6, " \
+    "\"\xc3\xb1\": 7, \"aba\": 8"
+#define MERGES "[\"a\", \"b\"], \"\xe2\x96\x81 a\", [\"ab\", \"a\"]"
+#define ADDED "\"added_tokens\": [{\"id\": 1, \"content\": \"<bos>\", \"special\": true, \"normalized\": false, \"lstrip\": false}, " \
+    "{\"id\": 9, \"content\": \"<start_of_turn>\", \"special\": true}, {\"id\": 10, \"content\": \"  \", \"normalized\": true}], "
+
+/* Vocabulary of single bytes, the way Gemma's falls back to them. */
+static gchar *
+bytes_vocabulary (void)
+{
+  GString *s = g_string_new ("{" SPACES "\"model\": {\"type\": \"BPE\", \"byte_fallback\": true, \"fuse_unk\": true, "
+      "\"unk_token\": \"<unk>\", \"vocab\": {\"<unk>\": 256, \"a\": 257, \"\\u2581\": 258, \"\\u2581a\": 259");
+
+  for (guint i = 0; i < 256; i++)
+    g_string_append_printf (s, ", \"<0x%02X>\": %u", i, i);
+  return g_string_free (g_string_append (s, "}, \"merges\": [\"\\u2581 a\"]}}\x1e a\xf0\x9f\x98\x80\xff a"), FALSE);
+}
+
+static Image *
+tokens_image (gboolean with_bytes)
+{
+  const gchar *tokens[264] = { "<unk>", "<bos>", "<eos>", "a", "b", "ab", "\xe2\x96\x81", "\xe2\x96\x81\x61" };
+  gfloat scores[264];
+  gint32 types[264] = { 2, 3, 3, 1, 1, 1, 4, 1 };
+  gchar names[256][8];
+  const guint n = with_bytes ? 264 : 8;
+  Image *image = image_new ();
+
+  for (guint i = 0; i < n; i++)
+    scores[i] = -(gfloat) i;
+  for (guint i = 8; i < n; i++) {
+    g_snprintf (names[i - 8], sizeof names[0], "<0x%02X>", i - 8);
+    tokens[i] = names[i - 8];
+    types[i] = 6;
+  }
+  image_set_string (image, "tokenizer.ggml.model", "llama");
+  image_set_strings (image, "tokenizer.ggml.tokens", tokens, n);
+  image_set_array (image, "tokenizer.ggml.scores", KV_F32, scores, sizeof scores[0], n);
+  image_set_array (image, "tokenizer.ggml.token_type", KV_I32, types, sizeof types[0], n);
+  image_set_u32 (image, "tokenizer.ggml.bos_token_id", 1);
+  image_set_u32 (image, "tokenizer.ggml.eos_token_id", 2);
+  image_set_u32 (image, "tokenizer.ggml.unknown_token_id", 0);
+  image_set_bool (image, "tokenizer.ggml.add_space_prefix", FALSE);
+  image_set_string (image, "text", "ab<bos> a\xc3\xb1 ");
+  return image;
+}
+
+static void
+save_tokenizers (const gchar *root)
+{
+  static const gchar *const texts[] = {
+    "{" BPE ("", VOCAB, MERGES) "}\x1e" "abab aba",
+    "{" ADDED SPACES BPE ("\"unk_token\": \"<unk>\", \"fuse_unk\": true, ", VOCAB, MERGES) "}\x1e ab\xc3\xb1<bos>  <start_of_turn>a",
+    "{" ADDED BPE ("\"ignore_merges\": true, ", VOCAB, "") "}\x1e" "aba ab",
+    "{" BPE ("", "\"a\": 0, \"a\": 1", "") "}",
+    "{" BPE ("", "\"a\": 0, \"b\": 2", "[\"a\", \"x\"]") "}",
+  };
+  g_autofree gchar *bytes = bytes_vocabulary ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    save (root, "tokenizer", "json", i, texts[i], strlen (texts[i]));
+  save (root, "tokenizer", "bytes", 0, bytes, strlen (bytes));
+  for (guint i = 0; i < 2; i++) {
+    Image *image = tokens_image (i == 1);
+    g_autoptr (GByteArray) file = image_bytes (image);
+
+    save (root, "tokenizer", "gguf", i, file->data, file->len);
+    image_free (image);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -105,6 +181,7 @@ main (int argc, char **argv)
   }
   save_gguf (argv[1]);
   save_safetensors (argv[1]);
+  save_tokenizers (argv[1]);
   save_config (argv[1], NULL, 0);
   for (guint i = 0; i < n_bad_hfs; i++)
     if (strcmp (bad_hfs[i].file, "model.safetensors") != 0)

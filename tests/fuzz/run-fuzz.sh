@@ -12,9 +12,9 @@ if [ -z "$clang" ]; then
   exit 77
 fi
 
-sources=(models/{error,json-util,names,weights,gguf,safetensors,config,config-hf,config-gguf,config-check}.c
+sources=(models/{error,json-scan,json-util,names,weights,gguf,safetensors,config,config-hf,config-gguf,config-check}.c
   opencl/type.c tests/readers/{image,fixture}.c)
-[ "$target" != tokenizer ] || sources+=(models/tokenizer{,-json,-gguf}.c)
+[ "$target" != tokenizer ] || sources+=(models/{tokenizer,tokenizer-json,tokenizer-gguf,tokenizer-bpe,decoder}.c)
 
 mkdir -p "$work/corpus"
 read -ra flags <<< "$(pkg-config --cflags --libs glib-2.0 gio-2.0 json-glib-1.0)"

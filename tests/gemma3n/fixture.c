@@ -11,12 +11,11 @@ golden_path (const gchar * size, const gchar * name)
 }
 
 Model *
-model_new (const gchar * size, GemmaWeights * weights, gchar * dir)
+model_new (const gchar * size, GemmaWeights * weights)
 {
   g_autoptr (GError) error = NULL;
   Model *m = g_new0 (Model, 1);
   m->size = g_strdup (size);
-  m->dir = dir;
   m->weights = weights;
   m->config = gemma_config_new (weights, NULL, &error);
   if (m->config)
@@ -34,7 +33,6 @@ model_free (Model * m)
   ocl_device_unref (m->device);
   gemma_config_free (m->config);
   gemma_weights_unref (m->weights);
-  g_clear_pointer (&m->dir, seeded_remove);
   g_free (m->size);
   g_free (m);
 }
@@ -58,7 +56,8 @@ model_get (const gchar * size)
   gchar *dir = seeded_write_hf (config, list, SEED, g_str_equal (size, "e2b") ? OCL_TYPE_BF16 : OCL_TYPE_F32);
   GemmaWeights *weights = gemma_weights_open_hf (dir, &error);
   fail_unless (weights != NULL, "%s", error ? error->message : "no error");
-  m = model_new (size, weights, dir);
+  m = model_new (size, weights);
+  seeded_remove (dir);          /* the mapping stays */
   g_hash_table_insert (models, m->size, m);
   return m;
 }

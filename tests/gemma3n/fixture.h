@@ -13,7 +13,7 @@
 
 typedef struct
 {
-  gchar *size, *dir;            /* dir: the Hugging Face directory; NULL for a file */
+  gchar *size;
   GemmaWeights *weights;
   GemmaConfig *config;
   OclDevice *device;
@@ -22,8 +22,8 @@ typedef struct
 
 /** "tiny", "small" or "e2b"; freed by models_free(). */
 const Model *model_get (const gchar *size);
-/** From open @weights, which it takes. (transfer full): model_free() */
-Model *model_new (const gchar *size, GemmaWeights *weights, gchar *dir);
+/** From open @weights, which it takes; their files can go once this has returned. (transfer full): model_free() */
+Model *model_new (const gchar *size, GemmaWeights *weights);
 void model_free (Model *model);
 void models_free (void);
 

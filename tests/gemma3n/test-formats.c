@@ -18,19 +18,29 @@ prompt (void)
   return ids;
 }
 
-static gfloat *
-logits_of_gguf (const Model * source, OclType type, gboolean dequantized)
+/* @source in GGUF with weights of @type. (transfer full) */
+static Model *
+gguf_model (const Model * source, OclType type, gboolean dequantized)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree gchar *path = g_build_filename (source->dir, "text.gguf", NULL);
+  g_autofree gchar *path = NULL;
+  gint fd = g_file_open_tmp ("gemma-test-XXXXXX.gguf", &path, &error);
+  fail_unless (fd >= 0 && g_close (fd, NULL));
   gguf_write_text (path, source->weights, &source->config->text, type, dequantized);
   GemmaWeights *weights = gemma_weights_open_gguf (path, &error);
   fail_unless (weights != NULL, "%s", error ? error->message : "no error");
-  Model *m = model_new ("gguf", weights, NULL);
+  Model *m = model_new ("gguf", weights);
+  g_remove (path);
+  return m;
+}
+
+static gfloat *
+logits_of_gguf (const Model * source, OclType type, gboolean dequantized)
+{
+  Model *m = gguf_model (source, type, dequantized);
   gfloat *logits = logits_after (m, prompt (), N, 0);
   fail_unless_equals_int (m->config->text.first_soft_id, source->config->text.first_soft_id);
   model_free (m);
-  g_remove (path);
   return logits;
 }
 
@@ -68,11 +78,7 @@ GST_START_TEST (test_int8_activations)
   gint V = source->config->text.vocab_size;
   OclType type = types[__i__];
   g_autoptr (GError) error = NULL;
-  g_autofree gchar *path = g_build_filename (source->dir, "text.gguf", NULL);
-  gguf_write_text (path, source->weights, &source->config->text, type, FALSE);
-  GemmaWeights *weights = gemma_weights_open_gguf (path, &error);
-  fail_unless (weights != NULL, "%s", error ? error->message : "no error");
-  Model *m = model_new ("gguf", weights, NULL);
+  Model *m = gguf_model (source, type, FALSE);
   g_autofree gfloat *expected = logits_after (m, prompt (), N, 0), *got = g_new (gfloat, V);
   GemmaLmSessionParams params = { 0, 0, 0, OCL_MATMUL_INT8_ACTIVATIONS };
   GemmaLmSession *session = gemma_lm_session_new (m->lm, &params, &error);
@@ -82,7 +88,6 @@ GST_START_TEST (test_int8_activations)
   check_close ("logits", got, expected, V, 0.02);      /* 0.008: each value is rounded by up to 1 / 254 of the largest of its 32 */
   gemma_lm_session_free (session);
   model_free (m);
-  g_remove (path);
 }
 
 GST_END_TEST;

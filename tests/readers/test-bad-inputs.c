@@ -264,7 +264,7 @@ static const struct
   { "no weight_map", "weight_map", "weight_maps", GEMMA_ERROR_INVALID, "weight_map" },
   { "weight_map a list", "\"weight_map\": {", "\"weight_map\": [], \"other\": {", GEMMA_ERROR_INVALID, "weight_map" },
   { "a tensor twice", "altup_projections.1", "altup_projections.0", GEMMA_ERROR_INVALID, "altup_projections.0" },
-  { "text after the end", "}}\n", "}}x", GEMMA_ERROR_INVALID, "JSON" },
+  { "text after the end", "}}\n", "}}x", GEMMA_ERROR_INVALID, "byte" },
 };
 
 static void

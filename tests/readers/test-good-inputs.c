@@ -450,6 +450,21 @@ GST_START_TEST (test_config_in_other_words)
 }
 GST_END_TEST;
 
+/* A checkpoint of the language model alone: its configuration is the root. */
+GST_START_TEST (test_config_of_text_alone)
+{
+  const gchar *begin = strstr (fixture_config (), "{\"model_type\": \"gemma3n_text\""), *end = strchr (begin, '}');
+  g_autofree gchar *text = g_strndup (begin, end + 1 - begin);
+  GemmaConfig *config = config_of_hf (text, FALSE);
+
+  check_text (&config->text);
+  fail_if (config->has_audio || config->has_vision);
+  fail_unless (config->bos_id == 2 && config->pad_id == 0 && config->n_eos == 1 && config->eos_ids[0] == 1);
+  fail_unless (config->audio_token_id == -1 && config->boi_id == -1);
+  gemma_config_free (config);
+}
+GST_END_TEST;
+
 /* ---- JSON ----------------------------------------------------------------------- */
 
 static const struct
@@ -513,6 +528,7 @@ readers_good_inputs_suite (void)
   tcase_add_test (tcase, test_config_without_mmproj);
   tcase_add_test (tcase, test_config_of_sparse_gguf);
   tcase_add_test (tcase, test_config_in_other_words);
+  tcase_add_test (tcase, test_config_of_text_alone);
   tcase_add_loop_test (tcase, test_json_document, 0, G_N_ELEMENTS (documents));
   tcase_add_test (tcase, test_json_depth);
   return suite;

@@ -94,7 +94,8 @@ static void time_clip (GemmaUsmStream *stream, const gfloat *signal, gsize n)
     cpu = MIN (cpu, cpu_seconds () - cpu_start);
     g_array_unref (tokens);
   }
-  printf ("clip of %.1f s at once: %.3f s, %.4f of real time; %.3f s of CPU\n", n / 16000., best, best / (n / 16000.), cpu);
+  printf ("clip of %.1f s at once: %.3f s, %.4f of real time; %.3f s of CPU\n", n / 16000., best,
+      best / (n / 16000.), cpu);
 }
 
 /* Only pushes that give a token are counted: between them nothing is computed but mel rows. */

@@ -23,7 +23,8 @@ static gchar *bent_list (gchar **lines, guint n, gboolean leave_out)
     if (i != n)
       g_string_append_printf (list, "%s\n", lines[i]);
     else if (!leave_out)
-      g_string_append_printf (list, "%.*s %d\n", (gint) (strrchr (lines[i], ' ') - lines[i]), lines[i], (gint) last * 2);
+      g_string_append_printf (list, "%.*s %d\n", (gint) (strrchr (lines[i], ' ') - lines[i]), lines[i],
+          (gint) last * 2);
   }
   g_file_set_contents (path, list->str, -1, &error);
   g_assert_no_error (error);

@@ -47,7 +47,8 @@ static void collect (const gchar *name, gint rows, gint cols, const gfloat *data
   g_array_append_vals (all, data, rows * cols);
 }
 
-/* @result [..][cols], of which every @step-th row is in the golden file. The encoder leaves out frames after the last token's. */
+/* @result [..][cols], of which every @step-th row is in the golden file. The encoder leaves out frames after the last
+ * token's. */
 static void compare (const UsmSize *size, const gchar *name, const GArray *result, gint cols, gint step)
 {
   g_autoptr (Npy) expected = usm_golden ("%s/%s.npy", size->name, name);

@@ -1,0 +1,69 @@
+#include "small-model.h"
+
+#include <math.h>
+
+#include "tests/seeded-weights.h"
+
+#define SEED 17
+
+static void
+copy (const gchar *from, const gchar *directory, const gchar *name)
+{
+  g_autofree gchar *to = g_build_filename (directory, name, NULL), *data = NULL;
+  gsize length;
+
+  fail_unless (g_file_get_contents (from, &data, &length, NULL) && g_file_set_contents (to, data, length, NULL));
+}
+
+gchar *
+small_model_write (void)
+{
+  gchar *directory = seeded_write_hf (GOLDEN_DIR "/model/config.json", GOLDEN_DIR "/model/tensors.txt", SEED, OCL_TYPE_F32);
+
+  copy (GOLDEN_DIR "/tokenizer/tokenizer.json", directory, "tokenizer.json");
+  return directory;
+}
+
+void
+small_model_remove (gchar *directory)
+{
+  seeded_remove (directory);
+}
+
+GemmaModel *
+small_model_load (const gchar *directory, GemmaParts parts)
+{
+  g_autoptr (GError) error = NULL;
+  OclDevice *device = ocl_device_open (g_getenv ("GEMMA_DEVICE"), &error);
+  GemmaModel *model;
+
+  g_assert_no_error (error);
+  model = gemma_model_load (directory, NULL, device, parts, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  ocl_device_unref (device);
+  return model;
+}
+
+Npy *
+small_model_golden (const gchar *name, NpyType type)
+{
+  g_autofree gchar *path = g_strdup_printf ("%s/model/%s.npy", GOLDEN_DIR, name);
+  g_autoptr (GError) error = NULL;
+  Npy *npy = npy_read (path, &error);
+
+  g_assert_no_error (error);
+  fail_unless (npy->type == type);
+  return npy;
+}
+
+gdouble
+relative_error (const gfloat *got, const gfloat *expected, gsize n)
+{
+  gdouble difference = 0., norm = 0.;
+
+  for (gsize i = 0; i < n; i++) {
+    difference += ((gdouble) got[i] - expected[i]) * ((gdouble) got[i] - expected[i]);
+    norm += (gdouble) expected[i] * expected[i];
+  }
+  return sqrt (difference / norm);
+}

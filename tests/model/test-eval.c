@@ -1,0 +1,221 @@
+/* gemma-eval as its users run it: what it writes, and what it says of bad options. */
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "small-model.h"
+#include "tests/usm/usm-util.h"
+
+static gchar *directory, *out, *wav;
+
+/* float32 mono at 16 kHz, the golden clip (which goes beyond 1). */
+static void
+write_wav (const gchar *path)
+{
+  g_autofree gfloat *samples = usm_signal (CLIP);
+  g_autoptr (GByteArray) file = g_byte_array_new ();
+  const guint32 header[] = { 0x46464952, 36 + 4 * CLIP, 0x45564157, 0x20746d66, 16, 0x00010003, 16000, 64000, 0x00200004,
+    0x61746164, 4 * CLIP };
+
+  g_byte_array_append (file, (const guint8 *) header, sizeof header);
+  g_byte_array_append (file, (const guint8 *) samples, 4 * CLIP);
+  fail_unless (g_file_set_contents (path, (const gchar *) file->data, file->len, NULL));
+}
+
+static void
+setup (void)
+{
+  directory = small_model_write ();
+  out = g_dir_make_tmp ("gemma-test-XXXXXX", NULL);
+  wav = g_build_filename (directory, "clip.wav", NULL);
+  write_wav (wav);
+}
+
+static void
+remove_results (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (out, 0, NULL);
+  const gchar *name;
+
+  while ((name = g_dir_read_name (dir))) {
+    g_autofree gchar *path = g_build_filename (out, name, NULL);
+
+    g_unlink (path);
+  }
+}
+
+static void
+teardown (void)
+{
+  remove_results ();
+  g_rmdir (out);
+  small_model_remove (directory);
+  g_free (out);
+  g_free (wav);
+}
+
+/* Runs gemma-eval with the arguments; its exit status, and stderr in @message. */
+static gint
+run (gchar **message, const gchar *first, ...)
+{
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  g_autofree gchar *output = NULL;
+  g_autoptr (GError) error = NULL;
+  gint status;
+  va_list args;
+
+  g_ptr_array_add (argv, (gpointer) GEMMA_EVAL);
+  va_start (args, first);
+  for (const gchar *arg = first; arg; arg = va_arg (args, const gchar *))
+    g_ptr_array_add (argv, (gpointer) arg);
+  va_end (args);
+  g_ptr_array_add (argv, NULL);
+  g_spawn_sync (NULL, (gchar **) argv->pdata, NULL, 0, NULL, NULL, &output, message, &status, &error);
+  g_assert_no_error (error);
+  fail_unless (WIFEXITED (status), "gemma-eval was killed");
+  return WEXITSTATUS (status);
+}
+
+static Npy *
+result (const gchar *name, NpyType type, guint n_dims)
+{
+  g_autofree gchar *path = g_build_filename (out, name, NULL);
+  g_autoptr (GError) error = NULL;
+  Npy *npy = npy_read (path, &error);
+
+  g_assert_no_error (error);
+  fail_unless (npy->type == type && npy->n_dims == n_dims);
+  return npy;
+}
+
+static gboolean
+exists (const gchar *name)
+{
+  g_autofree gchar *path = g_build_filename (out, name, NULL);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS);
+}
+
+GST_START_TEST (test_prompt_with_clip)
+{
+  g_autoptr (Npy) expected_ids = small_model_golden ("clip-ids", NPY_I32), soft = small_model_golden ("clip-soft", NPY_F32);
+  g_autoptr (Npy) last = small_model_golden ("clip-logits", NPY_F32);
+  g_autoptr (Npy) ids = NULL, logits = NULL, tokens = NULL, generated = NULL;
+  g_autofree gchar *message = NULL;
+  gint status = run (&message, "--model", directory, "--audio", wav, "--prompt", TRANSCRIBE, "--generate", "6", "--out", out, NULL);
+
+  fail_unless (status == 0, "%s", message);
+  fail_unless_equals_string (message, "");
+  ids = result ("ids.npy", NPY_I32, 1);
+  logits = result ("logits.npy", NPY_F32, 2);
+  tokens = result ("audio-tokens.npy", NPY_F32, 2);
+  generated = result ("generated.npy", NPY_I32, 1);
+  fail_unless (ids->n == expected_ids->n && memcmp (ids->i32, expected_ids->i32, 4 * ids->n) == 0);
+  fail_unless (logits->dims[0] == (gint64) ids->n && logits->dims[1] == 4096);
+  fail_unless (tokens->dims[0] == 188 && tokens->dims[1] == 64);
+  fail_unless_equals_int (generated->n, 6);
+  /* As in test-model.c. */
+  fail_unless (relative_error (tokens->f32, soft->f32, soft->n) < 1e-4);
+  fail_unless (relative_error (logits->f32 + (ids->n - last->dims[0]) * 4096, last->f32, last->n) < 1e-3);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_ids)
+{
+  g_autoptr (Npy) ids = NULL, logits = NULL;
+  g_autofree gchar *message = NULL;
+
+  fail_unless_equals_int (run (&message, "--model", directory, "--ids", "2, 10,300", "--out", out, NULL), 0);
+  ids = result ("ids.npy", NPY_I32, 1);
+  logits = result ("logits.npy", NPY_F32, 2);
+  fail_unless (ids->n == 3 && ids->i32[0] == 2 && ids->i32[1] == 10 && ids->i32[2] == 300);
+  fail_unless (logits->dims[0] == 3 && logits->dims[1] == 4096);
+  fail_if (exists ("generated.npy") || exists ("audio-tokens.npy") || exists ("bench.json"));
+}
+GST_END_TEST;
+
+GST_START_TEST (test_audio_only)
+{
+  g_autofree gchar *message = NULL;
+  g_autoptr (Npy) tokens = NULL;
+
+  fail_unless_equals_int (run (&message, "--model", directory, "--audio", wav, "--out", out, NULL), 0);
+  tokens = result ("audio-tokens.npy", NPY_F32, 2);
+  fail_unless_equals_int (tokens->dims[0], 188);
+  fail_if (exists ("ids.npy") || exists ("logits.npy"));
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bench)
+{
+  static const gchar *const positive[] = { "prefill_tokens_per_second", "decode_tokens_per_second", "audio_encoder_seconds",
+    "load_seconds", "device_bytes", "resident_bytes", "mapped_bytes", "peak_resident_bytes" };
+  g_autofree gchar *message = NULL, *path = g_build_filename (out, "bench.json", NULL);
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *o;
+
+  fail_unless_equals_int (run (&message, "--model", directory, "--audio", wav, "--bench", "--bench-prefill", "20",
+          "--bench-decode", "4", "--out", out, NULL), 0);
+  fail_unless (json_parser_load_from_file (parser, path, NULL));
+  o = json_node_get_object (json_parser_get_root (parser));
+  for (guint i = 0; i < G_N_ELEMENTS (positive); i++)
+    fail_unless (json_object_has_member (o, positive[i]) && json_object_get_double_member (o, positive[i]) > 0., "%s", positive[i]);
+  fail_unless (json_object_get_null_member (o, "image_encoder_seconds"));
+  fail_unless (json_object_get_int_member (o, "peak_resident_bytes") >= json_object_get_int_member (o, "resident_bytes"));
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_options)
+{
+  const struct
+  {
+    const gchar *args[6], *message;
+  } rows[] = {
+    {{NULL}, "--model is missing"},
+    {{"--model", directory}, "--out is missing"},
+    {{"--model", directory, "--out", out}, "nothing to do"},
+    {{"--model", directory, "--out", out, "--nonsense"}, "--nonsense"},
+    {{"--model", directory, "--out", out, "more"}, "\"more\" is no option"},
+    {{"--model", directory, "--out", out, "--ids", "2,x"}, "\"x\" is no token id"},
+    {{"--model", directory, "--out", out, "--ids", ""}, "--ids is empty"},
+    {{"--model", directory, "--out", out, "--ids", "2,99999"}, "token id 99999; allowed are 0 to 4095"},
+    {{"--model", directory, "--out", out, "--ids", "2,-1"}, "\"-1\" is no token id"},
+    {{"--model", directory, "--out", out, "--audio", "/nonexistent.wav"}, "/nonexistent.wav: no such file"},
+    {{"--model", directory, "--out", out, "--image", "x.png"}, "pictures are not supported yet"},
+    {{"--model", directory, "--out", out, "--generate", "4"}, "nothing to do"},
+    {{"--model", "/nonexistent", "--out", out, "--ids", "2"}, "/nonexistent: no such file or directory"},
+    {{"--model", wav, "--out", out, "--ids", "2"}, "clip.wav"},
+    {{"--model", directory, "--out", "/proc/x/y", "--ids", "2"}, "/proc/x/y"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    const gchar *const *a = rows[i].args;
+    g_autofree gchar *message = NULL;
+    gint status = run (&message, a[0], a[1], a[2], a[3], a[4], a[5], NULL);
+
+    fail_unless (status == 1, "row %u: exit status %d", i, status);
+    fail_unless (g_str_has_prefix (message, "gemma-eval: ") && strstr (message, rows[i].message), "row %u: %s", i, message);
+  }
+  fail_if (exists ("ids.npy"));
+}
+GST_END_TEST;
+
+static Suite *
+gemma_eval_suite (void)
+{
+  Suite *s = suite_create ("gemma_eval");
+  TCase *tc = tcase_create ("command");
+
+  suite_add_tcase (s, tc);
+  tcase_set_timeout (tc, 200);
+  tcase_add_unchecked_fixture (tc, setup, teardown);
+  tcase_add_checked_fixture (tc, NULL, remove_results);
+  tcase_add_test (tc, test_prompt_with_clip);
+  tcase_add_test (tc, test_ids);
+  tcase_add_test (tc, test_audio_only);
+  tcase_add_test (tc, test_bench);
+  tcase_add_test (tc, test_bad_options);
+  return s;
+}
+
+GST_CHECK_MAIN (gemma_eval);

@@ -1,0 +1,421 @@
+/* A whole model: loading, prompts against transformers' processor, a clip to text, generation. */
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "small-model.h"
+#include "tests/usm/usm-util.h"
+
+static gchar *directory;
+
+static void
+setup (void)
+{
+  directory = small_model_write ();
+}
+
+static void
+teardown (void)
+{
+  small_model_remove (directory);
+}
+
+/* ---- prompts --------------------------------------------------------------------------- */
+
+static void
+check_ids (const GemmaPrompt *prompt, const gint32 *expected, guint n, const gchar *what)
+{
+  fail_unless (prompt->ids->len == n && memcmp (prompt->ids->data, expected, n * sizeof *expected) == 0,
+      "ids of \"%s\" differ", what);
+}
+
+static void
+check_prompt (GemmaModel *model, JsonObject *row, const gfloat *rows, gint n_rows)
+{
+  const gchar *text = json_object_get_string_member (row, "text");
+  gboolean audio = json_object_has_member (row, "audio");
+  JsonArray *array = json_object_get_array_member (row, "ids");
+  const GemmaContent content[] = {
+    {.kind = GEMMA_CONTENT_AUDIO, .rows = rows, .n_rows = n_rows}, {.kind = GEMMA_CONTENT_TEXT, .text = text}
+  };
+  g_autofree gint32 *ids = g_new (gint32, json_array_get_length (array));
+  GemmaPrompt *prompt = gemma_prompt_new ();
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    ids[i] = json_array_get_int_element (array, i);
+  gemma_prompt_add_turn (prompt, model, content + !audio, audio ? 2 : 1, TRUE, &error);
+  g_assert_no_error (error);
+  check_ids (prompt, ids, json_array_get_length (array), text);
+  /* 188 soft tokens and <end_of_audio>. */
+  fail_unless_equals_int (prompt->rows->len, audio ? 189 * gemma_model_get_config (model)->text.hidden : 0);
+  gemma_prompt_free (prompt);
+}
+
+GST_START_TEST (test_prompts_of_the_processor)
+{
+  /* The embedder of hard ids comes with the text part. */
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autofree gfloat *rows = g_new0 (gfloat, 3 * gemma_model_get_config (model)->text.hidden);
+  JsonArray *all;
+
+  fail_unless (gemma_model_get_usm (model) == NULL);
+  fail_unless (json_parser_load_from_file (parser, GOLDEN_DIR "/model/prompts.json", NULL));
+  all = json_node_get_array (json_parser_get_root (parser));
+  fail_unless (json_array_get_length (all) > 30);
+  for (guint i = 0; i < json_array_get_length (all); i++)
+    check_prompt (model, json_array_get_object_element (all, i), rows, 3);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
+/* One <bos>; a turn that the model left open is closed once. */
+GST_START_TEST (test_second_turn)
+{
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  GemmaTokenizer *t = gemma_model_get_tokenizer (model);
+  const GemmaContent content = { .kind = GEMMA_CONTENT_TEXT, .text = "a" };
+  gint32 end = gemma_tokenizer_find (t, "<end_of_turn>"), a = gemma_tokenizer_find (t, "a");
+  g_autoptr (GError) error = NULL;
+  const gint32 *ids;
+  guint n_bos = 0, n_end = 0, n_first, lengths[2];
+
+  for (gint closed = 0; closed < 2; closed++) {
+    GemmaPrompt *prompt = gemma_prompt_new ();
+
+    gemma_prompt_add_turn (prompt, model, &content, 1, FALSE, &error);
+    n_first = prompt->ids->len;
+    g_array_append_val (prompt->ids, a);
+    if (closed)
+      g_array_append_val (prompt->ids, end);
+    gemma_prompt_add_turn (prompt, model, &content, 1, FALSE, &error);
+    g_assert_no_error (error);
+    ids = (const gint32 *) (gpointer) prompt->ids->data;
+    n_bos = n_end = 0;
+    for (guint i = 0; i < prompt->ids->len; i++) {
+      n_bos += ids[i] == gemma_model_get_config (model)->bos_id;
+      n_end += ids[i] == end;
+    }
+    fail_unless_equals_int (n_bos, 1);
+    fail_unless_equals_int (n_end, 3);
+    /* The second turn is the first without <bos>, after "a<end_of_turn>\n". */
+    fail_unless (memcmp (ids + 1, ids + n_first + 3, (n_first - 1) * sizeof *ids) == 0);
+    lengths[closed] = prompt->ids->len;
+    gemma_prompt_free (prompt);
+  }
+  fail_unless_equals_int (lengths[0], lengths[1]);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_prompts)
+{
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  const GemmaConfig *config = gemma_model_get_config (model);
+  const gint32 bad[] = { -1, config->text.vocab_size, config->audio_token_id, config->image_token_id, config->eoi_id };
+  const GemmaContent image = { .kind = GEMMA_CONTENT_IMAGE };
+  GemmaPrompt *prompt = gemma_prompt_new ();
+  gint32 good[] = { 2, 10, config->eoa_id };
+
+  fail_unless (gemma_prompt_add_ids (prompt, model, good, 3, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_autoptr (GError) error = NULL;
+    const gint32 ids[] = { 5, config->eoa_id, bad[i] };
+
+    fail_if (gemma_prompt_add_ids (prompt, model, ids, 3, &error), "id %d was taken", bad[i]);
+    fail_unless (error->domain == GEMMA_ERROR);
+  }
+  fail_if (gemma_prompt_add_turn (prompt, model, &image, 1, FALSE, NULL));
+  /* What failed left nothing behind. */
+  check_ids (prompt, good, 3, "after failures");
+  fail_unless_equals_int (prompt->rows->len, config->text.hidden);
+  gemma_prompt_free (prompt);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
+/* ---- a clip to text ------------------------------------------------------------------------ */
+
+static gboolean
+collect (gint id, const gchar *text, gpointer user_data)
+{
+  gint32 value = id;
+
+  fail_unless (g_utf8_validate (text, -1, NULL));
+  g_array_append_val ((GArray *) user_data, value);
+  return TRUE;
+}
+
+static GArray *
+encode_clip (GemmaModel *model)
+{
+  g_autofree gfloat *samples = usm_signal (CLIP);
+  g_autoptr (GError) error = NULL;
+  GemmaUsmStream *stream = gemma_usm_stream_new (gemma_model_get_usm (model), &error);
+  GArray *rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+
+  g_assert_no_error (error);
+  fail_unless (gemma_usm_stream_push (stream, samples, CLIP, rows, NULL) && gemma_usm_stream_drain (stream, rows, NULL));
+  gemma_usm_stream_free (stream);
+  return rows;
+}
+
+static GemmaPrompt *
+clip_prompt (GemmaModel *model, const GArray *rows)
+{
+  const GemmaContent content[] = {
+    {.kind = GEMMA_CONTENT_AUDIO, .rows = (const gfloat *) (gpointer) rows->data,
+        .n_rows = rows->len / gemma_model_get_config (model)->text.hidden},
+    {.kind = GEMMA_CONTENT_TEXT, .text = TRANSCRIBE}
+  };
+  GemmaPrompt *prompt = gemma_prompt_new ();
+  g_autoptr (GError) error = NULL;
+
+  gemma_prompt_add_turn (prompt, model, content, 2, TRUE, &error);
+  g_assert_no_error (error);
+  return prompt;
+}
+
+/* Samples to greedy ids, as transformers computes them in float32. */
+GST_START_TEST (test_clip_to_text)
+{
+  g_autoptr (Npy) ids = small_model_golden ("clip-ids", NPY_I32), soft = small_model_golden ("clip-soft", NPY_F32);
+  g_autoptr (Npy) last = small_model_golden ("clip-logits", NPY_F32), greedy = small_model_golden ("clip-generated", NPY_I32);
+  g_autoptr (Npy) margins = small_model_golden ("clip-margins", NPY_F32);
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT | GEMMA_PART_AUDIO);
+  gint vocab = gemma_model_get_config (model)->text.vocab_size;
+  const GemmaLmSessionParams session_params = { .context_size = ids->n + greedy->n };
+  const GemmaGenerateParams params = { .max_tokens = greedy->n, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE };
+  g_autoptr (GArray) rows = encode_clip (model), found = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autofree gfloat *logits = g_new (gfloat, ids->n * vocab);
+  GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), &session_params, NULL);
+  GemmaPrompt *prompt = clip_prompt (model, rows);
+  g_autoptr (GError) error = NULL;
+
+  check_ids (prompt, ids->i32, ids->n, TRANSCRIBE);
+  /* 1e-3 is the project's tolerance against the reference in float32; 1e-4 leaves room for other devices. */
+  fail_unless (relative_error ((const gfloat *) (gpointer) prompt->rows->data, soft->f32, soft->n) < 1e-4);
+  gemma_generate (model, session, prompt, &params, logits, collect, found, NULL, &error);
+  g_assert_no_error (error);
+  fail_unless (relative_error (logits + (ids->n - last->dims[0]) * vocab, last->f32, last->n) < 1e-3);
+  fail_unless_equals_int (found->len, greedy->n);
+  for (guint i = 0; i < found->len; i++) {
+    /* From a near tie on, both continuations are right. */
+    if (margins->f32[i] < .02f)
+      break;
+    fail_unless_equals_int (g_array_index (found, gint32, i), greedy->i32[i]);
+  }
+  gemma_prompt_free (prompt);
+  gemma_lm_session_free (session);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
+/* ---- generation ------------------------------------------------------------------------------ */
+
+typedef struct
+{
+  guint n, stop_after;
+  GCancellable *cancel;
+} Watch;
+
+static gboolean
+watch (gint id, const gchar *text, gpointer user_data)
+{
+  Watch *w = user_data;
+
+  if (++w->n == w->stop_after && w->cancel)
+    g_cancellable_cancel (w->cancel);
+  return w->cancel || w->n != w->stop_after;
+}
+
+static gboolean
+generate (GemmaModel *model, gint context, const GemmaGenerateParams *params, Watch *w, GError **error)
+{
+  const GemmaContent content = { .kind = GEMMA_CONTENT_TEXT, .text = "abc" };
+  const GemmaLmSessionParams session_params = { .context_size = context };
+  GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), &session_params, NULL);
+  GemmaPrompt *prompt = gemma_prompt_new ();
+  gboolean ok;
+
+  fail_unless (gemma_prompt_add_turn (prompt, model, &content, 1, FALSE, NULL));
+  ok = gemma_generate (model, session, prompt, params, NULL, watch, w, w->cancel, error);
+  gemma_prompt_free (prompt);
+  gemma_lm_session_free (session);
+  return ok;
+}
+
+GST_START_TEST (test_generation_stops)
+{
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  GemmaGenerateParams params = { .max_tokens = 40, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE };
+  g_autoptr (GError) error = NULL, too_long = NULL;
+  Watch all = { 0, }, some = { .stop_after = 5 }, cancelled = { .stop_after = 7, .cancel = g_cancellable_new () };
+  Watch none = { 0, }, over = { 0, };
+
+  fail_unless (generate (model, 64, &params, &all, NULL));
+  fail_unless_equals_int (all.n, 40);
+  fail_unless (generate (model, 64, &params, &some, NULL));
+  fail_unless_equals_int (some.n, 5);
+  fail_if (generate (model, 64, &params, &cancelled, &error));
+  g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED);
+  fail_unless_equals_int (cancelled.n, 7);
+  params.max_tokens = 0;
+  fail_unless (generate (model, 64, &params, &none, NULL));
+  fail_unless_equals_int (none.n, 0);
+  fail_if (generate (model, 4, &params, &over, &too_long));
+  g_assert_error (too_long, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG);
+  g_object_unref (cancelled.cancel);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
+/* The same seed gives the same text, another one another. */
+static gboolean
+append_id (gint id, const gchar *text, gpointer user_data)
+{
+  g_string_append_printf (user_data, "%d,", id);
+  return TRUE;
+}
+
+GST_START_TEST (test_seeded_generation)
+{
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  const gint32 ids[] = { 2, 300, 301 };
+  const guint64 seeds[] = { 1, 1, 2 };
+  GString *texts[3];
+
+  for (gint i = 0; i < 3; i++) {
+    const GemmaGenerateParams params = { .max_tokens = 12, .sampler = {.temperature = 1., .top_p = .95, .top_k = 64, .seed = seeds[i]} };
+    const GemmaLmSessionParams session_params = { .context_size = 32 };
+    GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), &session_params, NULL);
+    GemmaPrompt *prompt = gemma_prompt_new ();
+
+    texts[i] = g_string_new (NULL);
+    fail_unless (gemma_prompt_add_ids (prompt, model, ids, 3, NULL));
+    fail_unless (gemma_generate (model, session, prompt, &params, NULL, append_id, texts[i], NULL, NULL));
+    gemma_prompt_free (prompt);
+    gemma_lm_session_free (session);
+  }
+  fail_unless_equals_string (texts[0]->str, texts[1]->str);
+  fail_if (strcmp (texts[0]->str, texts[2]->str) == 0);
+  for (gint i = 0; i < 3; i++)
+    g_string_free (texts[i], TRUE);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
+/* ---- loading ----------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  gdouble last;
+  guint n;
+} Progress;
+
+static void
+take_progress (gdouble fraction, const gchar *what, gpointer user_data)
+{
+  Progress *progress = user_data;
+
+  fail_unless (fraction >= progress->last && fraction <= 1. && what != NULL, "%g after %g", fraction, progress->last);
+  progress->last = fraction;
+  progress->n++;
+}
+
+GST_START_TEST (test_progress_and_cancel)
+{
+  OclDevice *device = ocl_device_open (g_getenv ("GEMMA_DEVICE"), NULL);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  Progress progress = { 0, };
+  GemmaModel *model = gemma_model_load (directory, NULL, device, GEMMA_PART_TEXT | GEMMA_PART_AUDIO, cancellable,
+      take_progress, &progress, NULL);
+
+  fail_unless (model != NULL && progress.n > 4);
+  fail_unless (gemma_model_get_mapped_bytes (model) > 1000000);
+  gemma_model_unref (model);
+  g_cancellable_cancel (cancellable);
+  fail_unless (gemma_model_load (directory, NULL, device, GEMMA_PART_TEXT, cancellable, NULL, NULL, &error) == NULL);
+  g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED);
+  ocl_device_unref (device);
+}
+GST_END_TEST;
+
+static void
+expect_probe_error (const gchar *path, GemmaParts parts, GemmaError code, const gchar *message)
+{
+  g_autoptr (GError) error = NULL;
+  GemmaConfig *config = gemma_model_probe (path, NULL, parts, &error);
+
+  fail_unless (config == NULL && error != NULL);
+  fail_unless (g_error_matches (error, GEMMA_ERROR, code), "%s", error->message);
+  fail_unless (strstr (error->message, message) != NULL, "\"%s\" does not say \"%s\"", error->message, message);
+}
+
+GST_START_TEST (test_probe)
+{
+  g_autofree gchar *empty = g_dir_make_tmp ("gemma-test-XXXXXX", NULL);
+  g_autoptr (GError) error = NULL;
+  GemmaConfig *config = gemma_model_probe (directory, NULL, GEMMA_PART_TEXT | GEMMA_PART_AUDIO, &error);
+
+  g_assert_no_error (error);
+  fail_unless (config->has_audio);
+  gemma_config_free (config);
+  expect_probe_error ("/nonexistent", GEMMA_PART_TEXT, GEMMA_ERROR_NOT_FOUND, "Hugging Face directory or a .gguf");
+  expect_probe_error (directory, GEMMA_PART_VISION, GEMMA_ERROR_UNSUPPORTED, "pictures");
+  fail_unless (gemma_model_probe (empty, NULL, GEMMA_PART_TEXT, NULL) == NULL);
+  g_rmdir (empty);
+}
+GST_END_TEST;
+
+static void
+expect_load_error (const gchar *message)
+{
+  OclDevice *device = ocl_device_open (g_getenv ("GEMMA_DEVICE"), NULL);
+  g_autoptr (GError) error = NULL;
+
+  fail_unless (gemma_model_load (directory, NULL, device, GEMMA_PART_TEXT, NULL, NULL, NULL, &error) == NULL);
+  fail_unless (strstr (error->message, message) != NULL, "\"%s\" does not say \"%s\"", error->message, message);
+  ocl_device_unref (device);
+}
+
+/* A tokenizer that is missing, or another model's. */
+GST_START_TEST (test_wrong_tokenizer)
+{
+  static const gchar other[] = "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1}, \"merges\": []}}";
+  g_autofree gchar *path = g_build_filename (directory, "tokenizer.json", NULL), *data = NULL;
+  gsize length;
+
+  fail_unless (g_file_get_contents (path, &data, &length, NULL));
+  g_unlink (path);
+  expect_load_error ("tokenizer.json: the file is missing");
+  fail_unless (g_file_set_contents (path, other, -1, NULL));
+  expect_load_error ("the tokenizer has 2 tokens, the embedding 4096 rows of which 3968 are text's");
+  fail_unless (g_file_set_contents (path, data, length, NULL));
+}
+GST_END_TEST;
+
+static Suite *
+model_suite (void)
+{
+  Suite *s = suite_create ("model");
+  TCase *tc = tcase_create ("small");
+
+  suite_add_tcase (s, tc);
+  tcase_set_timeout (tc, 120);
+  tcase_add_unchecked_fixture (tc, setup, teardown);
+  tcase_add_test (tc, test_prompts_of_the_processor);
+  tcase_add_test (tc, test_second_turn);
+  tcase_add_test (tc, test_bad_prompts);
+  tcase_add_test (tc, test_clip_to_text);
+  tcase_add_test (tc, test_generation_stops);
+  tcase_add_test (tc, test_seeded_generation);
+  tcase_add_test (tc, test_progress_and_cancel);
+  tcase_add_test (tc, test_probe);
+  tcase_add_test (tc, test_wrong_tokenizer);
+  return s;
+}
+
+GST_CHECK_MAIN (model);
