@@ -1,11 +1,11 @@
 #include "json-util.h"
+
+#include "file.h"
 #include "json-scan.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static gboolean
@@ -97,31 +97,20 @@ static gchar *
 read_file (const gchar *path, gsize max_bytes, gsize *length, GError **error)
 {
   g_autofree gchar *data = NULL;
-  struct stat st;
-  gsize n = 0;
-  gint fd = open (path, O_RDONLY | O_CLOEXEC);
+  gsize size, n = 0;
+  gint fd = gemma_open_regular (path, &size, error);
 
-  if (fd < 0 || fstat (fd, &st) < 0) {
-    gint e = errno;
-    g_set_error (error, GEMMA_ERROR, e == ENOENT ? GEMMA_ERROR_NOT_FOUND : GEMMA_ERROR_INVALID,
-        "%s: cannot be opened: %s", path, g_strerror (e));
-    if (fd >= 0)
-      close (fd);
+  if (fd < 0)
     return NULL;
-  }
-  if (!S_ISREG (st.st_mode) || (guint64) st.st_size > max_bytes) {
+  if (size > max_bytes) {
     close (fd);
-    if (!S_ISREG (st.st_mode))
-      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: not a regular file", path);
-    else
-      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
-          "%s: %" G_GINT64_FORMAT " bytes, more than the %" G_GSIZE_FORMAT " allowed", path,
-          (gint64) st.st_size, max_bytes);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
+        "%s: %" G_GSIZE_FORMAT " bytes, more than the %" G_GSIZE_FORMAT " allowed", path, size, max_bytes);
     return NULL;
   }
-  data = g_try_malloc (st.st_size + 1);
-  while (data && n < (gsize) st.st_size) {
-    gssize got = read (fd, data + n, st.st_size - n);
+  data = g_try_malloc (size + 1);
+  while (data && n < size) {
+    gssize got = read (fd, data + n, size - n);
     if (got < 0 && errno == EINTR)
       continue;
     if (got <= 0)
@@ -129,7 +118,7 @@ read_file (const gchar *path, gsize max_bytes, gsize *length, GError **error)
     n += got;
   }
   close (fd);
-  if (data == NULL || n < (gsize) st.st_size) {
+  if (data == NULL || n < size) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: cannot be read whole", path);
     return NULL;
   }

@@ -1,7 +1,8 @@
 #include "weights-private.h"
 
+#include "file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,25 +22,14 @@ GemmaFile *
 gemma_file_open (const gchar *path, GError **error)
 {
   GemmaFile *file;
-  struct stat st;
   gpointer data = NULL;
-  gint fd = open (path, O_RDONLY | O_CLOEXEC);
+  gsize size;
+  gint fd = gemma_open_regular (path, &size, error);
 
-  if (fd < 0 || fstat (fd, &st) < 0) {
-    gint e = errno;
-    g_set_error (error, GEMMA_ERROR, e == ENOENT ? GEMMA_ERROR_NOT_FOUND : GEMMA_ERROR_INVALID,
-        "%s: cannot be opened: %s", path, g_strerror (e));
-    if (fd >= 0)
-      close (fd);
+  if (fd < 0)
     return NULL;
-  }
-  if (!S_ISREG (st.st_mode)) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: not a regular file", path);
-    close (fd);
-    return NULL;
-  }
-  if (st.st_size > 0)
-    data = mmap (NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (size > 0)
+    data = mmap (NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (data == MAP_FAILED) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: cannot be mapped: %s", path, g_strerror (errno));
     close (fd);
@@ -49,7 +39,7 @@ gemma_file_open (const gchar *path, GError **error)
   file->path = g_strdup (path);
   file->fd = fd;
   file->data = data;
-  file->size = st.st_size;
+  file->size = size;
   return file;
 }
 

@@ -22,13 +22,7 @@
     } \
   }
 
-ELEMENTWISE (add, u + v)
-ELEMENTWISE (copy, u)
-ELEMENTWISE (silu, u / (1.f + exp (-u)))
-ELEMENTWISE (glu, u / (1.f + exp (-v)))
-ELEMENTWISE (gelu_mul, GELU (u) * v)
-ELEMENTWISE (softcap, value * tanh (u / value))
-ELEMENTWISE (scale_cols, u * v)
+#include "elementwise-list.clh"
 
 SINGLE_ITEM kernel void
 fill (TENSOR (y), int rows, int row_step, int cols, int col_step, float value)

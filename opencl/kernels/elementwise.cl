@@ -12,13 +12,7 @@
     ROW (y, row)[c] = expression; \
   }
 
-ELEMENTWISE (add, u + v)
-ELEMENTWISE (copy, u)
-ELEMENTWISE (silu, u / (1.f + exp (-u)))
-ELEMENTWISE (glu, u / (1.f + exp (-v)))
-ELEMENTWISE (gelu_mul, GELU (u) * v)
-ELEMENTWISE (softcap, value * tanh (u / value))
-ELEMENTWISE (scale_cols, u * v)
+#include "elementwise-list.clh"
 
 ROW_GROUP kernel void
 fill (TENSOR (y), int cols, float value)
