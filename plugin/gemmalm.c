@@ -20,6 +20,9 @@
 
 #include "debug.h"
 
+/* Texts, GAPs and other events that may wait for the sink. */
+#define MAX_OUT 256
+
 enum
 {
   PROP_LATENCY = GEMMA_LM_LAST_PROPERTY + 1,
@@ -36,6 +39,13 @@ struct _GstGemmaLm
   GstSegment segment;           /* as it went downstream */
   GstClockTime last_end;
   gchar *language;              /* as it was last tagged */
+
+  /* What waits for the source pad's task: a sink that holds text until it is due must not hold up the model. */
+  GMutex out_lock;
+  GCond out_cond;
+  GQueue out;                   /* of GstBuffer and GstEvent */
+  gboolean out_flushing;
+  GstFlowReturn out_flow;
 
   guint max_observed_delay;     /* ms; object lock */
 };
@@ -125,6 +135,84 @@ observe_delay (GstGemmaLm *self, GstClockTime start)
             (guint) (latency + min / GST_MSECOND)), ("raise latency, or take a smaller model or a faster device"));
 }
 
+/* ---- the source pad's task ------------------------------------------------------------------------ */
+
+/* Consumes @item. */
+static GstFlowReturn
+emit (GstGemmaLm *self, gpointer item)
+{
+  GstFlowReturn flow;
+
+  g_mutex_lock (&self->out_lock);
+  while (self->out.length >= MAX_OUT && !self->out_flushing && self->out_flow == GST_FLOW_OK)
+    g_cond_wait (&self->out_cond, &self->out_lock);
+  flow = self->out_flushing ? GST_FLOW_FLUSHING : self->out_flow;
+  /* An end reaches also those who failed. */
+  if (flow == GST_FLOW_OK || (flow != GST_FLOW_FLUSHING && GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_EOS)) {
+    g_queue_push_tail (&self->out, item);
+    g_cond_broadcast (&self->out_cond);
+  } else {
+    gst_mini_object_unref (item);
+  }
+  g_mutex_unlock (&self->out_lock);
+  return flow;
+}
+
+static void
+push_out (gpointer data)
+{
+  GstGemmaLm *self = data;
+  GstFlowReturn flow = GST_FLOW_OK;
+
+  g_mutex_lock (&self->out_lock);
+  while (!self->out_flushing && !self->out.length)
+    g_cond_wait (&self->out_cond, &self->out_lock);
+  gpointer item = self->out_flushing ? NULL : g_queue_pop_head (&self->out);
+  gboolean skip = self->out_flow != GST_FLOW_OK;
+  g_cond_broadcast (&self->out_cond);
+  g_mutex_unlock (&self->out_lock);
+
+  if (!item) {
+    gst_pad_pause_task (self->srcpad);
+    return;
+  }
+  if (GST_IS_EVENT (item))
+    gst_pad_push_event (self->srcpad, item);
+  else if (skip)
+    gst_mini_object_unref (item);
+  else
+    flow = gst_pad_push (self->srcpad, item);
+
+  if (flow != GST_FLOW_OK && flow != GST_FLOW_FLUSHING) {
+    g_mutex_lock (&self->out_lock);
+    self->out_flow = flow;
+    g_cond_broadcast (&self->out_cond);
+    g_mutex_unlock (&self->out_lock);
+  }
+}
+
+static void
+set_out_flushing (GstGemmaLm *self, gboolean flushing)
+{
+  g_mutex_lock (&self->out_lock);
+  self->out_flushing = flushing;
+  self->out_flow = GST_FLOW_OK;
+  g_queue_clear_full (&self->out, (GDestroyNotify) gst_mini_object_unref);
+  g_cond_broadcast (&self->out_cond);
+  g_mutex_unlock (&self->out_lock);
+}
+
+static gboolean
+gst_gemma_lm_src_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean active)
+{
+  GstGemmaLm *self = GST_GEMMA_LM (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  set_out_flushing (self, !active);
+  return active ? gst_pad_start_task (pad, push_out, self, NULL) : gst_pad_stop_task (pad);
+}
+
 /* ---- output ------------------------------------------------------------------------------------ */
 
 static void
@@ -139,7 +227,7 @@ push_language (GstGemmaLm *self)
   g_free (self->language);
   self->language = g_steal_pointer (&language);
   if (self->language)
-    gst_pad_push_event (self->srcpad, gst_event_new_tag (gst_tag_list_new (GST_TAG_LANGUAGE_CODE, self->language, NULL)));
+    emit (self, gst_event_new_tag (gst_tag_list_new (GST_TAG_LANGUAGE_CODE, self->language, NULL)));
 }
 
 static GstFlowReturn
@@ -155,9 +243,9 @@ gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, c
   self->last_end = end;
   GST_BUFFER_PTS (buffer) = start;
   GST_BUFFER_DURATION (buffer) = end - start;
-  flow = gst_pad_push (self->srcpad, buffer);
+  flow = emit (self, buffer);
   if (flow == GST_FLOW_OK)
-    gst_pad_push_event (self->srcpad, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+    flow = emit (self, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
             gst_structure_new_empty ("rstranscribe/final-transcript")));
   return flow;
 }
@@ -169,8 +257,7 @@ gst_gemma_lm_silence (GstGemmaLmBase *base, GstClockTime start, GstClockTime end
 
   restamp (self, &start, &end);
   self->last_end = end;
-  gst_pad_push_event (self->srcpad, gst_event_new_gap (start, end - start));
-  return GST_FLOW_OK;
+  return emit (self, gst_event_new_gap (start, end - start));
 }
 
 static void
@@ -187,10 +274,10 @@ push_stream_start (GstGemmaLm *self, GstEvent *event)
   if (gst_event_parse_group_id (event, &group))
     gst_event_set_group_id (own, group);
   gst_event_unref (event);
-  gst_pad_push_event (self->srcpad, own);
+  emit (self, own);
 
   g_autoptr (GstCaps) caps = gst_pad_get_pad_template_caps (self->srcpad);
-  gst_pad_push_event (self->srcpad, gst_event_new_caps (caps));
+  emit (self, gst_event_new_caps (caps));
   g_clear_pointer (&self->language, g_free);
 }
 
@@ -207,7 +294,7 @@ push_segment (GstGemmaLm *self, GstEvent *event)
   GstEvent *own = gst_event_new_segment (&self->segment);
   gst_event_set_seqnum (own, gst_event_get_seqnum (event));
   gst_event_unref (event);
-  gst_pad_push_event (self->srcpad, own);
+  emit (self, own);
   push_language (self);
 }
 
@@ -220,27 +307,38 @@ gst_gemma_lm_event (GstGemmaLmBase *base, GstEvent *event)
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
       push_stream_start (self, event);
-      break;
+      return GST_FLOW_OK;
     case GST_EVENT_SEGMENT:
       push_segment (self, event);
-      break;
+      return GST_FLOW_OK;
     case GST_EVENT_TAG:
       gst_event_parse_tag (event, &tags);
       if (gst_tag_list_get_scope (tags) == GST_TAG_SCOPE_GLOBAL)
-        gst_pad_push_event (self->srcpad, event);
-      else                      /* about the sound's codec */
-        gst_event_unref (event);
-      break;
+        return emit (self, event);
+      gst_event_unref (event);  /* about the sound's codec */
+      return GST_FLOW_OK;
     default:
-      gst_pad_push_event (self->srcpad, event);
+      return emit (self, event);
   }
-  return GST_FLOW_OK;
 }
 
+/* FLUSH_START stops the task; FLUSH_STOP comes when nothing is pushed any more. */
 static void
 gst_gemma_lm_flush (GstGemmaLmBase *base, GstEvent *event)
 {
-  gst_pad_push_event (GST_GEMMA_LM (base)->srcpad, event);
+  GstGemmaLm *self = GST_GEMMA_LM (base);
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_START) {
+    set_out_flushing (self, TRUE);
+    gst_pad_push_event (self->srcpad, event);
+    gst_pad_pause_task (self->srcpad);
+  } else {
+    GST_PAD_STREAM_LOCK (self->srcpad);
+    gst_pad_push_event (self->srcpad, event);
+    set_out_flushing (self, FALSE);
+    gst_pad_start_task (self->srcpad, push_out, self, NULL);
+    GST_PAD_STREAM_UNLOCK (self->srcpad);
+  }
 }
 
 /* ---- the source pad ------------------------------------------------------------------------------- */
@@ -249,12 +347,17 @@ static gboolean
 gst_gemma_lm_src_event (GstPad *pad, GstObject *parent, GstEvent *event)
 {
   GstGemmaLmBase *base = GST_GEMMA_LM_BASE (parent);
+  GstGemmaLm *self = GST_GEMMA_LM (parent);
 
   if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
     g_mutex_lock (&base->lock);
     if (base->flow == GST_FLOW_NOT_LINKED)
       base->flow = GST_FLOW_OK;
     g_mutex_unlock (&base->lock);
+    g_mutex_lock (&self->out_lock);
+    if (self->out_flow == GST_FLOW_NOT_LINKED)
+      self->out_flow = GST_FLOW_OK;
+    g_mutex_unlock (&self->out_lock);
   }
   return gst_pad_event_default (pad, parent, event);
 }
@@ -340,7 +443,12 @@ gst_gemma_lm_change_state (GstElement *element, GstStateChange transition)
 static void
 gst_gemma_lm_finalize (GObject *object)
 {
-  g_free (GST_GEMMA_LM (object)->language);
+  GstGemmaLm *self = GST_GEMMA_LM (object);
+
+  g_queue_clear_full (&self->out, (GDestroyNotify) gst_mini_object_unref);
+  g_mutex_clear (&self->out_lock);
+  g_cond_clear (&self->out_cond);
+  g_free (self->language);
   G_OBJECT_CLASS (gst_gemma_lm_parent_class)->finalize (object);
 }
 
@@ -381,9 +489,14 @@ gst_gemma_lm_init (GstGemmaLm *self)
 {
   self->last_end = GST_CLOCK_TIME_NONE;
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  g_mutex_init (&self->out_lock);
+  g_cond_init (&self->out_cond);
+  g_queue_init (&self->out);
+  self->out_flushing = TRUE;
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
   gst_pad_set_event_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_lm_src_event));
   gst_pad_set_query_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_lm_src_query));
+  gst_pad_set_activatemode_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_lm_src_activate_mode));
   gst_pad_use_fixed_caps (self->srcpad);
   gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
 }

@@ -151,14 +151,14 @@ gst_gemma_sink_flush (GstGemmaLmBase *base, GstEvent *event)
 
 /* As a sink without preroll does, it takes nothing before PLAYING. */
 static gboolean
-gst_gemma_sink_admit (GstGemmaLmBase *base)
+gst_gemma_sink_admit (GstGemmaLmBase *base, GstGemmaLmPad *pad)
 {
   GstGemmaSink *self = GST_GEMMA_SINK (base);
 
   g_mutex_lock (&base->lock);
-  while (base->running && !base->flushing && !self->playing)
+  while (base->running && !base->flushing && pad->active && !self->playing)
     g_cond_wait (&base->cond, &base->lock);
-  gboolean ok = base->running && !base->flushing;
+  gboolean ok = base->running && !base->flushing && pad->active;
   g_mutex_unlock (&base->lock);
   return ok;
 }

@@ -70,16 +70,16 @@ clear_queue_locked (GstGemmaLmBase *self)
 }
 
 GstFlowReturn
-gst_gemma_lm_base_queue (GstGemmaLmBase *self, GemmaWork *work)
+gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *work)
 {
   GstFlowReturn flow;
 
   g_mutex_lock (&self->lock);
-  while (self->running && !self->flushing && self->flow == GST_FLOW_OK &&
+  while (self->running && !self->flushing && pad->active && self->flow == GST_FLOW_OK &&
       (self->queue.length >= MAX_QUEUED || (is_heavy (work) && self->n_heavy >= MAX_HEAVY)))
     g_cond_wait (&self->cond, &self->lock);
 
-  flow = !self->running || self->flushing ? GST_FLOW_FLUSHING : self->flow;
+  flow = !self->running || self->flushing || !pad->active ? GST_FLOW_FLUSHING : self->flow;
   if (flow == GST_FLOW_OK)
     append_locked (self, work);
   else
@@ -284,7 +284,9 @@ all_eos (GstGemmaLmBase *self)
 gboolean
 gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad)
 {
+  g_mutex_lock (&self->lock);
   pad->eos = TRUE;
+  g_mutex_unlock (&self->lock);
   return all_eos (self);
 }
 
@@ -558,7 +560,7 @@ gst_gemma_lm_base_finalize (GObject *object)
 }
 
 static gboolean
-admit_always (GstGemmaLmBase *self)
+admit_always (GstGemmaLmBase *self, GstGemmaLmPad *pad)
 {
   return TRUE;
 }

@@ -13,6 +13,8 @@
 
 G_BEGIN_DECLS
 
+typedef struct _GstGemmaLmBase GstGemmaLmBase;
+
 /* ---- sink pads -------------------------------------------------------------------------- */
 
 #define GST_TYPE_GEMMA_LM_PAD (gst_gemma_lm_pad_get_type ())
@@ -29,12 +31,13 @@ typedef enum
 struct _GstGemmaLmPad
 {
   GstPad parent;
+  GstGemmaLmBase *element;      /* not owned: it owns the pad */
   GemmaLmPadKind kind;
   guint hidden, n_tokens;       /* from the caps */
   GemmaUtterances *utterances;
   GstSegment segment;
   GstClockTime position;        /* end of the last buffer */
-  gboolean eos;                 /* guarded by the element's lock */
+  gboolean eos, active;         /* guarded by the element's lock */
   GstFlowReturn flow;           /* of what was queued for the current input */
 };
 
@@ -146,7 +149,6 @@ gchar *gemma_decode (GemmaDecoding *decoding, const GemmaLmSettings *settings, c
     (G_TYPE_INSTANCE_GET_CLASS ((obj), GST_TYPE_GEMMA_LM_BASE, GstGemmaLmBaseClass))
 GType gst_gemma_lm_base_get_type (void);
 
-typedef struct _GstGemmaLmBase GstGemmaLmBase;
 typedef struct _GstGemmaLmBaseClass GstGemmaLmBaseClass;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstGemmaLmBase, gst_object_unref)
 
@@ -163,7 +165,7 @@ struct _GstGemmaLmBaseClass
   /** @event: (transfer full): FLUSH_START or FLUSH_STOP, from any thread */
   void (*flush) (GstGemmaLmBase *self, GstEvent *event);
   /** Called where sound or text arrives: may wait. FALSE: flushing */
-  gboolean (*admit) (GstGemmaLmBase *self);
+  gboolean (*admit) (GstGemmaLmBase *self, GstGemmaLmPad *pad);
 };
 
 /** Guarded by lock unless noted. */
@@ -195,7 +197,7 @@ struct _GstGemmaLmBase
 };
 
 /** For lm-pad.c. Queues @work (transfer full), waiting for space. */
-GstFlowReturn gst_gemma_lm_base_queue (GstGemmaLmBase *self, GemmaWork *work);
+GstFlowReturn gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *work);
 void gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event);
 void gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstEvent *event);
 /** Notes that @pad is at its end; TRUE if all pads are. */

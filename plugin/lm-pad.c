@@ -6,19 +6,13 @@
 
 G_DEFINE_TYPE (GstGemmaLmPad, gst_gemma_lm_pad, GST_TYPE_PAD)
 
-static GstGemmaLmBase *
-get_element (GstGemmaLmPad *self)
-{
-  return GST_GEMMA_LM_BASE (GST_OBJECT_PARENT (self));
-}
-
 static void
 queue (GstGemmaLmPad *self, GemmaWork *work)
 {
   if (self->flow != GST_FLOW_OK)
     gemma_work_free (work);
   else
-    self->flow = gst_gemma_lm_base_queue (get_element (self), work);
+    self->flow = gst_gemma_lm_base_queue (self->element, self, work);
 }
 
 /* ---- sound ------------------------------------------------------------------------------- */
@@ -27,7 +21,7 @@ static void
 on_speech (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
 {
   GstGemmaLmPad *self = data;
-  GstGemmaLmBase *element = get_element (self);
+  GstGemmaLmBase *element = self->element;
   GemmaWork *work = gemma_work_new (GEMMA_WORK_SPEECH, start, end);
 
   work->rows = rows;
@@ -62,7 +56,7 @@ take_tokens (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n
   gboolean quiet = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
   gboolean begins = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT);
 
-  update_limits (self, get_element (self));
+  update_limits (self, self->element);
   for (guint i = 0; i < n; i++) {
     gemma_utterances_push (self->utterances, pts, each, quiet, begins && i == 0, rows + (gsize) i * self->hidden);
     pts += each;
@@ -75,7 +69,7 @@ take_tokens (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n
 static void
 take_picture (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n)
 {
-  GstGemmaLmBase *element = get_element (self);
+  GstGemmaLmBase *element = self->element;
   GArray *image = g_array_new (FALSE, FALSE, sizeof (gfloat));
 
   g_array_append_vals (image, rows, n * self->hidden);
@@ -118,7 +112,7 @@ take_rows (GstGemmaLmPad *self, GstBuffer *buffer, const GstMapInfo *map)
   const gfloat *rows = (const gfloat *) map->data;
 
   if (!n || map->size % (self->hidden * sizeof (gfloat))) {
-    GST_ELEMENT_ERROR (get_element (self), STREAM, WRONG_TYPE,
+    GST_ELEMENT_ERROR (self->element, STREAM, WRONG_TYPE,
         ("A buffer of %" G_GSIZE_FORMAT " bytes does not hold tokens of %u values", map->size, self->hidden), (NULL));
     self->flow = GST_FLOW_ERROR;
     return;
@@ -141,7 +135,7 @@ gst_gemma_lm_pad_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
   self->flow = GST_FLOW_OK;
   if (self->kind != GEMMA_LM_PAD_TEXT && !self->hidden)
     self->flow = GST_FLOW_NOT_NEGOTIATED;
-  else if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element))
+  else if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element, self))
     self->flow = GST_FLOW_FLUSHING;
   else if (!gst_buffer_map (buffer, &map, GST_MAP_READ))
     self->flow = GST_FLOW_ERROR;
@@ -181,6 +175,7 @@ set_caps (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
   if (self->kind == GEMMA_LM_PAD_TEXT)
     return TRUE;
   drain (self);
+  self->hidden = 0;
   if (!gst_gemma_soft_token_caps_parse (caps, &hidden, &n_tokens) || hidden != wanted) {
     GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE,
         ("The soft tokens do not fit the model, which takes %u values a token: is the encoder's model the same?", wanted),
@@ -253,7 +248,7 @@ handle_gap (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
   gst_event_parse_gap (event, &start, &duration);
   gst_event_unref (event);
   self->flow = GST_FLOW_OK;
-  if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element))
+  if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element, self))
     return FALSE;
   if (self->utterances) {
     gemma_utterances_push_silence (self->utterances, start, duration);
@@ -267,7 +262,7 @@ handle_gap (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
 static gboolean
 handle_eos (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
 {
-  if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element)) {
+  if (!GST_GEMMA_LM_BASE_GET_CLASS (element)->admit (element, self)) {
     gst_event_unref (event);
     return FALSE;
   }
@@ -338,9 +333,14 @@ static gboolean
 gst_gemma_lm_pad_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode, gboolean active)
 {
   GstGemmaLmPad *self = GST_GEMMA_LM_PAD (pad);
+  GstGemmaLmBase *element = self->element;      /* the pad may have no parent yet, or no longer */
 
   if (mode != GST_PAD_MODE_PUSH)
     return FALSE;
+  g_mutex_lock (&element->lock);
+  self->active = active;
+  g_cond_broadcast (&element->cond);
+  g_mutex_unlock (&element->lock);
   if (!active) {
     GST_PAD_STREAM_LOCK (pad);
     forget (self);
@@ -359,6 +359,7 @@ gst_gemma_lm_pad_new (GstGemmaLmBase *element, GstPadTemplate *templ, const gcha
   GstGemmaLmPad *self = g_object_new (GST_TYPE_GEMMA_LM_PAD, "name", name, "direction", GST_PAD_SINK, "template", templ,
       NULL);
 
+  self->element = element;
   self->kind = kind;
   gst_pad_set_chain_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_chain));
   gst_pad_set_event_function (GST_PAD (self), GST_DEBUG_FUNCPTR (gst_gemma_lm_pad_event));

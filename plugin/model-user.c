@@ -106,13 +106,31 @@ on_load_progress (gdouble fraction, const gchar *what, gpointer data)
   progress->report (progress->fraction, what, progress->data);
 }
 
+/* Two loads may share a device, which has one callback: it tells all of them, and outlives them. */
+static GMutex compiling_lock;
+static GSList *compiling;       /* of LoadProgress, on the stacks of their threads */
+
 static void
 on_program (const gchar *program, gpointer data)
 {
-  LoadProgress *progress = data;
   g_autofree gchar *what = g_strdup_printf ("compiling %s", program);
 
-  progress->report (progress->fraction, what, progress->data);
+  g_mutex_lock (&compiling_lock);
+  for (GSList *l = compiling; l; l = l->next) {
+    LoadProgress *progress = l->data;
+    progress->report (progress->fraction, what, progress->data);
+  }
+  g_mutex_unlock (&compiling_lock);
+}
+
+static void
+watch_compiler (OclDevice *device, LoadProgress *progress, gboolean watch)
+{
+  g_mutex_lock (&compiling_lock);
+  compiling = watch ? g_slist_prepend (compiling, progress) : g_slist_remove (compiling, progress);
+  g_mutex_unlock (&compiling_lock);
+  if (watch)
+    ocl_device_set_progress (device, on_program, NULL);
 }
 
 /* A first run compiles the kernels now rather than under the first words, and finds out whether the device can run. */
@@ -161,7 +179,7 @@ load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport r
   if (!device)
     return NULL;
   GST_INFO ("loading %s on %s", load->path, ocl_device_get_name (device));
-  ocl_device_set_progress (device, on_program, &progress);
+  watch_compiler (device, &progress, TRUE);
 
   GemmaModel *model = gemma_model_load (load->path, load->mmproj, device, load->parts, cancellable, on_load_progress,
       &progress, error);
@@ -173,7 +191,7 @@ load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport r
   if (!ok)
     g_clear_pointer (&model, gemma_model_unref);
 
-  ocl_device_set_progress (device, NULL, NULL);
+  watch_compiler (device, &progress, FALSE);
   ocl_device_unref (device);
   return model;
 }

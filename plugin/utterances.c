@@ -2,12 +2,20 @@
 
 #define LEAD 2                  /* quiet tokens before an onset that are part of its utterance */
 #define TOLERANCE (80 * GST_MSECOND)    /* half a token: a larger hole in time ends the utterance */
+/* How much of its span a token has heard; what is loud after that makes the next one loud. */
+#define HEARD (92 * GST_MSECOND)
 
 typedef struct
 {
   GstClockTime start, end;
   gboolean quiet;
 } Token;
+
+static GstClockTime
+get_speech_end (const Token *token)
+{
+  return MIN (token->start + HEARD, token->end);
+}
 
 struct _GemmaUtterances
 {
@@ -114,7 +122,7 @@ find_speech (GemmaUtterances *self)
       continue;
     if (!self->speaking)
       self->speech_start = token->start;
-    self->speech_end = token->end;
+    self->speech_end = get_speech_end (token);
     self->speaking = TRUE;
   }
 }
@@ -141,6 +149,7 @@ cut (GemmaUtterances *self)
     find_speech (self);
   }
   tell_speech (self);
+  tell_silence (self, tokens->len ? g_array_index (tokens, Token, 0).start : self->next);
   g_array_append_vals (self->tokens, tokens->data, tokens->len);
   g_array_append_vals (self->rows, rows->data, rows->len);
   find_speech (self);
@@ -200,7 +209,7 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
     if (!self->speaking)
       self->speech_start = token.start;
     self->speaking = TRUE;
-    self->speech_end = token.end;
+    self->speech_end = get_speech_end (&token);
   } else if (self->speaking && token.end - self->speech_end >= self->silence) {
     gemma_utterances_drain (self);
   } else if (!self->speaking) {

@@ -207,6 +207,80 @@ GST_START_TEST (test_any_sound)
 
 GST_END_TEST;
 
+typedef struct
+{
+  GstElement *pipeline;
+  GstClockTime promise;
+  gint n_late, n_texts;
+} Promise;
+
+/* Text or GAP: its end must be known before its beginning is due. */
+static GstPadProbeReturn
+check_promise (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Promise *promise = data;
+  g_autoptr (GstClock) clock = gst_element_get_clock (promise->pipeline);
+  GstClockTime now, pts;
+
+  if (GST_IS_BUFFER (info->data))
+    pts = GST_BUFFER_PTS (info->data);
+  else if (GST_EVENT_TYPE (info->data) == GST_EVENT_GAP)
+    gst_event_parse_gap (info->data, &pts, NULL);
+  else
+    return GST_PAD_PROBE_OK;
+  now = gst_clock_get_time (clock) - gst_element_get_base_time (promise->pipeline);
+  promise->n_late += now > pts + promise->promise;      /* the segment begins at 0: PTS is running time */
+  promise->n_texts += GST_IS_BUFFER (info->data);
+  return GST_PAD_PROBE_OK;
+}
+
+GST_START_TEST (test_live_promise)
+{
+  Fixture f = begin ("appsrc name=src is-live=true format=time min-latency=100000000 caps=\"" AUDIO_CAPS "\" ! "
+      "gemmatranscriber name=t latency=4000 ! fakesink sync=true async=false");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  Promise promise = { f.pipeline, 0, 0, 0 };
+  Collector *out = collector_new (pad);
+  gint64 start;
+
+  random_words (&f);
+  gst_element_set_state (f.pipeline, GST_STATE_PAUSED);
+  gst_element_get_state (f.pipeline, NULL, NULL, GST_CLOCK_TIME_NONE);
+  fail_unless (gst_pad_query (pad, query));
+  gst_query_parse_latency (query, NULL, &promise.promise, NULL);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, check_promise, &promise, NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+
+  /* In real time: speech without a pause, longer than the promise, then silence. */
+  start = g_get_monotonic_time ();
+  g_autoptr (GstBuffer) speech = make_sound (6 * RATE, TRUE, 0);
+  for (guint i = 0; i < 80; i++) {
+    gint64 ahead = start + (i + 1) * 100000 - g_get_monotonic_time ();
+    GstBuffer *buffer = i < 60 ? gst_buffer_copy_region (speech, GST_BUFFER_COPY_MEMORY, i * 6400, 6400) :
+        make_sound (1600, FALSE, 0);
+    GstFlowReturn flow;
+    g_usleep (MAX (ahead, 0));
+    GST_BUFFER_PTS (buffer) = i * MS (100);
+    GST_BUFFER_DURATION (buffer) = MS (100);
+    g_signal_emit_by_name (f.src, "push-buffer", buffer, &flow);
+    gst_buffer_unref (buffer);
+  }
+  push_eos (&f);
+  collector_wait_eos (out, 60);
+  fail_unless (promise.n_texts >= 2, "%d texts", promise.n_texts);
+  fail_unless_equals_int (promise.n_late, 0);
+  guint delay;
+  g_object_get (f.transcriber, "max-observed-delay", &delay, NULL);
+  fail_unless (delay > 0 && delay * GST_MSECOND <= promise.promise);
+  g_autoptr (GstMessage) warning = gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING);
+  fail_unless (warning == NULL);
+  end (&f);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_request_and_release_while_playing)
 {
   Fixture f = begin ("audiotestsrc is-live=true wave=ticks ! gemmatranscriber name=t latency=2000 ! fakesink");
@@ -283,6 +357,7 @@ gemmatranscriber_suite (void)
   tcase_add_test (tc, test_latency_probe);
   tcase_add_test (tc, test_transcript_and_translations);
   tcase_add_test (tc, test_any_sound);
+  tcase_add_test (tc, test_live_promise);
   tcase_add_test (tc, test_request_and_release_while_playing);
   tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
   tcase_add_test (tc, test_missing_model);

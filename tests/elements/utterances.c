@@ -5,6 +5,7 @@
 
 #define HIDDEN 2
 #define T MS (160)
+#define HEARD MS (92)               /* the last loud token tells of sound up to here */
 
 typedef struct
 {
@@ -82,8 +83,8 @@ GST_START_TEST (test_pause_ends_utterance)
   push (u, "....sss...", 0);
   fail_unless_equals_int (spans->len, 3);
   check_span (0, FALSE, 0, 4 * T);
-  check_span (1, TRUE, 4 * T, 7 * T);
-  check_span (2, FALSE, 7 * T, 10 * T);
+  check_span (1, TRUE, 4 * T, 6 * T + HEARD);
+  check_span (2, FALSE, 6 * T + HEARD, 10 * T);
   /* Two quiet tokens before and the pause belong to what the model hears. */
   fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 2 + 3 + 3);
   fail_unless_equals_float (g_array_index (spans, Span, 1).first, 2.f);
@@ -99,8 +100,8 @@ GST_START_TEST (test_short_pause_does_not)
   push (u, "ss..ss", 0);
   fail_unless_equals_int (spans->len, 0);
   gemma_utterances_drain (u);
-  fail_unless_equals_int (spans->len, 1);
-  check_span (0, TRUE, 0, 6 * T);
+  check_span (0, TRUE, 0, 5 * T + HEARD);
+  check_span (1, FALSE, 5 * T + HEARD, 6 * T);
   end (u);
 }
 
@@ -112,15 +113,16 @@ GST_START_TEST (test_silence_event_and_hole)
   GstClockTime t = push (u, "d..ss", MS (1000));
 
   gemma_utterances_push_silence (u, t, 0);      /* the gate: a clip has ended */
-  fail_unless_equals_int (spans->len, 2);
+  fail_unless_equals_int (spans->len, 3);
   check_span (0, FALSE, MS (1000), MS (1480));
-  check_span (1, TRUE, MS (1480), t);
+  check_span (1, TRUE, MS (1480), t - T + HEARD);
+  check_span (2, FALSE, t - T + HEARD, t);
   /* A clip is heard from its beginning. */
   fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 5);
   push (u, "ss", t + MS (1000));
   gemma_utterances_drain (u);
-  check_span (2, FALSE, t, t + MS (1000));
-  check_span (3, TRUE, t + MS (1000), t + MS (1320));
+  check_span (2, FALSE, t - T + HEARD, t + MS (1000));
+  check_span (3, TRUE, t + MS (1000), t + MS (1160) + HEARD);
   end (u);
 }
 
@@ -133,9 +135,10 @@ GST_START_TEST (test_times_go_back)
   push (u, "sss", MS (5000));
   push (u, "ss", MS (1000));
   gemma_utterances_drain (u);
-  fail_unless_equals_int (spans->len, 2);
-  check_span (0, TRUE, MS (5000), MS (5480));
-  check_span (1, TRUE, MS (1000), MS (1320));
+  fail_unless_equals_int (spans->len, 4);
+  check_span (0, TRUE, MS (5000), MS (5320) + HEARD);
+  check_span (1, FALSE, MS (5320) + HEARD, MS (5480));
+  check_span (2, TRUE, MS (1000), MS (1160) + HEARD);
   end (u);
 }
 
@@ -148,9 +151,9 @@ GST_START_TEST (test_longest_is_cut_at_pause)
   gemma_utterances_set_limits (u, MS (480), 10 * T);
   push (u, "ssssssss.sssss", 0);
   gemma_utterances_drain (u);
-  check_span (0, TRUE, 0, 8 * T);
-  check_span (1, FALSE, 8 * T, 9 * T);
-  check_span (2, TRUE, 9 * T, 14 * T);
+  check_span (0, TRUE, 0, 7 * T + HEARD);
+  check_span (1, FALSE, 7 * T + HEARD, 9 * T);
+  check_span (2, TRUE, 9 * T, 13 * T + HEARD);
   /* No token is lost or doubled. */
   fail_unless_equals_int (g_array_index (spans, Span, 0).n_tokens + g_array_index (spans, Span, 2).n_tokens, 14);
   end (u);
@@ -165,10 +168,11 @@ GST_START_TEST (test_longest_without_pause)
   gemma_utterances_set_limits (u, MS (480), 10 * T);
   push (u, "sssssssssssssssssssssssss", 0);
   gemma_utterances_drain (u);
-  fail_unless_equals_int (spans->len, 3);
-  check_span (0, TRUE, 0, 10 * T);
-  check_span (1, TRUE, 10 * T, 20 * T);
-  check_span (2, TRUE, 20 * T, 25 * T);
+  check_span (0, TRUE, 0, 9 * T + HEARD);
+  check_span (2, TRUE, 10 * T, 19 * T + HEARD);
+  check_span (4, TRUE, 20 * T, 24 * T + HEARD);
+  fail_unless_equals_int (g_array_index (spans, Span, 0).n_tokens + g_array_index (spans, Span, 2).n_tokens +
+      g_array_index (spans, Span, 4).n_tokens, 25);
   end (u);
 }
 
