@@ -20,6 +20,18 @@ static const struct
   { OCL_DEVICE_AVXVNNI, OCL_DEVICE_AVX2, { "int8-avxvnni" } },
 };
 
+#if defined (__x86_64__) || defined (__i386__)
+#include <cpuid.h>
+
+static gboolean
+has_f16c (void)
+{
+  guint a, b, c = 0, d;
+
+  return __get_cpuid (1, &a, &b, &c, &d) && c & bit_F16C;
+}
+#endif
+
 guint
 ocl_cpu_bits (void)
 {
@@ -27,7 +39,7 @@ ocl_cpu_bits (void)
 #if defined (__x86_64__) || defined (__i386__)
   __builtin_cpu_init ();        /* also asks the system whether it saves the wide registers */
   if (__builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"))
-    bits |= OCL_DEVICE_AVX2;    /* every such CPU has F16C */
+    bits |= has_f16c () ? OCL_DEVICE_AVX2 : 0;
   if (__builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __builtin_cpu_supports ("avx512dq"))
     bits |= OCL_DEVICE_AVX512BW;
   if (bits & OCL_DEVICE_AVX512BW && __builtin_cpu_supports ("avx512vnni"))

@@ -12,6 +12,7 @@ ocl_panel_bytes (OclType type, gint cols)
     case OCL_TYPE_F32:
       return (gsize) cols * OCL_PANEL * 4;
     case OCL_TYPE_F16:
+      return (gsize) cols * OCL_PANEL * 2;
     case OCL_TYPE_BF16:
       return ((gsize) cols + 1) / 2 * OCL_PANEL * 4;
     case OCL_TYPE_Q8_0:
@@ -47,7 +48,14 @@ pack_f32 (const guint8 *row, gint r, gint from, gint to, guint32 *out)
 }
 
 static void
-pack_16 (const guint8 *row, gint r, gint from, gint to, gint cols, guint32 *out)
+pack_f16 (const guint8 *row, gint r, gint from, gint to, guint16 *out)
+{
+  for (gint k = from; k < to; k++)
+    out[k * OCL_PANEL + r] = row ? ocl_load_u16 (row + 2 * (gsize) k) : 0;
+}
+
+static void
+pack_bf16 (const guint8 *row, gint r, gint from, gint to, gint cols, guint32 *out)
 {
   for (gint k = from; k < to; k += 2) {
     guint32 low = row ? ocl_load_u16 (row + 2 * (gsize) k) : 0;
@@ -95,8 +103,10 @@ ocl_pack_panel (OclType type, const guint8 *const rows[OCL_PANEL], gint cols, gu
 
       if (type == OCL_TYPE_F32) {
         pack_f32 (rows[r], r, k, to, out);
-      } else if (type == OCL_TYPE_F16 || type == OCL_TYPE_BF16) {
-        pack_16 (rows[r], r, k, to, cols, out);
+      } else if (type == OCL_TYPE_F16) {
+        pack_f16 (rows[r], r, k, to, (guint16 *) data);
+      } else if (type == OCL_TYPE_BF16) {
+        pack_bf16 (rows[r], r, k, to, cols, out);
       } else {
         out_scales[b * OCL_PANEL + r] = block ? ocl_load_u16 (block) : 0;
         if (type == OCL_TYPE_Q8_0)
@@ -120,7 +130,7 @@ ocl_panel_value (OclType type, const guint8 *data, const guint8 *scales, gint ro
     case OCL_TYPE_F32:
       return ((const gfloat *) data)[(gsize) k * OCL_PANEL + row];
     case OCL_TYPE_F16:
-      return ocl_half_to_float (halves[pair]);
+      return ocl_half_to_float (halves[(gsize) k * OCL_PANEL + row]);
     case OCL_TYPE_BF16:
       return ocl_bf16_to_float (halves[pair]);
     case OCL_TYPE_Q8_0:

@@ -1,8 +1,8 @@
 /* Weights as the device has them: groups ("panels") of 16 rows, interleaved.
  *
  * Rows are padded to a multiple of 16 with zeros. A panel of K columns is
- *   F32        [K][16]
- *   F16, BF16  [ceil (K / 2)][16][2], an odd K padded with zero
+ *   F32, F16   [K][16]
+ *   BF16       [ceil (K / 2)][16][2], an odd K padded with zero
  *   Q8_0       [K / 4][16][4] bytes q + 128
  *   Q4_0       [K / 32][4][16][4] bytes: of byte [b][j][r][i] the low nibble is q of
  *              k = 32 b + 8 j + i, the high one of k = 32 b + 8 j + 4 + i

@@ -36,9 +36,6 @@
 #elif defined (TYPE_BF16)
 #define LANE_VALUES 2
 #define VALUE(v, i) as_float16 ((i) ? (v) & 0xffff0000u : (v) << 16)
-#elif defined (TYPE_F16)
-#define LANE_VALUES 2
-#define VALUE(v, i) half_to_float ((i) ? (v) >> 16 : (v) & 0xffff)
 #endif
 
 #if defined (TYPE_Q8_0) || defined (TYPE_Q4_0)
@@ -46,28 +43,40 @@
 #define LOAD_LANES(w) (LOAD_UINT (w) ^ FLIP)
 #define BLOCK_SCALE(scales) (load_halfs (scales) * VALUE_ONE)
 #define SCALED(x, scale) ((x) * (scale))
-#elif !defined (TYPE_F32)
+#elif defined (TYPE_BF16)
 #define BLOCK_LANES 4
 #define LOAD_LANES(w) LOAD_UINT (w)
 #define BLOCK_SCALE(scales) 1
 #define SCALED(x, scale) (x)
 #endif
 
+#if defined (TYPE_F32) || defined (TYPE_F16)
+#define WHOLE_COLUMNS           // a column of a panel is 16 values in a row
 #ifdef TYPE_F32
+#define COLUMN(w, k) LOAD_FLOAT ((const float *) (w) + (long) (k) * PANEL)
+#else
+#define COLUMN(w, k) load_halfs ((const ushort *) (w) + (long) (k) * PANEL)
+
+INLINE void
+unpack (float *out, const uchar *w, const ushort *scales, int n)
+{
+  for (int k = 0; k < n; k++)
+    STORE_FLOAT (out + k * PANEL, COLUMN (w, k));
+}
+#endif
 
 INLINE float16
 dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
 {
-  const float *f = (const float *) w;
   float16 sum[4] = { 0, 0, 0, 0 };
   int k = 0;
 
   for (; k + 4 <= K; k += 4)
     UNROLL
     for (int i = 0; i < 4; i++)
-      sum[i] += LOAD_FLOAT (f + (long) (k + i) * PANEL) * x[k + i];
+      sum[i] += COLUMN (w, k + i) * x[k + i];
   for (; k < K; k++)
-    sum[0] += LOAD_FLOAT (f + (long) k * PANEL) * x[k];
+    sum[0] += COLUMN (w, k) * x[k];
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
@@ -156,26 +165,26 @@ tile (const int R, float *y, long ys, const float *x, long xs, const float *cons
 {
   float16 acc[MR][NP];
 
-UNROLL
+  UNROLL
   for (int i = 0; i < R; i++)
-UNROLL
+    UNROLL
     for (int j = 0; j < NP; j++)
       acc[i][j] = 0;
   for (int k = 0; k < n; k++) {
     float16 v[NP];
 
-UNROLL
+    UNROLL
     for (int j = 0; j < NP; j++)
       v[j] = LOAD_FLOAT (w[j] + k * PANEL);
-UNROLL
+    UNROLL
     for (int i = 0; i < R; i++)
-UNROLL
+      UNROLL
       for (int j = 0; j < NP; j++)
         acc[i][j] += v[j] * x[i * xs + k];
   }
-UNROLL
+  UNROLL
   for (int i = 0; i < R; i++) {
-UNROLL
+    UNROLL
     for (int j = 0; j < NP; j++) {
       float *out = y + i * ys + j * PANEL;
 
@@ -260,6 +269,10 @@ few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, co
   UNROLL
   for (int r = 0; r < R; r++)
     acc[r] = 0;
+#ifdef WHOLE_COLUMNS
+  for (; k < K; k++) {
+    const float16 value = COLUMN (w, k);
+#else
   for (; k + BLOCK <= K; k += BLOCK) {
     const float16 scale = BLOCK_SCALE (scales + k / 32 * PANEL);
 
@@ -278,6 +291,7 @@ few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, co
   }
   for (; k < K; k++) {          // only of types without scales
     const float16 value = VALUE (LOAD_LANES (w + (k % BLOCK) / 2 * 64), k & 1);
+#endif
 
     UNROLL
     for (int r = 0; r < R; r++)

@@ -2,9 +2,9 @@
 // signed bytes, and meet the bytes or nibbles of Q8_0 and Q4_0 weights in integer dot products.
 // Built with -DTYPE_<type> and one of -DINT8_AVX2, -DINT8_AVXVNNI, -DCPU_AVX512 -DINT8_BW, -DCPU_AVX512 -DINT8_VNNI.
 #if defined (INT8_VNNI)
-#define CPU_FEATURES "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma"
+#define CPU_FEATURES "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c"
 #elif defined (INT8_AVXVNNI)
-#define CPU_FEATURES "avx2,fma,avxvnni"
+#define CPU_FEATURES "avx2,fma,f16c,avxvnni"
 #endif
 #include "common.clh"
 #include "panel.clh"
