@@ -64,7 +64,7 @@ bench_text (Eval *eval, gdouble *prefill_rate, gdouble *decode_rate, GError **er
   gint n = text.prefill + text.decode;
   gboolean ok;
 
-  text.session = eval_session_new (eval, n, TRUE, error);
+  text.session = eval_session_new (eval, n, error);
   if (!text.session)
     return FALSE;
   text.logits = g_new (gfloat, config->vocab_size);

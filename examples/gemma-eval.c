@@ -53,7 +53,7 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"ids", 0, 0, G_OPTION_ARG_STRING, &o->ids, "Token ids instead of a prompt", "2,10,..."},
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
-        "f32: exact, or int8: faster on Q8_0 and Q4_0 (default: f32, and int8 for --bench)", "TYPE"},
+        "f32: exact (default, as in the elements), or int8: faster on Q8_0 and Q4_0", "TYPE"},
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
     {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
     {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
@@ -128,10 +128,9 @@ parse_ids (const gchar *text, GError **error)
 /* ---- the model --------------------------------------------------------------------------- */
 
 GemmaLmSession *
-eval_session_new (Eval *eval, gint positions, gboolean bench, GError **error)
+eval_session_new (Eval *eval, gint positions, GError **error)
 {
-  const gchar *activations = eval->options->activations;
-  gboolean int8 = activations ? strcmp (activations, "int8") == 0 : bench;
+  gboolean int8 = g_strcmp0 (eval->options->activations, "int8") == 0;
   const GemmaLmSessionParams params = {
     .context_size = positions,
     .matmul_flags = int8 ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS,
@@ -197,7 +196,7 @@ run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
     .max_tokens = eval->options->generate, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE,
   };
   gsize n = prompt->ids->len;
-  GemmaLmSession *session = eval_session_new (eval, n + params.max_tokens, FALSE, error);
+  GemmaLmSession *session = eval_session_new (eval, n + params.max_tokens, error);
   Generated generated = { g_array_new (FALSE, FALSE, sizeof (gint32)), g_string_new (NULL) };
   gfloat *logits = g_try_new (gfloat, n * vocab);
   gboolean ok = FALSE;

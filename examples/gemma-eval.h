@@ -26,8 +26,8 @@ typedef struct
 GArray *eval_read_audio (const gchar *path, GError **error);
 /** Soft tokens of the samples, padded to a whole clip if the model's are and @pad. (transfer full): gfloat rows */
 GArray *eval_encode_audio (Eval *eval, gboolean pad, GError **error);
-/** A session for @positions; int8 activations if --activations says so, or (NULL) if @bench. */
-GemmaLmSession *eval_session_new (Eval *eval, gint positions, gboolean bench, GError **error);
+/** A session for @positions, with the activations of --activations. */
+GemmaLmSession *eval_session_new (Eval *eval, gint positions, GError **error);
 /** Measures and writes bench.json. */
 gboolean eval_bench (Eval *eval, GError **error);
 

@@ -44,17 +44,15 @@ find_forbidden (Generation *g)
       g_array_append_val (g->forbidden, config->eos_ids[i]);
 }
 
-static gboolean
-is_looping (const GArray *history)
+gboolean
+gemma_is_looping (const gint32 *ids, guint n)
 {
-  const gint32 *ids = (const gint32 *) (gpointer) history->data;
-
   for (guint period = 1; period <= MAX_PERIOD; period++) {
     guint span = MAX (period * MIN_REPEATS, MIN_SPAN), same = 0;
 
-    if (span > history->len)
+    if (span > n)
       break;
-    while (same < span - period && ids[history->len - 1 - same] == ids[history->len - 1 - same - period])
+    while (same < span - period && ids[n - 1 - same] == ids[n - 1 - same - period])
       same++;
     if (same == span - period)
       return TRUE;
@@ -127,7 +125,9 @@ run_tokens (Generation *g, GemmaTokenFunc func, gpointer user_data, GCancellable
     gemma_decoder_push (g->decoder, id, g->text);
     if (func && !func (id, g->text->str, user_data))
       break;
-    if ((!g->params->ignore_eos && is_looping (g->history)) || i + 1 == g->params->max_tokens)
+    if (!g->params->ignore_eos && gemma_is_looping ((const gint32 *) (gpointer) g->history->data, g->history->len))
+      break;
+    if (i + 1 == g->params->max_tokens)
       break;
     if (!run_token (g, id, cancellable, error))
       return FALSE;

@@ -46,6 +46,24 @@ check_lengths (GemmaWeights *weights, gint64 *n, GError **error)
   return TRUE;
 }
 
+/* llama.cpp's converter writes user-defined pieces with spaces where SentencePiece has "▁". */
+static gboolean
+add_user_piece (GemmaTokenizer *t, const gchar *path, const gchar *text, gsize length, GemmaPieceKind kind, GError **error)
+{
+  g_autoptr (GString) piece = g_string_new_len (text, MIN (length, GEMMA_MAX_PIECE + 1));
+
+  g_string_replace (piece, " ", GEMMA_SPACE, 0);
+  return gemma_tokenizer_add (t, path, piece->str, piece->len, kind, error);
+}
+
+static gboolean
+add_piece (GemmaTokenizer *t, const gchar *path, const gchar *text, gsize length, GemmaPieceKind kind, GError **error)
+{
+  if (kind == GEMMA_PIECE_USER && memchr (text, ' ', length) && !memchr (text, '\0', length))
+    return add_user_piece (t, path, text, length, kind, error);
+  return gemma_tokenizer_add (t, path, text, length, kind, error);
+}
+
 static gboolean
 read_pieces (GemmaTokenizer *t, GemmaWeights *weights, gint64 n, GError **error)
 {
@@ -71,7 +89,7 @@ read_pieces (GemmaTokenizer *t, GemmaWeights *weights, gint64 n, GError **error)
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: token %" G_GINT64_FORMAT " is not UTF-8", path, i);
       return FALSE;
     }
-    if (!gemma_tokenizer_add (t, path, text, length, (GemmaPieceKind) types[i], error))
+    if (!add_piece (t, path, text, length, (GemmaPieceKind) types[i], error))
       return FALSE;
   }
   return gemma_tokenizer_index (t, path, error);

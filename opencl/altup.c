@@ -64,9 +64,12 @@ altup_predict_portable (OclQueue *q, gconstpointer data)
 
   ocl_queue_run (q, get_kernel (q, "altup", "predict", a->p.n_streams), 1, &global, ocl_row_group,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->p.router_norm),
-      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG_TENSOR (a->p.normed),
-      OCL_ARG_TENSOR (a->p.norm_weight), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
+      OCL_ARG_TENSOR (a->p.router), OCL_ARG_TENSOR (a->p.predict), OCL_ARG (n_tokens), OCL_ARG (a->x.cols),
       OCL_ARG (a->p.eps), OCL_ARGS_END);
+  if (a->p.normed.mem) {        /* a launch of its own, for the reason that rms_norm_portable() has */
+    OclRmsNorm norm = OCL_RMS_NORM_INIT (a->p.norm_weight, a->p.eps);
+    ocl_rms_norm (q, a->p.normed, ocl_tensor_rows (a->y, 0, n_tokens), &norm);
+  }
 }
 
 static void

@@ -231,7 +231,7 @@ load_or_compile (OclDevice *device, const gchar *name, const gchar *options, GEr
 cl_program
 ocl_device_get_program (OclDevice *device, const gchar *name, const gchar *options, GError **error)
 {
-  g_autofree gchar *all = g_strconcat ("-cl-std=CL1.2 ", options, NULL);
+  g_autofree gchar *all = g_strconcat ("-cl-std=CL1.2 -w ", options, NULL);
   g_autofree gchar *key = g_strconcat (name, " ", all, NULL);
   cl_program program;
 

@@ -30,8 +30,8 @@ modalities (float *m, global const float *x, TENSOR (router_norm), TENSOR (route
 #define TENSOR_ARG(t) t, t##_offset, t##_stride
 
 ROW_GROUP kernel void
-predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), TENSOR (normed),
-    TENSOR (norm_weight), int n_tokens, int cols, float eps)
+predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight),
+    int n_tokens, int cols, float eps)
 {
   local float scratch[GROUP_SIZE];
   int t = get_group_id (0);
@@ -53,12 +53,6 @@ predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (
         sum = fma (p[i][j], ROW (h, j * n_tokens + t)[c], sum);
       ROW (y, i * n_tokens + t)[c] = sum;
     }
-  if (normed) {
-    float scale = group_norm (ROW (y, t), cols, eps, scratch);
-
-    for (int c = get_local_id (0); c < cols; c += GROUP_SIZE)
-      ROW (normed, t)[c] = ROW (y, t)[c] * scale * ROW (norm_weight, 0)[c];
-  }
 }
 
 ROW_GROUP kernel void

@@ -1,7 +1,7 @@
 // y [M][N] = x [M][K] * w^T on a CPU with fused multiply-add; w in panels of 16 rows, see pack.h.
 // Built with -DTYPE_<type>. A work-item computes some panels for some rows of x.
 //
-// For one row of x the weights go from memory through registers into sums. For more, a block of KC
+// For a few rows of x the weights go from memory through registers into sums. For more, a block of KC
 // columns of NP panels is turned to float32 in the first-level cache and multiplied with MR rows at a time.
 #include "common.clh"
 #include "panel.clh"
@@ -18,71 +18,42 @@
 #endif
 
 // ---- weights to float32 --------------------------------------------------------------
+//
+// A lane of 32 bits has LANE_VALUES consecutive columns of its row; VALUE (v, i) is column i of each.
 
 #if defined (TYPE_Q8_0)
-// Byte i of each lane, q + 128 with its top bit flipped, times 2^24.
-#define QUANT(v, i) int_to_float ((v) << (24 - 8 * (i)) & 0xff000000u)
-#define QUANT_ONE 0x1p-24f
-#define QUANT_FLIP 0x80808080u
+// Byte i, q + 128 with its top bit flipped, times 2^24.
+#define LANE_VALUES 4
+#define VALUE(v, i) int_to_float ((v) << (24 - 8 * (i)) & 0xff000000u)
+#define VALUE_ONE 0x1p-24f
+#define FLIP 0x80808080u
 #elif defined (TYPE_Q4_0)
-// Nibble i of the values 0..3 (low nibbles), 4..7 (high ones), q + 8 with its top bit flipped, times 2^28.
-#define QUANT(v, i) int_to_float ((v) << (28 - 8 * ((i) & 3) - ((i) & 4)) & 0xf0000000u)
-#define QUANT_ONE 0x1p-28f
-#define QUANT_FLIP 0x88888888u
+// Nibble i: 0..3 are the low ones, 4..7 the high ones; q + 8 with its top bit flipped, times 2^28.
+#define LANE_VALUES 8
+#define VALUE(v, i) int_to_float ((v) << (28 - 8 * ((i) & 3) - ((i) & 4)) & 0xf0000000u)
+#define VALUE_ONE 0x1p-28f
+#define FLIP 0x88888888u
+#elif defined (TYPE_BF16)
+#define LANE_VALUES 2
+#define VALUE(v, i) as_float16 ((i) ? (v) & 0xffff0000u : (v) << 16)
+#elif defined (TYPE_F16)
+#define LANE_VALUES 2
+#define VALUE(v, i) half_to_float ((i) ? (v) >> 16 : (v) & 0xffff)
 #endif
 
 #if defined (TYPE_Q8_0) || defined (TYPE_Q4_0)
-#ifdef TYPE_Q8_0
-#define LANE_VALUES 4           // of consecutive k in a 32-bit lane
-#else
-#define LANE_VALUES 8
+#define BLOCK_LANES (32 / LANE_VALUES)  // of a block with one scale
+#define LOAD_LANES(w) (LOAD_UINT (w) ^ FLIP)
+#define BLOCK_SCALE(scales) (load_halfs (scales) * VALUE_ONE)
+#define SCALED(x, scale) ((x) * (scale))
+#elif !defined (TYPE_F32)
+#define BLOCK_LANES 4
+#define LOAD_LANES(w) LOAD_UINT (w)
+#define BLOCK_SCALE(scales) 1
+#define SCALED(x, scale) (x)
 #endif
 
-// out [n][16], n a multiple of 32
-INLINE void
-unpack (float *out, const uchar *w, const ushort *scales, int n)
-{
-  for (int b = 0; b < n / 32; b++) {
-    const float16 scale = load_halfs (scales + b * PANEL) * QUANT_ONE;
-
-    for (int j = 0; j < 32 / LANE_VALUES; j++) {
-      const uint16 v = LOAD_UINT (w) ^ QUANT_FLIP;
-
-UNROLL
-      for (int i = 0; i < LANE_VALUES; i++)
-        STORE_FLOAT (out + i * PANEL, QUANT (v, i) * scale);
-      out += LANE_VALUES * PANEL;
-      w += 64;
-    }
-  }
-}
-
-INLINE float16
-dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
-{
-  float16 sum = 0;
-
-  for (int b = 0; b < K / 32; b++) {
-    float16 part0 = 0, part1 = 0;
-
-UNROLL
-    for (int j = 0; j < 32 / LANE_VALUES; j++) {
-      const uint16 v = LOAD_UINT (w) ^ QUANT_FLIP;
-
-UNROLL
-      for (int i = 0; i < LANE_VALUES; i += 2) {
-        part0 += QUANT (v, i) * x[i];
-        part1 += QUANT (v, i + 1) * x[i + 1];
-      }
-      x += LANE_VALUES;
-      w += 64;
-    }
-    sum += (part0 + part1) * (load_halfs (scales + b * PANEL) * QUANT_ONE);
-  }
-  return sum;
-}
-
-#elif defined (TYPE_F32)
+#ifdef TYPE_F32
 
 INLINE float16
 dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
@@ -92,7 +63,7 @@ dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
   int k = 0;
 
   for (; k + 4 <= K; k += 4)
-UNROLL
+    UNROLL
     for (int i = 0; i < 4; i++)
       sum[i] += LOAD_FLOAT (f + (long) (k + i) * PANEL) * x[k + i];
   for (; k < K; k++)
@@ -102,46 +73,56 @@ UNROLL
 
 #else
 
-#if defined (TYPE_BF16)
-#define FIRST(v) as_float16 ((v) << 16)
-#define SECOND(v) as_float16 ((v) & 0xffff0000u)
-#else
-#define FIRST(v) half_to_float ((v) & 0xffff)
-#define SECOND(v) half_to_float ((v) >> 16)
-#endif
+#define BLOCK (BLOCK_LANES * LANE_VALUES)
 
-// An odd n writes one column of zeros more.
+// out [n][16]; where n is odd one column of zeros more.
 INLINE void
 unpack (float *out, const uchar *w, const ushort *scales, int n)
 {
-  for (int k = 0; k < n; k += 2) {
-    const uint16 v = LOAD_UINT (w + k * 32);
+  int k = 0;
 
-    STORE_FLOAT (out + k * PANEL, FIRST (v));
-    STORE_FLOAT (out + (k + 1) * PANEL, SECOND (v));
+  for (; k + BLOCK <= n; k += BLOCK) {
+    const float16 scale = BLOCK_SCALE (scales + k / 32 * PANEL);
+
+    for (int j = 0; j < BLOCK_LANES; j++, w += 64) {
+      const uint16 v = LOAD_LANES (w);
+
+      UNROLL
+      for (int i = 0; i < LANE_VALUES; i++, out += PANEL)
+        STORE_FLOAT (out, SCALED (VALUE (v, i), scale));
+    }
+  }
+  for (; k < n; k += LANE_VALUES, w += 64) {    // only of types without scales
+    const uint16 v = LOAD_LANES (w);
+
+    UNROLL
+    for (int i = 0; i < LANE_VALUES; i++, out += PANEL)
+      STORE_FLOAT (out, VALUE (v, i));
   }
 }
 
 INLINE float16
 dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
 {
-  float16 sum[4] = { 0, 0, 0, 0 };
+  float16 sum = 0;
   int k = 0;
 
-  for (; k + 4 <= K; k += 4) {
-    const uint16 v = LOAD_UINT (w + (long) k * 32), u = LOAD_UINT (w + (long) k * 32 + 64);
+  for (; k + BLOCK <= K; k += BLOCK) {
+    float16 part[2] = { 0, 0 };
 
-    sum[0] += FIRST (v) * x[k];
-    sum[1] += SECOND (v) * x[k + 1];
-    sum[2] += FIRST (u) * x[k + 2];
-    sum[3] += SECOND (u) * x[k + 3];
-  }
-  for (; k < K; k++) {
-    const uint16 v = LOAD_UINT (w + (long) (k / 2) * 64);
+    UNROLL
+    for (int j = 0; j < BLOCK_LANES; j++, w += 64) {
+      const uint16 v = LOAD_LANES (w);
 
-    sum[0] += (k & 1 ? SECOND (v) : FIRST (v)) * x[k];
+      UNROLL
+      for (int i = 0; i < LANE_VALUES; i++)
+        part[i & 1] += VALUE (v, i) * x[k + j * LANE_VALUES + i];
+    }
+    sum += SCALED (part[0] + part[1], BLOCK_SCALE (scales + k / 32 * PANEL));
   }
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  for (; k < K; k++)            // only of types without scales
+    sum += VALUE (LOAD_LANES (w + (k % BLOCK) / 2 * 64), k & 1) * x[k];
+  return sum;
 }
 #endif
 
@@ -265,12 +246,88 @@ gemm (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *
   }
 }
 
+// ---- few rows of x -------------------------------------------------------------------------
+//
+// Too few rows to pay for storing the weights as float32: each is used in all rows straight from registers.
+
+#ifndef TYPE_F32
+INLINE void
+few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, const ushort *scales, int K, int cols)
+{
+  float16 acc[MR];
+  int k = 0;
+
+  UNROLL
+  for (int r = 0; r < R; r++)
+    acc[r] = 0;
+  for (; k + BLOCK <= K; k += BLOCK) {
+    const float16 scale = BLOCK_SCALE (scales + k / 32 * PANEL);
+
+    for (int j = 0; j < BLOCK_LANES; j++, w += 64) {
+      const uint16 v = LOAD_LANES (w);
+
+      UNROLL
+      for (int i = 0; i < LANE_VALUES; i++) {
+        const float16 value = SCALED (VALUE (v, i), scale);
+
+        UNROLL
+        for (int r = 0; r < R; r++)
+          acc[r] += value * x[r * xs + k + j * LANE_VALUES + i];
+      }
+    }
+  }
+  for (; k < K; k++) {          // only of types without scales
+    const float16 value = VALUE (LOAD_LANES (w + (k % BLOCK) / 2 * 64), k & 1);
+
+    UNROLL
+    for (int r = 0; r < R; r++)
+      acc[r] += value * x[r * xs + k];
+  }
+  UNROLL
+  for (int r = 0; r < R; r++)
+    store_columns (y + r * ys, acc[r], cols);
+}
+
+#define FEW(R) \
+  CPU_TARGET void few_##R (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *scales, int K, \
+      int cols) \
+  { few (R, y, ys, x, xs, w, scales, K, cols); }
+FEW (2) FEW (3) FEW (4) FEW (5) FEW (6)
+
+CPU_TARGET void
+few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *scales, int M, int N, int K, int first,
+    int last)
+{
+  for (long p = first; p < last; p++) {
+    const uchar *data = w + p * PANEL_BYTES (K);
+    const ushort *s = scales + p * (K / 32) * PANEL;
+    float *out = y + p * PANEL;
+    const int cols = N - p * PANEL;
+
+    switch (M) {
+      case 2: few_2 (out, ys, x, xs, data, s, K, cols); break;
+      case 3: few_3 (out, ys, x, xs, data, s, K, cols); break;
+      case 4: few_4 (out, ys, x, xs, data, s, K, cols); break;
+      case 5: few_5 (out, ys, x, xs, data, s, K, cols); break;
+      case 6: few_6 (out, ys, x, xs, data, s, K, cols); break;
+    }
+  }
+}
+#endif
+
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
 matmul_gemm (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int M, const int N,
     const int K, const int n_panels, const int group_panels, const int group_rows)
 {
   const int first = get_group_id (0) * group_panels, row = get_group_id (1) * group_rows;
 
+#ifndef TYPE_F32
+  if (M >= 2 && M <= 6) {
+    few_rows (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), x_stride, FLAT (const uchar, data),
+        FLAT (const ushort, scales), M, N, K, first, min (first + group_panels, n_panels));
+    return;
+  }
+#endif
   gemm (FLAT (float, ROW (y, row)), y_stride, FLAT (const float, ROW (x, row)), x_stride, FLAT (const uchar, data),
       FLAT (const ushort, scales), min (M - row, group_rows), N, K, first, min (first + group_panels, n_panels));
 }

@@ -12,8 +12,8 @@ group_mean_square (global const float *x, int n, local float *scratch)
 }
 
 ROW_GROUP kernel void
-rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), TENSOR (y2),
-    TENSOR (weight2), int cols, float eps, float norm_scale, float out_scale)
+rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), int cols, float eps,
+    float norm_scale, float out_scale)
 {
   local float scratch[GROUP_SIZE];
   int row = get_group_id (0);
@@ -31,11 +31,6 @@ rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1),
       v += ROW (add1, row)[c];
     ROW (y, row)[c] = out_scale * v;
   }
-  if (!y2)
-    return;
-  scale = 1 / sqrt (group_mean_square (ROW (y, row), cols, scratch) + eps);
-  for (int c = get_local_id (0); c < cols; c += GROUP_SIZE)
-    ROW (y2, row)[c] = ROW (y, row)[c] * scale * (weight2 ? ROW (weight2, 0)[c] : 1);
 }
 
 ROW_GROUP kernel void

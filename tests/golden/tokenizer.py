@@ -91,7 +91,8 @@ def write_gguf(path, vocab):
     w = gguf.GGUFWriter(path, "gemma3n")
     w.add_tokenizer_model("llama")
     w.add_tokenizer_pre("default")
-    w.add_token_list([p for p, _, _ in vocab])
+    # llama.cpp's converter writes user-defined pieces with spaces.
+    w.add_token_list([p.replace("▁", " ") if k == USER else p for p, _, k in vocab])
     w.add_token_scores([s for _, s, _ in vocab])
     w.add_token_types([k for _, _, k in vocab])
     w.add_bos_token_id(2)

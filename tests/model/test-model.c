@@ -3,6 +3,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#include "models/model-private.h"
 #include "small-model.h"
 #include "tests/usm/usm-util.h"
 
@@ -271,6 +272,27 @@ GST_START_TEST (test_generation_stops)
 }
 GST_END_TEST;
 
+/* @n ids that repeat every @period. */
+static gboolean
+loops (guint n, guint period)
+{
+  g_autofree gint32 *ids = g_new (gint32, n + 3);
+
+  for (guint i = 0; i < n; i++)
+    ids[3 + i] = 1000 + i % period;
+  ids[0] = ids[1] = ids[2] = 7;
+  return gemma_is_looping (ids, n + 3);
+}
+
+GST_START_TEST (test_repetition_stop)
+{
+  fail_unless (loops (24, 1) && loops (24, 2) && loops (24, 3) && loops (32, 4) && loops (128, 16) && loops (300, 5));
+  /* Too few repeats, too short, too long a period, or none at all. */
+  fail_if (loops (23, 1) || loops (23, 3) || loops (31, 4) || loops (127, 16) || loops (400, 17) || loops (500, 500));
+  fail_if (gemma_is_looping (NULL, 0));
+}
+GST_END_TEST;
+
 /* The same seed gives the same text, another one another. */
 static gboolean
 append_id (gint id, const gchar *text, gpointer user_data)
@@ -411,6 +433,7 @@ model_suite (void)
   tcase_add_test (tc, test_bad_prompts);
   tcase_add_test (tc, test_clip_to_text);
   tcase_add_test (tc, test_generation_stops);
+  tcase_add_test (tc, test_repetition_stop);
   tcase_add_test (tc, test_seeded_generation);
   tcase_add_test (tc, test_progress_and_cancel);
   tcase_add_test (tc, test_probe);

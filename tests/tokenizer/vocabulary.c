@@ -1,143 +1,32 @@
 #include "vocabulary.h"
 
-#include <glib/gstdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "models/tokenizer-private.h"
+#include "models/weights-private.h"
 
-enum { GGUF_U32 = 4, GGUF_I32 = 5, GGUF_F32 = 6, GGUF_BOOL = 7, GGUF_STRING = 8, GGUF_ARRAY = 9 };
-
-static void
-put (GByteArray *out, gconstpointer data, gsize n)
+GemmaTokenizer *
+tokenizer_from_image (Image *image, GError **error)
 {
-  g_byte_array_append (out, data, n);
-}
+  g_autoptr (GByteArray) bytes = image_bytes (image);
+  g_autoptr (GError) file_error = NULL;
+  GemmaWeights *weights = gemma_weights_open_gguf_data (bytes->data, bytes->len, &file_error);
+  GemmaTokenizer *tokenizer;
 
-static void
-put_u32 (GByteArray *out, guint32 value)
-{
-  value = GUINT32_TO_LE (value);
-  put (out, &value, 4);
-}
-
-static void
-put_u64 (GByteArray *out, guint64 value)
-{
-  value = GUINT64_TO_LE (value);
-  put (out, &value, 8);
-}
-
-static void
-put_string (GByteArray *out, const gchar *text, gsize length)
-{
-  put_u64 (out, length);
-  put (out, text, length);
-}
-
-static void
-put_key (Gguf *gguf, const gchar *key, guint32 type)
-{
-  put_string (gguf->values, key, strlen (key));
-  put_u32 (gguf->values, type);
-  gguf->n_values++;
-}
-
-static void
-put_array (Gguf *gguf, const gchar *key, guint32 type, guint n)
-{
-  put_key (gguf, key, GGUF_ARRAY);
-  put_u32 (gguf->values, type);
-  put_u64 (gguf->values, n);
-}
-
-Gguf *
-gguf_new (void)
-{
-  Gguf *gguf = g_new0 (Gguf, 1);
-
-  gguf->values = g_byte_array_new ();
-  return gguf;
+  g_assert_no_error (file_error);
+  tokenizer = gemma_tokenizer_new_from_gguf (weights, error);
+  gemma_weights_unref (weights);
+  image_free (image);
+  return tokenizer;
 }
 
 void
-gguf_add_string (Gguf *gguf, const gchar *key, const gchar *value)
+set_vocabulary (Image *image, const gchar *const *tokens, guint n, const gfloat *scores, guint n_scores,
+    const gint32 *types, guint n_types)
 {
-  put_key (gguf, key, GGUF_STRING);
-  put_string (gguf->values, value, strlen (value));
-}
-
-void
-gguf_add_u32 (Gguf *gguf, const gchar *key, guint32 value)
-{
-  put_key (gguf, key, GGUF_U32);
-  put_u32 (gguf->values, value);
-}
-
-void
-gguf_add_bool (Gguf *gguf, const gchar *key, gboolean value)
-{
-  guint8 byte = value;
-
-  put_key (gguf, key, GGUF_BOOL);
-  put (gguf->values, &byte, 1);
-}
-
-void
-gguf_add_strings (Gguf *gguf, const gchar *key, const gchar *const *strings, const gsize *lengths, guint n)
-{
-  put_array (gguf, key, GGUF_STRING, n);
-  for (guint i = 0; i < n; i++)
-    put_string (gguf->values, strings[i], lengths ? lengths[i] : strlen (strings[i]));
-}
-
-void
-gguf_add_f32s (Gguf *gguf, const gchar *key, const gfloat *values, guint n)
-{
-  put_array (gguf, key, GGUF_F32, n);
-  put (gguf->values, values, n * sizeof *values);
-}
-
-void
-gguf_add_i32s (Gguf *gguf, const gchar *key, const gint32 *values, guint n)
-{
-  put_array (gguf, key, GGUF_I32, n);
-  put (gguf->values, values, n * sizeof *values);
-}
-
-void
-gguf_write (Gguf *gguf, const gchar *path)
-{
-  g_autoptr (GByteArray) out = g_byte_array_new ();
-  static const guint8 zeros[64] = { 0, };
-
-  put (out, "GGUF", 4);
-  put_u32 (out, 3);
-  put_u64 (out, 1);
-  put_u64 (out, gguf->n_values);
-  put (out, gguf->values->data, gguf->values->len);
-  /* One tensor of one float32, so that the file is a whole one. */
-  put_string (out, "t", 1);
-  put_u32 (out, 1);
-  put_u64 (out, 1);
-  put_u32 (out, 0);
-  put_u64 (out, 0);
-  put (out, zeros, 32 + (32 - out->len % 32) % 32);
-  fail_unless (g_file_set_contents (path, (const gchar *) out->data, out->len, NULL));
-  g_byte_array_unref (gguf->values);
-  g_free (gguf);
-}
-
-gchar *
-temporary_path (const gchar *suffix)
-{
-  g_autofree gchar *name = g_strdup_printf ("gemma-test-XXXXXX%s", suffix);
-  gchar *path = g_build_filename (g_get_tmp_dir (), name, NULL);
-  gint fd = g_mkstemp (path);
-
-  fail_unless (fd >= 0);
-  close (fd);
-  return path;
+  image_set_string (image, "general.architecture", "gemma3n");
+  image_set_string (image, "tokenizer.ggml.model", "llama");
+  image_set_strings (image, "tokenizer.ggml.tokens", tokens, n);
+  image_set_array (image, "tokenizer.ggml.scores", KV_F32, scores, sizeof *scores, n_scores);
+  image_set_array (image, "tokenizer.ggml.token_type", KV_I32, types, sizeof *types, n_types);
 }
 
 GArray *
