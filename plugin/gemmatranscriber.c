@@ -11,9 +11,9 @@
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber ! fakesink dump=true
  * ]|
  * |[
- * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber name=t language-code=en
- *     t.src ! srtenc ! filesink location=en.srt
- *     t.translate_src_0::language-code=es t.translate_src_0 ! srtenc ! filesink location=es.srt
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin !
+ *     gemmatranscriber name=t language-code=en translate_src_0::language-code=es
+ *     t.src ! srtenc ! filesink location=en.srt  t.translate_src_0 ! srtenc ! filesink location=es.srt
  * ]| Captions in the language that is spoken, and in Spanish.
  */
 #include "gemmatranscriber.h"
@@ -132,7 +132,26 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_P
 static GstStaticPadTemplate translate_template = GST_STATIC_PAD_TEMPLATE ("translate_src_%u", GST_PAD_SRC,
     GST_PAD_REQUEST, GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
 
-G_DEFINE_TYPE (GstGemmaTranscriber, gst_gemma_transcriber, GST_TYPE_BIN)
+/* Pads are children, too, so that gst-launch can set "translate_src_0::language-code". */
+static GstChildProxyInterface *parent_child_proxy;
+
+static GObject *
+get_child_by_name (GstChildProxy *proxy, const gchar *name)
+{
+  GstPad *pad = gst_element_get_static_pad (GST_ELEMENT (proxy), name);
+
+  return pad ? G_OBJECT (pad) : parent_child_proxy->get_child_by_name (proxy, name);
+}
+
+static void
+child_proxy_init (gpointer iface, gpointer data)
+{
+  parent_child_proxy = g_type_interface_peek_parent (iface);
+  ((GstChildProxyInterface *) iface)->get_child_by_name = get_child_by_name;
+}
+
+G_DEFINE_TYPE_WITH_CODE (GstGemmaTranscriber, gst_gemma_transcriber, GST_TYPE_BIN,
+    G_IMPLEMENT_INTERFACE (GST_TYPE_CHILD_PROXY, child_proxy_init))
 GST_ELEMENT_REGISTER_DEFINE (gemmatranscriber, "gemmatranscriber", GST_RANK_NONE, GST_TYPE_GEMMA_TRANSCRIBER)
 
 static guint
@@ -231,6 +250,7 @@ gst_gemma_transcriber_request_new_pad (GstElement *element, GstPadTemplate *temp
   g_mutex_lock (&self->lock);
   self->translations = g_list_prepend (self->translations, pad);
   g_mutex_unlock (&self->lock);
+  gst_child_proxy_child_added (GST_CHILD_PROXY (self), G_OBJECT (pad), name);
   return GST_PAD (pad);
 }
 
@@ -245,6 +265,7 @@ gst_gemma_transcriber_release_pad (GstElement *element, GstPad *ghost)
   self->translations = g_list_remove (self->translations, pad);
   g_mutex_unlock (&self->lock);
 
+  gst_child_proxy_child_removed (GST_CHILD_PROXY (self), G_OBJECT (pad), GST_OBJECT_NAME (pad));
   g_signal_handlers_disconnect_by_data (pad->lm, self);
   gst_pad_unlink (pad->teepad, queue_sink);
   gst_element_release_request_pad (self->tee, pad->teepad);

@@ -1,6 +1,7 @@
 #include "gemma-model-store.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define DEFAULT_LINGER_MS 5000
 
@@ -54,7 +55,9 @@ struct _GstGemmaModelStore
 /* One lock for all stores: it is held for moments only, never while loading, unloading or notifying. */
 static GMutex store_lock;
 static GCond reaper_cond, idle_cond;
-static guint n_loading;
+/* For the end of the process: entries that load, and threads that load or unload. */
+static GSList *loading;
+static guint n_busy;
 
 G_DEFINE_TYPE (GstGemmaModelStore, gst_gemma_model_store, G_TYPE_OBJECT)
 
@@ -102,6 +105,55 @@ detach_locked (Entry *entry)
   return TRUE;
 }
 
+/* ---- the end of the process ----------------------------------------------------------- */
+
+/* A driver or compiler whose static data are gone must not be called by a thread of ours that still runs. A driver
+ * registers their destruction whenever it first needs them, and handlers of atexit() run last in, first out; so ours would
+ * mostly come too late. What glibc runs before all of them are the destructors of the main thread's own variables. */
+extern int __cxa_thread_atexit_impl (void (*func) (void *), void *data, void *dso) __attribute__ ((weak));
+extern void *__dso_handle;
+
+static void
+wait_for_threads (void)
+{
+  gint64 deadline = g_get_monotonic_time () + 30 * G_TIME_SPAN_SECOND;
+
+  g_mutex_lock (&store_lock);
+  for (GSList *l = loading; l; l = l->next)
+    g_cancellable_cancel (((Entry *) l->data)->cancellable);
+  while (n_busy && g_cond_wait_until (&idle_cond, &store_lock, deadline));
+  g_mutex_unlock (&store_lock);
+}
+
+static void
+on_thread_end (void *data)
+{
+  if (gettid () == getpid ())   /* the main thread, so the process: others come and go */
+    wait_for_threads ();
+}
+
+static void
+register_wait (void)
+{
+  static _Thread_local gboolean registered;
+  static gsize once;
+
+  if (!registered && __cxa_thread_atexit_impl)
+    __cxa_thread_atexit_impl (on_thread_end, NULL, &__dso_handle);
+  registered = TRUE;
+  if (g_once_init_enter (&once)) {
+    atexit (wait_for_threads);
+    g_once_init_leave (&once, 1);
+  }
+}
+
+static void
+leave_busy_locked (void)
+{
+  n_busy--;
+  g_cond_broadcast (&idle_cond);
+}
+
 /* ---- unloading what nobody uses ------------------------------------------------------ */
 
 /* The entry to unload now, or NULL with the time of the next one (G_MAXINT64: none). */
@@ -134,9 +186,11 @@ reap (gpointer data)
     Entry *entry = find_expired_locked (self, g_get_monotonic_time (), &next);
     if (entry) {
       detach_locked (entry);
+      n_busy++;
       g_mutex_unlock (&store_lock);
       entry_unref (entry);
       g_mutex_lock (&store_lock);
+      leave_busy_locked ();
     } else if (next == G_MAXINT64) {
       break;
     } else {
@@ -211,6 +265,7 @@ load (gpointer data)
   entry->model = model;
   entry->error = error;
   entry->state = model ? READY : FAILED;
+  loading = g_slist_remove (loading, entry);
   /* A failure is not kept: whoever asks next tries again. */
   if (!model && detach_locked (entry))
     retired = entry;
@@ -224,21 +279,9 @@ load (gpointer data)
   entry_unref (entry);
 
   g_mutex_lock (&store_lock);
-  n_loading--;
-  g_cond_broadcast (&idle_cond);
+  leave_busy_locked ();
   g_mutex_unlock (&store_lock);
   return NULL;
-}
-
-/* At exit: a driver whose static data are gone must not be called by a load that was cancelled but still runs. */
-static void
-wait_for_loads (void)
-{
-  gint64 deadline = g_get_monotonic_time () + 10 * G_TIME_SPAN_SECOND;
-
-  g_mutex_lock (&store_lock);
-  while (n_loading && g_cond_wait_until (&idle_cond, &store_lock, deadline));
-  g_mutex_unlock (&store_lock);
 }
 
 static Entry *
@@ -255,7 +298,8 @@ entry_new_locked (GstGemmaModelStore *self, const gchar *key, const GstGemmaMode
   entry->load_data_free = load_data_free;
   entry->cancellable = g_cancellable_new ();
   g_hash_table_insert (self->entries, entry->key, entry);
-  n_loading++;
+  loading = g_slist_prepend (loading, entry);
+  n_busy++;
   g_thread_unref (g_thread_new ("gemma-load", load, entry));
   return entry;
 }
@@ -271,6 +315,7 @@ gst_gemma_model_store_request (GstGemmaModelStore *self, const gchar *key, const
   g_return_val_if_fail (GST_IS_GEMMA_MODEL_STORE (self), NULL);
   g_return_val_if_fail (key && funcs && notify, NULL);
 
+  register_wait ();
   lease = g_new0 (GstGemmaModelLease, 1);
   lease->refs = 1;
   lease->notify = notify;
@@ -318,18 +363,13 @@ gst_gemma_model_lease_get_error (GstGemmaModelLease *lease)
 void
 gst_gemma_model_lease_release (GstGemmaModelLease *lease)
 {
-  static gboolean waits_at_exit;
   Entry *entry = lease->entry, *retired = NULL;
 
   g_mutex_lock (&store_lock);
   entry->leases = g_list_remove (entry->leases, lease);
   if (!entry->leases) {
-    if (entry->state == LOADING) {
+    if (entry->state == LOADING)
       g_cancellable_cancel (entry->cancellable);
-      if (!waits_at_exit)
-        atexit (wait_for_loads);
-      waits_at_exit = TRUE;
-    }
     retired = retire_locked (entry);
   }
   g_mutex_unlock (&store_lock);

@@ -190,6 +190,20 @@ GST_START_TEST (test_transcript_and_translations)
 
 GST_END_TEST;
 
+GST_START_TEST (test_language_on_the_command_line)
+{
+  Fixture f = begin ("fakesrc ! gemmatranscriber name=t translate_src_0::language-code=fr t.src ! fakesink "
+      "t.translate_src_0 ! fakesink");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "translate_src_0");
+  g_autofree gchar *language = NULL;
+
+  g_object_get (pad, "language-code", &language, NULL);
+  fail_unless_equals_string (language, "fr");
+  end (&f);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_any_sound)
 {
   Fixture f = begin ("audiotestsrc num-buffers=50 samplesperbuffer=4410 wave=silence ! "
@@ -356,6 +370,7 @@ gemmatranscriber_suite (void)
   tcase_add_test (tc, test_contract);
   tcase_add_test (tc, test_latency_probe);
   tcase_add_test (tc, test_transcript_and_translations);
+  tcase_add_test (tc, test_language_on_the_command_line);
   tcase_add_test (tc, test_any_sound);
   tcase_add_test (tc, test_live_promise);
   tcase_add_test (tc, test_request_and_release_while_playing);
