@@ -47,7 +47,7 @@ typedef struct _OclQueue OclQueue;
  *   index of a platform and of a device in it
  *
  * Opens a device, or returns a new reference if this process has it open already.
- * Instruction sets that need proof (VNNI, BF16) are tried once in a forked child.
+ * Instruction sets that need proof (AVX-512, VNNI) are tried once in a child process, gemma-probe.
  *
  * Returns: (transfer full) (nullable): the device, or %NULL with @error set
  */
