@@ -95,14 +95,14 @@ def roughen(x, rng, human):
     x = stretch(x, rng.uniform(.9, 1.1))
     before, after = int(rng.uniform(0, .6) * RATE), int(rng.uniform(0, .6) * RATE)
     x = np.concatenate([np.zeros(before, np.float32), x, np.zeros(after, np.float32)])
-    if rng.random() < .2:
+    if rng.random() < .12:
         x = room(x, rng)
-    if rng.random() < (.1 if human else .2):
+    if rng.random() < (.06 if human else .15):
         x = band(x, rng.uniform(150, 400), rng.uniform(3000, 4000))
     elif rng.random() < .3:                                                 # a tilt, as of another microphone
         x = scipy.signal.lfilter([1., rng.uniform(-.5, .5)], [1.], x).astype(np.float32)
-    if rng.random() < .55:
-        x = add_noise(x, rng.uniform(5, 30), rng, rng.choice([0., .5, 1.]))
+    if rng.random() < .4:
+        x = add_noise(x, rng.uniform(8, 32), rng, rng.choice([0., .5, 1.]))
     elif rng.random() < .5:
         x = add_noise(x, rng.uniform(30, 50), rng, .5)
     peak = np.abs(x).max() + 1e-6
@@ -199,7 +199,7 @@ class Batches(torch.utils.data.Dataset):
             x, lang, names, human = self.clip(target, rng)
             m = melmod.log_mel(torch.from_numpy(roughen(x[:int((self.longest + 4) * RATE)], rng, human)))
             asked, said = self.tasks(lang, names, rng)
-            clips.append((mask(m, rng) if rng.random() < .6 else m, asked, said))
+            clips.append((mask(m, rng) if rng.random() < .4 else m, asked, said))
         return collate(clips, self.tok, self.letters)
 
 
