@@ -21,4 +21,4 @@ plugin_init (GstPlugin *plugin)
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, gemma, "Speech and pictures to text with Gemma on OpenCL",
-    plugin_init, PACKAGE_VERSION, "LGPL", "gst-gemma", "https://github.com/gst-gemma")
+    plugin_init, PACKAGE_VERSION, "LGPL", "gst-gemma", "Unknown package origin")
