@@ -4,20 +4,20 @@
 typedef struct
 {
   Gemma3n *model;
-  gint layer;                   /* -1 outside of layers */
+  gint layer; /* -1 outside of layers */
   gboolean failed;
   GError **error;
 } Loader;
 
 static gchar *
-full_name (Loader * ld, const gchar * name)
+full_name (Loader *ld, const gchar *name)
 {
   return ld->layer < 0 ? g_strdup_printf ("%s.weight", name) : g_strdup_printf ("blk.%d.%s.weight", ld->layer, name);
 }
 
 /* A small tensor in float32. */
 static OclTensor
-load_tensor (Loader * ld, const gchar * name, gint rows, gint cols)
+load_tensor (Loader *ld, const gchar *name, gint rows, gint cols)
 {
   OclTensor t = { NULL };
   if (ld->failed)
@@ -31,7 +31,7 @@ load_tensor (Loader * ld, const gchar * name, gint rows, gint cols)
 }
 
 static gboolean
-find (Loader * ld, OclMatrix * m, const gchar * name, gint rows, gint cols)
+find (Loader *ld, OclMatrix *m, const gchar *name, gint rows, gint cols)
 {
   g_autofree gchar *full = full_name (ld, name);
   ld->failed |= !gemma_weights_find_matrix (ld->model->weights, full, rows, cols, m, ld->error);
@@ -39,7 +39,7 @@ find (Loader * ld, OclMatrix * m, const gchar * name, gint rows, gint cols)
 }
 
 static OclWeight *
-load_weight (Loader * ld, const gchar * name, gint rows, gint cols)
+load_weight (Loader *ld, const gchar *name, gint rows, gint cols)
 {
   OclMatrix m;
   if (ld->failed || !find (ld, &m, name, rows, cols))
@@ -51,9 +51,9 @@ load_weight (Loader * ld, const gchar * name, gint rows, gint cols)
 
 /* Matrices @names of @rows[i] x @cols, merged where neighbours have the same type. */
 static Gemma3nStack
-load_stack (Loader * ld, guint n, const gchar * const *names, const gint * rows, gint cols)
+load_stack (Loader *ld, guint n, const gchar *const *names, const gint *rows, gint cols)
 {
-  Gemma3nStack stack = { {NULL} };
+  Gemma3nStack stack = { { NULL } };
   OclMatrix m[3];
   for (guint i = 0; i < n; i++) {
     if (ld->failed || !find (ld, &m[i], names[i], rows[i], cols))
@@ -73,7 +73,7 @@ load_stack (Loader * ld, guint n, const gchar * const *names, const gint * rows,
 
 /* The layer whose K and V layer @i reads: itself, or the last of its kind before the shared ones; -1 if none. */
 static gint
-kv_layer (const GemmaTextConfig * c, gint i)
+kv_layer (const GemmaTextConfig *c, gint i)
 {
   gint owned = c->n_layers - c->n_shared_kv;
   if (i < owned)
@@ -86,7 +86,7 @@ kv_layer (const GemmaTextConfig * c, gint i)
 }
 
 static void
-load_attention (Loader * ld, Gemma3nLayer * l)
+load_attention (Loader *ld, Gemma3nLayer *l)
 {
   const GemmaTextConfig *c = &ld->model->config;
   static const gchar *const names[] = { "attn_q", "attn_k", "attn_v" };
@@ -103,7 +103,7 @@ load_attention (Loader * ld, Gemma3nLayer * l)
 }
 
 static void
-load_layer (Loader * ld, Gemma3nLayer * l)
+load_layer (Loader *ld, Gemma3nLayer *l)
 {
   const GemmaTextConfig *c = &ld->model->config;
   gint C = c->hidden, S = c->n_altup, F = c->ffn[ld->layer];
@@ -112,8 +112,8 @@ load_layer (Loader * ld, Gemma3nLayer * l)
   l->kv_layer = kv_layer (c, ld->layer);
   if (l->kv_layer < 0) {
     g_set_error (ld->error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
-        "%s: layer %d shares K and V, but no earlier layer is %s like it",
-        gemma_weights_get_path (ld->model->weights), ld->layer, c->sliding[ld->layer] ? "sliding" : "full");
+        "%s: layer %d shares K and V, but no earlier layer is %s like it", gemma_weights_get_path (ld->model->weights),
+        ld->layer, c->sliding[ld->layer] ? "sliding" : "full");
     ld->failed = TRUE;
     return;
   }
@@ -129,7 +129,7 @@ load_layer (Loader * ld, Gemma3nLayer * l)
   l->laurel_r = load_weight (ld, "laurel_r", C, c->laurel_rank);
   l->laurel_norm = load_tensor (ld, "laurel_post_norm", 1, C);
   l->ffn_norm = load_tensor (ld, "ffn_norm", 1, C);
-  l->gate_up = load_stack (ld, 2, gate_up, (gint[]) { F, F }, C);
+  l->gate_up = load_stack (ld, 2, gate_up, (gint[]){ F, F }, C);
   l->ffn_down = load_weight (ld, "ffn_down", C, F);
   l->post_ffn_norm = load_tensor (ld, "post_ffw_norm", 1, C);
   l->ple_gate = load_weight (ld, "inp_gate", c->ple_dim, C);
@@ -138,14 +138,14 @@ load_layer (Loader * ld, Gemma3nLayer * l)
 }
 
 static void
-load_outside_layers (Loader * ld)
+load_outside_layers (Loader *ld)
 {
   Gemma3n *m = ld->model;
   const GemmaTextConfig *c = &m->config;
   m->token_table = gemma_weights_find (m->weights, "token_embd.weight", ld->error, 2, c->hidden, c->vocab_size);
   if (m->token_table)
-    m->ple_table = gemma_weights_find (m->weights, "per_layer_token_embd.weight", ld->error, 2,
-        c->n_layers * c->ple_dim, -1);
+    m->ple_table =
+        gemma_weights_find (m->weights, "per_layer_token_embd.weight", ld->error, 2, c->n_layers * c->ple_dim, -1);
   ld->failed = !m->ple_table;
   if (m->ple_table && m->ple_table->dims[1] < c->first_soft_id) {
     g_set_error (ld->error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
@@ -167,11 +167,11 @@ load_outside_layers (Loader * ld)
 
 /* What the code here relies on, whoever made the configuration. */
 static gboolean
-check_config (GemmaWeights * weights, const GemmaTextConfig * c, GError ** error)
+check_config (GemmaWeights *weights, const GemmaTextConfig *c, GError **error)
 {
-  if (c->n_altup >= 1 && c->n_altup <= GEMMA3N_MAX_STREAMS && c->n_layers >= 1 && c->n_shared_kv >= 0
-      && c->n_shared_kv < c->n_layers && c->n_kv_heads >= 1 && c->n_heads % c->n_kv_heads == 0 && c->head_dim >= 2
-      && c->head_dim % 2 == 0 && c->window >= 1)
+  if (c->n_altup >= 1 && c->n_altup <= GEMMA3N_MAX_STREAMS && c->n_layers >= 1 && c->n_shared_kv >= 0 &&
+      c->n_shared_kv < c->n_layers && c->n_kv_heads >= 1 && c->n_heads % c->n_kv_heads == 0 && c->head_dim >= 2 &&
+      c->head_dim % 2 == 0 && c->window >= 1)
     return TRUE;
   g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
       "%s: %d AltUp streams (1 to %d), %d layers of which %d share K and V, %d heads on %d KV heads of %d, window %d",
@@ -181,8 +181,8 @@ check_config (GemmaWeights * weights, const GemmaTextConfig * c, GError ** error
 }
 
 Gemma3n *
-gemma3n_weights_load (GemmaWeights * weights, const GemmaTextConfig * config, OclDevice * device,
-    GemmaProgressFunc progress, gpointer user_data, GError ** error)
+gemma3n_weights_load (GemmaWeights *weights, const GemmaTextConfig *config, OclDevice *device,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
   if (!check_config (weights, config, error))
     return NULL;
@@ -211,19 +211,18 @@ gemma3n_weights_load (GemmaWeights * weights, const GemmaTextConfig * config, Oc
 }
 
 static void
-free_stack (Gemma3nStack * stack)
+free_stack (Gemma3nStack *stack)
 {
   for (gint i = 0; i < stack->n_parts; i++)
     ocl_weight_free (stack->part[i]);
 }
 
 static void
-free_layer (OclDevice * device, Gemma3nLayer * l)
+free_layer (OclDevice *device, Gemma3nLayer *l)
 {
   OclTensor *tensors[] = { &l->altup.router_norm, &l->altup.router, &l->altup.predict, &l->altup.correct,
     &l->correct_scale, &l->attn_norm, &l->laurel_norm, &l->post_attn_norm, &l->ffn_norm, &l->post_ffn_norm,
-    &l->post_ple_norm, &l->q_norm, &l->k_norm
-  };
+    &l->post_ple_norm, &l->q_norm, &l->k_norm };
   OclWeight *weights[] = { l->laurel_l, l->laurel_r, l->attn_out, l->ffn_down, l->ple_gate, l->ple_proj };
   for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
     ocl_tensor_clear (device, tensors[i]);
@@ -234,7 +233,7 @@ free_layer (OclDevice * device, Gemma3nLayer * l)
 }
 
 void
-gemma3n_weights_free (Gemma3n * m)
+gemma3n_weights_free (Gemma3n *m)
 {
   for (gint i = 0; i < m->config.n_layers; i++)
     free_layer (m->device, &m->layers[i]);

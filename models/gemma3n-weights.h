@@ -17,31 +17,31 @@ typedef struct
 /* C hidden, H heads, G KV heads, D head_dim, F ffn, R laurel_rank, P ple_dim, S streams */
 typedef struct
 {
-  OclAltup altup;               /* router_norm [1][C], router [S][C], predict [S * S][S], correct [S][S] */
-  OclTensor correct_scale;      /* [1][C] */
-  OclTensor attn_norm, laurel_norm, post_attn_norm, ffn_norm, post_ffn_norm, post_ple_norm;     /* [1][C] */
-  OclTensor q_norm, k_norm;     /* [1][D]; no k_norm in a layer that shares K and V */
-  OclWeight *laurel_l, *laurel_r;       /* [R][C], [C][R] */
-  Gemma3nStack qkv;             /* [(H + 2 G) * D][C], or [H * D][C] in a layer that shares K and V */
-  OclWeight *attn_out;          /* [C][H * D] */
-  Gemma3nStack gate_up;         /* [2 F][C] */
-  OclWeight *ffn_down;          /* [C][F] */
-  OclWeight *ple_gate, *ple_proj;       /* [P][C], [C][P] */
-  gint kv_layer;                /* whose keys and values it reads: itself, or an earlier one */
+  OclAltup altup;          /* router_norm [1][C], router [S][C], predict [S * S][S], correct [S][S] */
+  OclTensor correct_scale; /* [1][C] */
+  OclTensor attn_norm, laurel_norm, post_attn_norm, ffn_norm, post_ffn_norm, post_ple_norm; /* [1][C] */
+  OclTensor q_norm, k_norm;       /* [1][D]; no k_norm in a layer that shares K and V */
+  OclWeight *laurel_l, *laurel_r; /* [R][C], [C][R] */
+  Gemma3nStack qkv;               /* [(H + 2 G) * D][C], or [H * D][C] in a layer that shares K and V */
+  OclWeight *attn_out;            /* [C][H * D] */
+  Gemma3nStack gate_up;           /* [2 F][C] */
+  OclWeight *ffn_down;            /* [C][F] */
+  OclWeight *ple_gate, *ple_proj; /* [P][C], [C][P] */
+  gint kv_layer;                  /* whose keys and values it reads: itself, or an earlier one */
 } Gemma3nLayer;
 
 typedef struct
 {
   GemmaLm lm;
-  GemmaTextConfig config;       /* with arrays of our own */
+  GemmaTextConfig config; /* with arrays of our own */
   OclDevice *device;
-  GemmaWeights *weights;        /* the tables of embeddings stay in the mapped file */
-  const GemmaTensor *token_table, *ple_table;   /* [vocab][C], [ids][n_layers * P] */
-  OclWeight *head;              /* [vocab][C], the token table again */
-  OclWeight *altup_proj[GEMMA3N_MAX_STREAMS], *altup_unembed[GEMMA3N_MAX_STREAMS];      /* [C][C] of streams 1.. */
-  OclWeight *ple_model_proj;    /* [n_layers * P][C] */
-  OclTensor ple_norm;           /* [1][P] */
-  OclTensor out_norm;           /* [1][C] */
+  GemmaWeights *weights;                      /* the tables of embeddings stay in the mapped file */
+  const GemmaTensor *token_table, *ple_table; /* [vocab][C], [ids][n_layers * P] */
+  OclWeight *head;                            /* [vocab][C], the token table again */
+  OclWeight *altup_proj[GEMMA3N_MAX_STREAMS], *altup_unembed[GEMMA3N_MAX_STREAMS]; /* [C][C] of streams 1.. */
+  OclWeight *ple_model_proj;                                                       /* [n_layers * P][C] */
+  OclTensor ple_norm;                                                              /* [1][P] */
+  OclTensor out_norm;                                                              /* [1][C] */
   Gemma3nLayer *layers;
 } Gemma3n;
 

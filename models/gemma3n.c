@@ -15,24 +15,24 @@
 #include <string.h>
 
 #define DEFAULT_CHUNK 256
-#define LOGIT_BLOCK (16 * 1024 * 1024)  /* floats of logits in flight at most, but one row at least */
-#define MAGNITUDE_FLOOR 1e-5f   /* of AltUp's embedding projections */
+#define LOGIT_BLOCK (16 * 1024 * 1024) /* floats of logits in flight at most, but one row at least */
+#define MAGNITUDE_FLOOR 1e-5f          /* of AltUp's embedding projections */
 #define SQRT1_2 0.70710678118654752440f
 
 /* The activations, for params.chunk rows; one allocation each for the life of the session. */
 typedef struct
 {
-  OclTensor streams, predicted; /* [S * M][C] */
-  OclTensor last;               /* [S][C]: the last position's streams, once only it goes on */
-  OclTensor per_layer, per_layer_proj;  /* [M][L * P] */
-  OclTensor rope[2];            /* [M][D]: full, sliding */
-  OclTensor normed, laurel, branch, residual;   /* [M][C] */
-  OclTensor laurel_low;         /* [M][R] */
-  OclTensor qkv;                /* [M][(H + 2 G) * D] */
-  OclTensor attended;           /* [M][H * D] */
-  OclTensor gate_up, ffn;       /* [M][2 F], [M][F] */
-  OclTensor ple;                /* [M][P] */
-  OclTensor logits, logit_rows; /* [block][V], [M][C] */
+  OclTensor streams, predicted;               /* [S * M][C] */
+  OclTensor last;                             /* [S][C]: the last position's streams, once only it goes on */
+  OclTensor per_layer, per_layer_proj;        /* [M][L * P] */
+  OclTensor rope[2];                          /* [M][D]: full, sliding */
+  OclTensor normed, laurel, branch, residual; /* [M][C] */
+  OclTensor laurel_low;                       /* [M][R] */
+  OclTensor qkv;                              /* [M][(H + 2 G) * D] */
+  OclTensor attended;                         /* [M][H * D] */
+  OclTensor gate_up, ffn;                     /* [M][2 F], [M][F] */
+  OclTensor ple;                              /* [M][P] */
+  OclTensor logits, logit_rows;               /* [block][V], [M][C] */
 } Arena;
 
 typedef struct
@@ -46,13 +46,13 @@ typedef struct
 typedef struct
 {
   gint rows, position0;
-  OclTensor streams;            /* [S * M][C] */
-  OclTensor per_layer;          /* [M][L * P] */
-  OclTensor rope[2];            /* [M][D] */
+  OclTensor streams;   /* [S * M][C] */
+  OclTensor per_layer; /* [M][L * P] */
+  OclTensor rope[2];   /* [M][D] */
 } Flow;
 
 static const Gemma3n *
-session_model (Session * s)
+session_model (Session *s)
 {
   return (const Gemma3n *) s->session.lm;
 }
@@ -64,13 +64,13 @@ top (OclTensor t, gint rows)
 }
 
 static void
-multiply (Session * s, OclTensor y, OclTensor x, const OclWeight * w)
+multiply (Session *s, OclTensor y, OclTensor x, const OclWeight *w)
 {
   ocl_matmul (s->session.queue, y, x, w, s->session.params.matmul_flags);
 }
 
 static void
-multiply_stack (Session * s, OclTensor y, OclTensor x, const Gemma3nStack * stack)
+multiply_stack (Session *s, OclTensor y, OclTensor x, const Gemma3nStack *stack)
 {
   for (gint i = 0, col = 0; i < stack->n_parts; i++) {
     gint cols = ocl_weight_get_rows (stack->part[i]);
@@ -81,7 +81,7 @@ multiply_stack (Session * s, OclTensor y, OclTensor x, const Gemma3nStack * stac
 
 /** RMS (x) * weight (Gemma3nRMSNorm); the caller adds what is to be added. */
 static OclRmsNorm
-norm_with (Session * s, OclTensor weight)
+norm_with (Session *s, OclTensor weight)
 {
   return (OclRmsNorm) OCL_RMS_NORM_INIT (weight, session_model (s)->config.rms_eps);
 }
@@ -89,7 +89,7 @@ norm_with (Session * s, OclTensor weight)
 /* ---- embeddings ------------------------------------------------------------------------------------------- */
 
 static void
-scale_row (gfloat * row, gint n, gfloat scale)
+scale_row (gfloat *row, gint n, gfloat scale)
 {
   for (gint i = 0; i < n; i++)
     row[i] *= scale;
@@ -100,7 +100,7 @@ scale_row (gfloat * row, gint n, gfloat scale)
  * token's row comes from the caller, unscaled, and its per-layer row is that of <pad>.
  */
 static gboolean
-look_up (Session * s, const GemmaLmChunk * chunk, OclTensor e, OclTensor ple, GError ** error)
+look_up (Session *s, const GemmaLmChunk *chunk, OclTensor e, OclTensor ple, GError **error)
 {
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
@@ -131,12 +131,12 @@ look_up (Session * s, const GemmaLmChunk * chunk, OclTensor e, OclTensor ple, GE
  * each of the L * P in RMS groups of P. Dividing by sqrt (C) before the norm equals multiplying its epsilon by C.
  */
 static void
-project_per_layer (Session * s, OclTensor e, const Flow * f)
+project_per_layer (Session *s, OclTensor e, const Flow *f)
 {
   const Gemma3n *m = session_model (s);
   gint groups = f->rows * m->config.n_layers, P = m->config.ple_dim;
-  OclTensor proj = top (s->arena.per_layer_proj, f->rows);      /* [M][L * P] */
-  OclTensor per_layer = ocl_tensor_reshape (f->per_layer, groups, P);   /* [M * L][P] */
+  OclTensor proj = top (s->arena.per_layer_proj, f->rows);            /* [M][L * P] */
+  OclTensor per_layer = ocl_tensor_reshape (f->per_layer, groups, P); /* [M * L][P] */
   multiply (s, proj, e, m->ple_model_proj);
   OclRmsNorm p = OCL_RMS_NORM_INIT (m->ple_norm, m->config.rms_eps * m->config.hidden);
   p.add0 = per_layer;
@@ -146,7 +146,7 @@ project_per_layer (Session * s, OclTensor e, const Flow * f)
 
 /** From ids to streams, per-layer inputs and rope tables: the beginning of Gemma3nTextModel.forward. */
 static gboolean
-embed (Session * s, const GemmaLmChunk * chunk, Flow * f, GError ** error)
+embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 {
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
@@ -157,13 +157,13 @@ embed (Session * s, const GemmaLmChunk * chunk, Flow * f, GError ** error)
   f->position0 = gemma_lm_session_get_length (&s->session);
   f->streams = top (s->arena.streams, c->n_altup * M);
   f->per_layer = top (s->arena.per_layer, M);
-  OclTensor e = top (f->streams, M);    /* [M][C]: stream 0 */
+  OclTensor e = top (f->streams, M); /* [M][C]: stream 0 */
   if (!look_up (s, chunk, e, f->per_layer, error))
     return FALSE;
   gemma_lm_session_observe (&s->session, "embed", e);
   project_per_layer (s, e, f);
   for (gint i = 1; i < c->n_altup; i++) {
-    OclTensor h = ocl_tensor_rows (f->streams, i * M, M);       /* [M][C] */
+    OclTensor h = ocl_tensor_rows (f->streams, i * M, M); /* [M][C] */
     multiply (s, h, e, m->altup_proj[i - 1]);
     ocl_match_magnitude (q, h, e, MAGNITUDE_FLOOR);
   }
@@ -182,7 +182,7 @@ embed (Session * s, const GemmaLmChunk * chunk, Flow * f, GError ** error)
  * chunk's rows already.
  */
 static void
-attention (Session * s, gint layer, const Flow * f, OclTensor y, OclTensor x)
+attention (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor x)
 {
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
@@ -191,7 +191,7 @@ attention (Session * s, gint layer, const Flow * f, OclTensor y, OclTensor x)
   gboolean own = l->kv_layer == layer;
   gint H = c->n_heads, G = c->n_kv_heads, D = c->head_dim;
   OclTensor qkv = ocl_tensor_cols (top (s->arena.qkv, f->rows), 0, (own ? H + 2 * G : H) * D);
-  OclTensor attended = top (s->arena.attended, f->rows);        /* [M][H * D] */
+  OclTensor attended = top (s->arena.attended, f->rows); /* [M][H * D] */
 
   multiply_stack (s, qkv, x, &l->qkv);
   OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer]] };
@@ -203,9 +203,9 @@ attention (Session * s, gint layer, const Flow * f, OclTensor y, OclTensor x)
 
 /** Gemma3nTextLaurelBlock: y = x + RMS (W_right (W_left x)) * weight. */
 static void
-laurel (Session * s, const Gemma3nLayer * l, OclTensor y, OclTensor x)
+laurel (Session *s, const Gemma3nLayer *l, OclTensor y, OclTensor x)
 {
-  OclTensor low = top (s->arena.laurel_low, x.rows);    /* [M][R] */
+  OclTensor low = top (s->arena.laurel_low, x.rows); /* [M][R] */
   multiply (s, low, x, l->laurel_l);
   multiply (s, y, low, l->laurel_r);
   OclRmsNorm post = norm_with (s, l->laurel_norm);
@@ -215,7 +215,7 @@ laurel (Session * s, const Gemma3nLayer * l, OclTensor y, OclTensor x)
 
 /** Gemma3nTextMLP: y = W_down (gelu (sparse (W_gate x)) * W_up x). */
 static void
-feed_forward (Session * s, gint layer, OclTensor y, OclTensor x)
+feed_forward (Session *s, gint layer, OclTensor y, OclTensor x)
 {
   const Gemma3n *m = session_model (s);
   const Gemma3nLayer *l = &m->layers[layer];
@@ -232,13 +232,13 @@ feed_forward (Session * s, gint layer, OclTensor y, OclTensor x)
  * streams but the first. scaled is stream 0 times the layer's correct_scale, which is used for this only.
  */
 static void
-per_layer_input (Session * s, gint layer, const Flow * f, OclTensor scaled)
+per_layer_input (Session *s, gint layer, const Flow *f, OclTensor scaled)
 {
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
   const Gemma3nLayer *l = &m->layers[layer];
-  OclTensor ple = top (s->arena.ple, f->rows);  /* [M][P] */
-  OclTensor out = top (s->arena.branch, f->rows);       /* [M][C] */
+  OclTensor ple = top (s->arena.ple, f->rows);    /* [M][P] */
+  OclTensor out = top (s->arena.branch, f->rows); /* [M][C] */
   multiply (s, ple, scaled, l->ple_gate);
   ocl_gelu_mul (s->session.queue, ple, ple, ocl_tensor_cols (f->per_layer, layer * c->ple_dim, c->ple_dim));
   multiply (s, out, ple, l->ple_proj);
@@ -250,16 +250,16 @@ per_layer_input (Session * s, gint layer, const Flow * f, OclTensor scaled)
  * a token is some hundred launches, and each costs about as much as its work.
  */
 static void
-run_layer (Session * s, gint layer, const Flow * f)
+run_layer (Session *s, gint layer, const Flow *f)
 {
   const Gemma3n *m = session_model (s);
   const Gemma3nLayer *l = &m->layers[layer];
   OclQueue *q = s->session.queue;
   gint M = f->rows;
-  OclTensor predicted = top (s->arena.predicted, m->config.n_altup * M);        /* [S * M][C] */
-  OclTensor active = top (predicted, M);        /* [M][C] */
-  OclTensor x = top (s->arena.normed, M), branch = top (s->arena.branch, M);    /* [M][C] */
-  OclTensor lau = top (s->arena.laurel, M), g = top (s->arena.residual, M);     /* [M][C] */
+  OclTensor predicted = top (s->arena.predicted, m->config.n_altup * M);     /* [S * M][C] */
+  OclTensor active = top (predicted, M);                                     /* [M][C] */
+  OclTensor x = top (s->arena.normed, M), branch = top (s->arena.branch, M); /* [M][C] */
+  OclTensor lau = top (s->arena.laurel, M), g = top (s->arena.residual, M);  /* [M][C] */
   OclAltup altup = l->altup;
 
   altup.normed = x;
@@ -272,12 +272,12 @@ run_layer (Session * s, gint layer, const Flow * f)
   post_attention.add0 = active;
   post_attention.add1 = lau;
   post_attention.out_scale = SQRT1_2;
-  post_attention.y2 = x;        /* x = RMS (g) */
+  post_attention.y2 = x; /* x = RMS (g) */
   post_attention.weight2 = l->ffn_norm;
   ocl_rms_norm (q, g, branch, &post_attention);
 
   feed_forward (s, layer, branch, x);
-  OclRmsNorm post_ffn = norm_with (s, l->post_ffn_norm);        /* g += RMS (branch) */
+  OclRmsNorm post_ffn = norm_with (s, l->post_ffn_norm); /* g += RMS (branch) */
   post_ffn.add0 = g;
   ocl_rms_norm (q, g, branch, &post_ffn);
 
@@ -291,17 +291,17 @@ run_layer (Session * s, gint layer, const Flow * f)
 
 /** The streams become one state (the end of Gemma3nTextModel.forward); returns it normed, [M][C]. */
 static OclTensor
-unembed (Session * s, const Flow * f)
+unembed (Session *s, const Flow *f)
 {
   const Gemma3n *m = session_model (s);
   OclQueue *q = s->session.queue;
   gint M = f->rows, S = m->config.n_altup;
-  OclTensor out = top (s->arena.predicted, S * M);      /* [S * M][C] */
-  OclTensor active = top (f->streams, M), mean = top (s->arena.branch, M);      /* [M][C] */
-  OclTensor normed = top (s->arena.logit_rows, M);      /* [M][C] */
+  OclTensor out = top (s->arena.predicted, S * M);                         /* [S * M][C] */
+  OclTensor active = top (f->streams, M), mean = top (s->arena.branch, M); /* [M][C] */
+  OclTensor normed = top (s->arena.logit_rows, M);                         /* [M][C] */
   ocl_copy (q, top (out, M), active);
   for (gint i = 1; i < S; i++) {
-    OclTensor y = ocl_tensor_rows (out, i * M, M);      /* [M][C] */
+    OclTensor y = ocl_tensor_rows (out, i * M, M); /* [M][C] */
     multiply (s, y, ocl_tensor_rows (f->streams, i * M, M), m->altup_unembed[i - 1]);
     ocl_match_magnitude (q, y, active, MAGNITUDE_FLOOR);
   }
@@ -314,7 +314,7 @@ unembed (Session * s, const Flow * f)
 
 /** Gemma3nForCausalLM's head: logits = cap * tanh (token_table x / cap), some rows at a time. */
 static gboolean
-head (Session * s, OclTensor x, gfloat * logits, GError ** error)
+head (Session *s, OclTensor x, gfloat *logits, GError **error)
 {
   const Gemma3n *m = session_model (s);
   gint V = m->config.vocab_size, block = CLAMP (LOGIT_BLOCK / V, 1, x.rows);
@@ -326,7 +326,7 @@ head (Session * s, OclTensor x, gfloat * logits, GError ** error)
   }
   for (gint row = 0; row < x.rows; row += block) {
     gint n = MIN (block, x.rows - row);
-    OclTensor y = top (s->arena.logits, n);     /* [n][V] */
+    OclTensor y = top (s->arena.logits, n); /* [n][V] */
     multiply (s, y, ocl_tensor_rows (x, row, n), m->head);
     if (m->config.logit_softcap > 0)
       ocl_softcap (s->session.queue, y, m->config.logit_softcap);
@@ -340,13 +340,13 @@ head (Session * s, OclTensor x, gfloat * logits, GError ** error)
 
 /* Only the last position goes on. */
 static void
-keep_last (Session * s, Flow * f)
+keep_last (Session *s, Flow *f)
 {
   gint M = f->rows, S = session_model (s)->config.n_altup;
   if (M == 1)
     return;
   OclTensor rows = ocl_tensor_rows (f->streams, M - 1, (S - 1) * M + 1);
-  ocl_copy (s->session.queue, s->arena.last, ocl_tensor_every (rows, M));       /* [S][C] */
+  ocl_copy (s->session.queue, s->arena.last, ocl_tensor_every (rows, M)); /* [S][C] */
   f->streams = s->arena.last;
   f->per_layer = ocl_tensor_rows (f->per_layer, M - 1, 1);
   for (gint i = 0; i < 2; i++)
@@ -356,7 +356,7 @@ keep_last (Session * s, Flow * f)
 }
 
 static gboolean
-run_layers (Session * s, gint first, gint end, const Flow * f, GCancellable * cancellable, GError ** error)
+run_layers (Session *s, gint first, gint end, const Flow *f, GCancellable *cancellable, GError **error)
 {
   for (gint layer = first; layer < end; layer++) {
     run_layer (s, layer, f);
@@ -378,7 +378,7 @@ run_layers (Session * s, gint first, gint end, const Flow * f, GCancellable * ca
 }
 
 static gboolean
-run_chunk (Session * s, const GemmaLmChunk * chunk, GError ** error)
+run_chunk (Session *s, const GemmaLmChunk *chunk, GError **error)
 {
   const GemmaTextConfig *c = &session_model (s)->config;
   gint owned = c->n_layers - c->n_shared_kv;
@@ -389,12 +389,12 @@ run_chunk (Session * s, const GemmaLmChunk * chunk, GError ** error)
     return TRUE;
   if (!chunk->all_logits)
     keep_last (s, &f);
-  return run_layers (s, owned, c->n_layers, &f, chunk->cancellable, error)
-      && head (s, unembed (s, &f), chunk->logits, error);
+  return run_layers (s, owned, c->n_layers, &f, chunk->cancellable, error) &&
+      head (s, unembed (s, &f), chunk->logits, error);
 }
 
 static gboolean
-gemma3n_forward (GemmaLmSession * session, const GemmaLmChunk * chunk, GError ** error)
+gemma3n_forward (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error)
 {
   g_autoptr (GError) own_error = NULL, queue_error = NULL;
   gboolean ok = run_chunk ((Session *) session, chunk, &own_error);
@@ -411,7 +411,7 @@ gemma3n_forward (GemmaLmSession * session, const GemmaLmChunk * chunk, GError **
 /* ---- session and model ------------------------------------------------------------------------------------------ */
 
 static gboolean
-allocate_arena (Session * s, GError ** error)
+allocate_arena (Session *s, GError **error)
 {
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
@@ -425,12 +425,24 @@ allocate_arena (Session * s, GError ** error)
     OclTensor *tensor;
     gint rows, cols;
   } all[] = {
-    {&a->streams, S * M, C}, {&a->predicted, S * M, C}, {&a->last, S, C}, {&a->per_layer, M, wide},
-    {&a->per_layer_proj, M, wide}, {&a->rope[0], M, c->head_dim}, {&a->rope[1], M, c->head_dim},
-    {&a->normed, M, C}, {&a->laurel, M, C}, {&a->branch, M, C}, {&a->residual, M, C},
-    {&a->laurel_low, M, c->laurel_rank}, {&a->qkv, M, heads + 2 * c->n_kv_heads * c->head_dim},
-    {&a->attended, M, heads}, {&a->gate_up, M, 2 * F}, {&a->ffn, M, F}, {&a->ple, M, c->ple_dim},
-    {&a->logit_rows, M, C},
+    { &a->streams, S * M, C },
+    { &a->predicted, S * M, C },
+    { &a->last, S, C },
+    { &a->per_layer, M, wide },
+    { &a->per_layer_proj, M, wide },
+    { &a->rope[0], M, c->head_dim },
+    { &a->rope[1], M, c->head_dim },
+    { &a->normed, M, C },
+    { &a->laurel, M, C },
+    { &a->branch, M, C },
+    { &a->residual, M, C },
+    { &a->laurel_low, M, c->laurel_rank },
+    { &a->qkv, M, heads + 2 * c->n_kv_heads * c->head_dim },
+    { &a->attended, M, heads },
+    { &a->gate_up, M, 2 * F },
+    { &a->ffn, M, F },
+    { &a->ple, M, c->ple_dim },
+    { &a->logit_rows, M, C },
   };
   for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
     *all[i].tensor = ocl_tensor_new (m->device, all[i].rows, all[i].cols, error);
@@ -443,15 +455,14 @@ allocate_arena (Session * s, GError ** error)
 }
 
 static void
-gemma3n_session_free (GemmaLmSession * session)
+gemma3n_session_free (GemmaLmSession *session)
 {
   Session *s = (Session *) session;
   OclDevice *device = session_model (s)->device;
   Arena *a = &s->arena;
   OclTensor *all[] = { &a->streams, &a->predicted, &a->last, &a->per_layer, &a->per_layer_proj, &a->rope[0],
-    &a->rope[1], &a->normed, &a->laurel, &a->branch, &a->residual, &a->laurel_low, &a->qkv, &a->attended,
-    &a->gate_up, &a->ffn, &a->ple, &a->logit_rows, &a->logits
-  };
+    &a->rope[1], &a->normed, &a->laurel, &a->branch, &a->residual, &a->laurel_low, &a->qkv, &a->attended, &a->gate_up,
+    &a->ffn, &a->ple, &a->logit_rows, &a->logits };
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
     ocl_tensor_clear (device, all[i]);
   g_free (s->host_rows);
@@ -462,20 +473,19 @@ gemma3n_session_free (GemmaLmSession * session)
 }
 
 static GemmaKvCache *
-new_cache (const Gemma3n * m, const GemmaLmSessionParams * params, GError ** error)
+new_cache (const Gemma3n *m, const GemmaLmSessionParams *params, GError **error)
 {
   const GemmaTextConfig *c = &m->config;
   g_autofree gint *windows = g_new (gint, c->n_layers);
   for (gint i = 0; i < c->n_layers; i++)
     windows[i] = m->layers[i].kv_layer != i ? -1 : c->sliding[i] ? c->window : 0;
-  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows,
-    params->context_size, params->chunk, params->rollback
-  };
+  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows, params->context_size, params->chunk,
+    params->rollback };
   return gemma_kv_cache_new (m->device, &p, error);
 }
 
 static GemmaLmSession *
-gemma3n_session_new (GemmaLm * lm, const GemmaLmSessionParams * params, GError ** error)
+gemma3n_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error)
 {
   Gemma3n *m = (Gemma3n *) lm;
   Session *s = g_new0 (Session, 1);
@@ -491,8 +501,8 @@ gemma3n_session_new (GemmaLm * lm, const GemmaLmSessionParams * params, GError *
 }
 
 static GemmaLm *
-gemma3n_load (GemmaWeights * weights, const GemmaConfig * config, OclDevice * device,
-    GemmaProgressFunc progress, gpointer user_data, GError ** error)
+gemma3n_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
+    gpointer user_data, GError **error)
 {
   Gemma3n *m = gemma3n_weights_load (weights, &config->text, device, progress, user_data, error);
   if (!m)
@@ -507,7 +517,7 @@ gemma3n_load (GemmaWeights * weights, const GemmaConfig * config, OclDevice * de
 }
 
 static void
-gemma3n_free (GemmaLm * lm)
+gemma3n_free (GemmaLm *lm)
 {
   gemma3n_weights_free ((Gemma3n *) lm);
 }

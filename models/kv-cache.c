@@ -1,12 +1,12 @@
 #include "kv-cache.h"
 
-#define FIRST_ROWS 512          /* a full layer starts with this many positions */
+#define FIRST_ROWS 512 /* a full layer starts with this many positions */
 
 typedef struct
 {
-  gint window;                  /* 0: full attention */
+  gint window; /* 0: full attention */
   OclKvCache kv;
-  OclTensor saved_k, saved_v;   /* of a ring, while an append of many chunks runs; kept for the next one */
+  OclTensor saved_k, saved_v; /* of a ring, while an append of many chunks runs; kept for the next one */
 } Layer;
 
 struct _GemmaKvCache
@@ -14,14 +14,14 @@ struct _GemmaKvCache
   OclDevice *device;
   gint n_layers, kv_dim, context_size, chunk;
   gint length;
-  gint written;                 /* one past the newest position ever written: rows hold written - capacity .. */
+  gint written; /* one past the newest position ever written: rows hold written - capacity .. */
   gint begin_length, begin_written;
   gboolean saved;
   Layer *layers;
 };
 
 static gboolean
-allocate (GemmaKvCache * self, OclKvCache * kv, gint capacity, GError ** error)
+allocate (GemmaKvCache *self, OclKvCache *kv, gint capacity, GError **error)
 {
   kv->k = ocl_tensor_new (self->device, capacity, self->kv_dim, error);
   if (!kv->k.mem)
@@ -36,7 +36,7 @@ allocate (GemmaKvCache * self, OclKvCache * kv, gint capacity, GError ** error)
 }
 
 GemmaKvCache *
-gemma_kv_cache_new (OclDevice * device, const GemmaKvCacheParams * params, GError ** error)
+gemma_kv_cache_new (OclDevice *device, const GemmaKvCacheParams *params, GError **error)
 {
   GemmaKvCache *self = g_new0 (GemmaKvCache, 1);
   self->device = ocl_device_ref (device);
@@ -61,7 +61,7 @@ gemma_kv_cache_new (OclDevice * device, const GemmaKvCacheParams * params, GErro
 }
 
 void
-gemma_kv_cache_free (GemmaKvCache * self)
+gemma_kv_cache_free (GemmaKvCache *self)
 {
   if (!self)
     return;
@@ -78,26 +78,26 @@ gemma_kv_cache_free (GemmaKvCache * self)
 }
 
 gint
-gemma_kv_cache_get_length (GemmaKvCache * self)
+gemma_kv_cache_get_length (GemmaKvCache *self)
 {
   return self->length;
 }
 
 const OclKvCache *
-gemma_kv_cache_get (GemmaKvCache * self, gint layer)
+gemma_kv_cache_get (GemmaKvCache *self, gint layer)
 {
   return &self->layers[layer].kv;
 }
 
 /* A ring proper: one that will not hold the whole context. */
 static gboolean
-is_ring (GemmaKvCache * self, const Layer * l)
+is_ring (GemmaKvCache *self, const Layer *l)
 {
   return l->window > 0 && l->kv.capacity < self->context_size;
 }
 
 static gboolean
-save_ring (GemmaKvCache * self, OclQueue * queue, Layer * l, GError ** error)
+save_ring (GemmaKvCache *self, OclQueue *queue, Layer *l, GError **error)
 {
   if (!l->saved_k.mem)
     l->saved_k = ocl_tensor_new (self->device, l->kv.capacity, self->kv_dim, error);
@@ -111,7 +111,7 @@ save_ring (GemmaKvCache * self, OclQueue * queue, Layer * l, GError ** error)
 }
 
 gboolean
-gemma_kv_cache_begin (GemmaKvCache * self, OclQueue * queue, gint n, GError ** error)
+gemma_kv_cache_begin (GemmaKvCache *self, OclQueue *queue, gint n, GError **error)
 {
   self->begin_length = self->length;
   self->begin_written = self->written;
@@ -130,7 +130,7 @@ gemma_kv_cache_begin (GemmaKvCache * self, OclQueue * queue, gint n, GError ** e
 }
 
 static gboolean
-grow (GemmaKvCache * self, OclQueue * queue, Layer * l, gint rows, GError ** error)
+grow (GemmaKvCache *self, OclQueue *queue, Layer *l, gint rows, GError **error)
 {
   gint64 capacity = l->kv.capacity;
   while (capacity < rows)
@@ -152,13 +152,13 @@ grow (GemmaKvCache * self, OclQueue * queue, Layer * l, gint rows, GError ** err
 }
 
 gboolean
-gemma_kv_cache_reserve (GemmaKvCache * self, OclQueue * queue, gint n, GError ** error)
+gemma_kv_cache_reserve (GemmaKvCache *self, OclQueue *queue, gint n, GError **error)
 {
   g_return_val_if_fail (n <= self->chunk && self->length + n <= self->context_size, FALSE);
   for (gint i = 0; i < self->n_layers; i++) {
     Layer *l = &self->layers[i];
-    if (l->window == 0 && l->kv.k.mem && self->length + n > l->kv.capacity
-        && !grow (self, queue, l, self->length + n, error))
+    if (l->window == 0 && l->kv.k.mem && self->length + n > l->kv.capacity &&
+        !grow (self, queue, l, self->length + n, error))
       return FALSE;
   }
   self->written = MAX (self->written, self->length + n);
@@ -166,13 +166,13 @@ gemma_kv_cache_reserve (GemmaKvCache * self, OclQueue * queue, gint n, GError **
 }
 
 void
-gemma_kv_cache_advance (GemmaKvCache * self, gint n)
+gemma_kv_cache_advance (GemmaKvCache *self, gint n)
 {
   self->length += n;
 }
 
 void
-gemma_kv_cache_end (GemmaKvCache * self, OclQueue * queue, gboolean ok)
+gemma_kv_cache_end (GemmaKvCache *self, OclQueue *queue, gboolean ok)
 {
   if (ok)
     return;
@@ -192,7 +192,7 @@ gemma_kv_cache_end (GemmaKvCache * self, OclQueue * queue, gboolean ok)
 }
 
 gboolean
-gemma_kv_cache_truncate (GemmaKvCache * self, gint length)
+gemma_kv_cache_truncate (GemmaKvCache *self, gint length)
 {
   if (length < 0 || length > self->length)
     return FALSE;

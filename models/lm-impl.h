@@ -9,19 +9,19 @@ G_BEGIN_DECLS
 /** Up to session.chunk positions, after those in the cache. */
 typedef struct
 {
-  const gint32 *ids;            /* [n] */
+  const gint32 *ids; /* [n] */
   gint n;
-  const gfloat *rows;           /* of the ids that are soft, in order */
-  gfloat *logits;               /* (nullable): of the last position, or of all n with all_logits */
+  const gfloat *rows; /* of the ids that are soft, in order */
+  gfloat *logits;     /* (nullable): of the last position, or of all n with all_logits */
   gboolean all_logits;
-  GCancellable *cancellable;    /* may be looked at in between, too */
+  GCancellable *cancellable; /* may be looked at in between, too */
 } GemmaLmChunk;
 
 typedef struct
 {
   const gchar *architecture;
-  GemmaLm *(*load) (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
-      GemmaProgressFunc progress, gpointer user_data, GError **error);
+  GemmaLm *(*load) (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
+      gpointer user_data, GError **error);
   void (*free) (GemmaLm *lm);
   /* Parameters are resolved: no zeros. */
   GemmaLmSession *(*session_new) (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);

@@ -4,8 +4,8 @@
 static const GemmaLmClass *const classes[] = { &gemma3n_lm_class };
 
 GemmaLm *
-gemma_lm_load (GemmaWeights * weights, const GemmaConfig * config, OclDevice * device,
-    GemmaProgressFunc progress, gpointer user_data, GError ** error)
+gemma_lm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
+    gpointer user_data, GError **error)
 {
   for (guint i = 0; i < G_N_ELEMENTS (classes); i++) {
     if (g_strcmp0 (classes[i]->architecture, config->architecture) == 0)
@@ -17,14 +17,14 @@ gemma_lm_load (GemmaWeights * weights, const GemmaConfig * config, OclDevice * d
 }
 
 void
-gemma_lm_free (GemmaLm * lm)
+gemma_lm_free (GemmaLm *lm)
 {
   if (lm)
     lm->klass->free (lm);
 }
 
 GemmaLmSession *
-gemma_lm_session_new (GemmaLm * lm, const GemmaLmSessionParams * params, GError ** error)
+gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error)
 {
   GemmaLmSessionParams p = *params;
   if (p.context_size <= 0 || p.context_size > lm->context_length)
@@ -37,33 +37,33 @@ gemma_lm_session_new (GemmaLm * lm, const GemmaLmSessionParams * params, GError 
 }
 
 void
-gemma_lm_session_free (GemmaLmSession * session)
+gemma_lm_session_free (GemmaLmSession *session)
 {
   if (session)
     session->lm->klass->session_free (session);
 }
 
 gint
-gemma_lm_session_get_length (GemmaLmSession * session)
+gemma_lm_session_get_length (GemmaLmSession *session)
 {
   return gemma_kv_cache_get_length (session->cache);
 }
 
 gboolean
-gemma_lm_session_truncate (GemmaLmSession * session, gint length)
+gemma_lm_session_truncate (GemmaLmSession *session, gint length)
 {
   return gemma_kv_cache_truncate (session->cache, length);
 }
 
 void
-gemma_lm_session_set_observer (GemmaLmSession * session, GemmaObserver observer, gpointer user_data)
+gemma_lm_session_set_observer (GemmaLmSession *session, GemmaObserver observer, gpointer user_data)
 {
   session->observer = observer;
   session->observer_data = user_data;
 }
 
 void
-gemma_lm_session_observe (GemmaLmSession * session, const gchar * name, OclTensor t)
+gemma_lm_session_observe (GemmaLmSession *session, const gchar *name, OclTensor t)
 {
   if (!session->observer)
     return;
@@ -74,7 +74,7 @@ gemma_lm_session_observe (GemmaLmSession * session, const gchar * name, OclTenso
 
 /* Number of soft ids, or -1 with @error for ids that the model does not have. */
 static gint
-check_ids (GemmaLm * lm, const gint32 * ids, gint n, GError ** error)
+check_ids (GemmaLm *lm, const gint32 *ids, gint n, GError **error)
 {
   gint n_soft = 0;
   for (gint i = 0; i < n; i++) {
@@ -89,7 +89,7 @@ check_ids (GemmaLm * lm, const gint32 * ids, gint n, GError ** error)
 }
 
 static gboolean
-check_append (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat * rows, GError ** error)
+check_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, GError **error)
 {
   gint length = gemma_lm_session_get_length (self), context = self->params.context_size;
   if (n <= 0) {
@@ -109,8 +109,8 @@ check_append (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat * 
 }
 
 static gboolean
-append_chunks (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat * rows, gfloat * logits,
-    gboolean all_logits, GCancellable * cancellable, GError ** error)
+append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all_logits,
+    GCancellable *cancellable, GError **error)
 {
   GemmaLm *lm = self->lm;
   for (gint done = 0; done < n;) {
@@ -123,8 +123,7 @@ append_chunks (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat *
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled after %d of %d tokens", done, n);
       return FALSE;
     }
-    if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error)
-        || !lm->klass->forward (self, &chunk, error))
+    if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error) || !lm->klass->forward (self, &chunk, error))
       return FALSE;
     gemma_kv_cache_advance (self->cache, chunk.n);
     for (gint i = 0; rows && i < chunk.n; i++)
@@ -135,14 +134,14 @@ append_chunks (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat *
 }
 
 gboolean
-gemma_lm_session_append (GemmaLmSession * self, const gint32 * ids, gint n, const gfloat * rows,
-    gfloat * logits, gboolean all_logits, GCancellable * cancellable, GError ** error)
+gemma_lm_session_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits,
+    gboolean all_logits, GCancellable *cancellable, GError **error)
 {
   if (!check_append (self, ids, n, rows, error) || !gemma_kv_cache_begin (self->cache, self->queue, n, error))
     return FALSE;
   gboolean ok = append_chunks (self, ids, n, rows, logits, all_logits, cancellable, error);
   gemma_kv_cache_end (self->cache, self->queue, ok);
   if (!ok && !ocl_queue_finish (self->queue, NULL))
-    gemma_kv_cache_truncate (self->cache, 0);   /* the device failed in giving the cache back, too */
+    gemma_kv_cache_truncate (self->cache, 0); /* the device failed in giving the cache back, too */
   return ok;
 }

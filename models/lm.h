@@ -6,11 +6,11 @@
 
 G_BEGIN_DECLS
 
-typedef struct _GemmaLm GemmaLm;                /* weights, shared */
-typedef struct _GemmaLmSession GemmaLmSession;  /* KV cache, arena, queue: one thread at a time */
+typedef struct _GemmaLm GemmaLm;               /* weights, shared */
+typedef struct _GemmaLmSession GemmaLmSession; /* KV cache, arena, queue: one thread at a time */
 
-GemmaLm *gemma_lm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
-    GemmaProgressFunc progress, gpointer user_data, GError **error);
+GemmaLm *gemma_lm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
+    gpointer user_data, GError **error);
 void gemma_lm_free (GemmaLm *lm);
 
 /**
@@ -20,7 +20,7 @@ void gemma_lm_free (GemmaLm *lm);
 typedef struct
 {
   gint context_size, chunk, rollback;
-  guint matmul_flags;           /* OclMatmulFlags */
+  guint matmul_flags; /* OclMatmulFlags */
 } GemmaLmSessionParams;
 GemmaLmSession *gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);
 void gemma_lm_session_free (GemmaLmSession *session);

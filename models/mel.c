@@ -10,16 +10,16 @@
 #include <math.h>
 #include <string.h>
 
-#define FFT 1024                /* twice the frame: "fft_overdrive" */
+#define FFT 1024 /* twice the frame: "fft_overdrive" */
 #define HALF (FFT / 2)
 #define BINS (HALF + 1)
-#define PAD 128                 /* a clip's length is padded to a multiple of it */
+#define PAD 128 /* a clip's length is padded to a multiple of it */
 #define PREEMPHASIS 0.97f
 #define FIRST_GAIN ((gfloat) (1. - 0.97))
 #define FLOOR 1e-5f
 #define MIN_HZ 125.
 #define MAX_HZ 7600.
-#define LOUDEST 1e9f            /* keeps the sums of absurd input finite */
+#define LOUDEST 1e9f /* keeps the sums of absurd input finite */
 
 typedef struct
 {
@@ -39,28 +39,31 @@ struct _GemmaMel
   Filter *filters;
   gfloat *filter_weights;
   gfloat window[GEMMA_MEL_FRAME];
-  Complex roots[HALF];          /* exp (-2 pi i k / FFT) */
-  guint16 order[HALF];          /* bit-reversed */
-  gfloat *row;                  /* [n_mels] */
+  Complex roots[HALF]; /* exp (-2 pi i k / FFT) */
+  guint16 order[HALF]; /* bit-reversed */
+  gfloat *row;         /* [n_mels] */
   gfloat samples[GEMMA_MEL_FIRST];
   gint n_samples;
   gint64 total;
 };
 
-static gdouble hz_of_mel (gdouble mel)
+static gdouble
+hz_of_mel (gdouble mel)
 {
   return 700. * (pow (10., mel / 2595.) - 1.);
 }
 
 /* Point @i of n_mels + 2 that are equally spaced in HTK's mel scale. */
-static gdouble mel_point (gint i, gint n_mels)
+static gdouble
+mel_point (gint i, gint n_mels)
 {
   gdouble low = 2595. * log10 (1. + MIN_HZ / 700.), high = 2595. * log10 (1. + MAX_HZ / 700.);
 
   return hz_of_mel (low + (high - low) * i / (n_mels + 1));
 }
 
-static void make_filters (GemmaMel *mel)
+static void
+make_filters (GemmaMel *mel)
 {
   /* A bin lies in at most two triangles. */
   gfloat *w = mel->filter_weights = g_new0 (gfloat, 2 * BINS);
@@ -86,17 +89,19 @@ static void make_filters (GemmaMel *mel)
   }
 }
 
-static void make_tables (GemmaMel *mel)
+static void
+make_tables (GemmaMel *mel)
 {
   for (gint i = 0; i < GEMMA_MEL_FRAME; i++)
-    mel->window[i] = 0.5f * (1.f - cosf ((gfloat) (2. * G_PI) * i / GEMMA_MEL_FRAME));  /* float32 as the reference */
+    mel->window[i] = 0.5f * (1.f - cosf ((gfloat) (2. * G_PI) * i / GEMMA_MEL_FRAME)); /* float32 as the reference */
   for (gint k = 0; k < HALF; k++)
-    mel->roots[k] = (Complex) { cos (2. * G_PI * k / FFT), -sin (2. * G_PI * k / FFT) };
+    mel->roots[k] = (Complex){ cos (2. * G_PI * k / FFT), -sin (2. * G_PI * k / FFT) };
   for (gint i = 1; i < HALF; i++)
     mel->order[i] = mel->order[i / 2] / 2 + (i % 2) * (HALF / 2);
 }
 
-GemmaMel *gemma_mel_new (gint n_mels)
+GemmaMel *
+gemma_mel_new (gint n_mels)
 {
   GemmaMel *mel;
 
@@ -110,7 +115,8 @@ GemmaMel *gemma_mel_new (gint n_mels)
   return mel;
 }
 
-void gemma_mel_free (GemmaMel *mel)
+void
+gemma_mel_free (GemmaMel *mel)
 {
   if (mel == NULL)
     return;
@@ -120,14 +126,16 @@ void gemma_mel_free (GemmaMel *mel)
   g_free (mel);
 }
 
-void gemma_mel_reset (GemmaMel *mel)
+void
+gemma_mel_reset (GemmaMel *mel)
 {
   mel->n_samples = 0;
   mel->total = 0;
 }
 
 /* In place, HALF values in bit-reversed order. */
-static void transform (const GemmaMel *mel, Complex *x)
+static void
+transform (const GemmaMel *mel, Complex *x)
 {
   for (gint size = 1; size < HALF; size *= 2)
     for (gint start = 0; start < HALF; start += 2 * size)
@@ -135,20 +143,21 @@ static void transform (const GemmaMel *mel, Complex *x)
         Complex w = mel->roots[k * (HALF / size)], *p = &x[start + k], *q = p + size;
         Complex t = { w.re * q->re - w.im * q->im, w.re * q->im + w.im * q->re };
 
-        *q = (Complex) { p->re - t.re, p->im - t.im };
-        *p = (Complex) { p->re + t.re, p->im + t.im };
+        *q = (Complex){ p->re - t.re, p->im - t.im };
+        *p = (Complex){ p->re + t.re, p->im + t.im };
       }
 }
 
 /* Magnitudes of the spectrum of 512 samples and as many zeros: pairs of samples as complex values, then separated. */
-static void compute_spectrum (const GemmaMel *mel, const gfloat *frame, gfloat *magnitude)
+static void
+compute_spectrum (const GemmaMel *mel, const gfloat *frame, gfloat *magnitude)
 {
   Complex x[HALF];
 
   for (gint i = 0; i < HALF; i++) {
     gint at = 2 * mel->order[i];
 
-    x[i] = at < GEMMA_MEL_FRAME ? (Complex) { frame[at], frame[at + 1] } : (Complex) { 0., 0. };
+    x[i] = at < GEMMA_MEL_FRAME ? (Complex){ frame[at], frame[at + 1] } : (Complex){ 0., 0. };
   }
   transform (mel, x);
   magnitude[0] = fabs (x[0].re + x[0].im);
@@ -163,7 +172,8 @@ static void compute_spectrum (const GemmaMel *mel, const gfloat *frame, gfloat *
 }
 
 /* The row of the first 512 samples held. */
-static void compute_row (GemmaMel *mel, GArray *rows)
+static void
+compute_row (GemmaMel *mel, GArray *rows)
 {
   const gfloat *x = mel->samples;
   gfloat frame[GEMMA_MEL_FRAME], magnitude[BINS];
@@ -184,12 +194,14 @@ static void compute_row (GemmaMel *mel, GArray *rows)
   g_array_append_vals (rows, mel->row, mel->n_mels);
 }
 
-static inline gfloat sane (gfloat x)
+static inline gfloat
+sane (gfloat x)
 {
   return isfinite (x) ? CLAMP (x, -LOUDEST, LOUDEST) : 0.f;
 }
 
-void gemma_mel_push (GemmaMel *mel, const gfloat *samples, gsize n, GArray *rows)
+void
+gemma_mel_push (GemmaMel *mel, const gfloat *samples, gsize n, GArray *rows)
 {
   mel->total += n;
   for (gsize i = 0; i < n; i++) {
@@ -202,7 +214,8 @@ void gemma_mel_push (GemmaMel *mel, const gfloat *samples, gsize n, GArray *rows
   }
 }
 
-void gemma_mel_drain (GemmaMel *mel, GArray *rows)
+void
+gemma_mel_drain (GemmaMel *mel, GArray *rows)
 {
   static const gfloat zeros[PAD];
   gint rest = mel->total % PAD;

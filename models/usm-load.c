@@ -6,41 +6,45 @@
 #include <math.h>
 #include <string.h>
 
-#define KERNEL 3                /* of the subsampling convolutions */
-#define FFN 4                   /* times hidden */
-#define LONGEST_PERIOD 1e4      /* of the relative positions' sinusoids */
+#define KERNEL 3           /* of the subsampling convolutions */
+#define FFN 4              /* times hidden */
+#define LONGEST_PERIOD 1e4 /* of the relative positions' sinusoids */
 
 /* Once an error is set, every load_*() does nothing. */
 typedef struct
 {
   GemmaWeights *weights;
   OclDevice *device;
-  OclQueue *queue;              /* for what is computed once */
+  OclQueue *queue; /* for what is computed once */
   GStringChunk *names;
   GError *error;
 } Loader;
 
 /* The name of a tensor of block @n, as "a.blk.3.ln1.weight"; it lives as long as @l. */
-static const gchar *block_name (Loader *l, gint n, const gchar *what, const gchar *suffix)
+static const gchar *
+block_name (Loader *l, gint n, const gchar *what, const gchar *suffix)
 {
   g_autofree gchar *name = g_strdup_printf ("a.blk.%d.%s%s", n, what, suffix);
 
   return g_string_chunk_insert (l->names, name);
 }
 
-static gfloat *read_f32 (Loader *l, const gchar *name, gint rows, gint cols)
+static gfloat *
+read_f32 (Loader *l, const gchar *name, gint rows, gint cols)
 {
   return l->error != NULL ? NULL : gemma_weights_read_f32 (l->weights, name, rows, cols, &l->error);
 }
 
-static OclTensor to_device (Loader *l, gint rows, gint cols, const gfloat *data)
+static OclTensor
+to_device (Loader *l, gint rows, gint cols, const gfloat *data)
 {
   if (l->error != NULL)
-    return (OclTensor) { 0 };
+    return (OclTensor){ 0 };
   return ocl_tensor_new_from (l->device, rows, cols, data, &l->error);
 }
 
-static OclTensor load_row (Loader *l, gint cols, const gchar *name)
+static OclTensor
+load_row (Loader *l, gint cols, const gchar *name)
 {
   g_autofree gfloat *data = read_f32 (l, name, 1, cols);
 
@@ -48,7 +52,8 @@ static OclTensor load_row (Loader *l, gint cols, const gchar *name)
 }
 
 /* @n matrices of [rows][cols] as one weight [n * rows][cols]. */
-static OclWeight *load_stack (Loader *l, gint rows, gint cols, const gchar *const *names, guint n)
+static OclWeight *
+load_stack (Loader *l, gint rows, gint cols, const gchar *const *names, guint n)
 {
   OclMatrix parts[3];
   gfloat *converted[3] = { NULL };
@@ -61,7 +66,7 @@ static OclWeight *load_stack (Loader *l, gint rows, gint cols, const gchar *cons
       mixed |= parts[i].type != parts[0].type;
   for (guint i = 0; mixed && i < n; i++) {
     converted[i] = read_f32 (l, names[i], rows, cols);
-    parts[i] = (OclMatrix) { OCL_TYPE_F32, rows, cols, converted[i] };
+    parts[i] = (OclMatrix){ OCL_TYPE_F32, rows, cols, converted[i] };
   }
   if (l->error == NULL)
     weight = ocl_weight_new (l->device, parts, n, &l->error);
@@ -70,13 +75,15 @@ static OclWeight *load_stack (Loader *l, gint rows, gint cols, const gchar *cons
   return weight;
 }
 
-static OclWeight *load_matrix (Loader *l, gint rows, gint cols, const gchar *name)
+static OclWeight *
+load_matrix (Loader *l, gint rows, gint cols, const gchar *name)
 {
   return load_stack (l, rows, cols, &name, 1);
 }
 
 /* A convolution's kernel as float32 in the file's order; dimensions of 1 may be absent. */
-static gfloat *read_kernel (Loader *l, const gchar *name, gint height, gint width, gint in, gint out)
+static gfloat *
+read_kernel (Loader *l, const gchar *name, gint height, gint width, gint in, gint out)
 {
   const GemmaTensor *tensor = NULL;
   gint64 n = (gint64) height * width * in * out;
@@ -98,7 +105,8 @@ static gfloat *read_kernel (Loader *l, const gchar *name, gint height, gint widt
 }
 
 /* [out][in][dy][dx] in the file to [out][(dy * 3 + dx) * in + c]. */
-static void load_conv (Loader *l, GemmaUsmConv *conv, gint n)
+static void
+load_conv (Loader *l, GemmaUsmConv *conv, gint n)
 {
   gint in = conv->channels, out = conv->out_channels, taps = KERNEL * KERNEL;
   g_autofree gchar *name = g_strdup_printf ("a.conv1d.%d.weight", n);
@@ -115,12 +123,13 @@ static void load_conv (Loader *l, GemmaUsmConv *conv, gint n)
     for (gint c = 0; c < in; c++)
       for (gint tap = 0; tap < taps; tap++)
         packed[(o * taps + tap) * in + c] = file[(o * in + c) * taps + tap];
-  matrix = (OclMatrix) { OCL_TYPE_F32, out, taps * in, packed };
+  matrix = (OclMatrix){ OCL_TYPE_F32, out, taps * in, packed };
   conv->weight = ocl_weight_new (l->device, &matrix, 1, &l->error);
 }
 
 /* [C][1][k] in the file to [k][C]. */
-static OclTensor load_depthwise (Loader *l, gint kernel, gint channels, const gchar *name)
+static OclTensor
+load_depthwise (Loader *l, gint kernel, gint channels, const gchar *name)
 {
   g_autofree gfloat *file = read_kernel (l, name, 1, kernel, 1, channels);
   g_autofree gfloat *turned = g_new (gfloat, (gsize) kernel * channels);
@@ -132,7 +141,8 @@ static OclTensor load_depthwise (Loader *l, gint kernel, gint channels, const gc
 }
 
 /* All of a query's constant factors: head_dim^-0.5 * softplus (scale) / softplus (0). */
-static OclTensor load_q_scale (Loader *l, gint head_dim, const gchar *name)
+static OclTensor
+load_q_scale (Loader *l, gint head_dim, const gchar *name)
 {
   g_autofree gfloat *data = read_f32 (l, name, 1, head_dim);
 
@@ -145,7 +155,8 @@ static OclTensor load_q_scale (Loader *l, gint head_dim, const gchar *name)
 }
 
 /* Row d: the sinusoid of distance d through linear_pos. */
-static OclTensor load_relative (Loader *l, const GemmaAudioConfig *c, const gchar *name)
+static OclTensor
+load_relative (Loader *l, const GemmaAudioConfig *c, const gchar *name)
 {
   gint hidden = c->hidden, half = hidden / 2;
   g_autofree gfloat *data = g_new (gfloat, (gsize) (c->left + 1) * hidden);
@@ -173,7 +184,8 @@ static OclTensor load_relative (Loader *l, const GemmaAudioConfig *c, const gcha
 }
 
 /* @end: "" for the first half-step of a block, "_1" for the second. */
-static void load_feed_forward (Loader *l, GemmaUsmFeedForward *f, gint hidden, gint n, const gchar *end)
+static void
+load_feed_forward (Loader *l, GemmaUsmFeedForward *f, gint hidden, gint n, const gchar *end)
 {
   g_autofree gchar *suffix = g_strconcat (end, ".weight", NULL);
 
@@ -183,13 +195,13 @@ static void load_feed_forward (Loader *l, GemmaUsmFeedForward *f, gint hidden, g
   f->down = load_matrix (l, hidden, FFN * hidden, block_name (l, n, "ffn_down", suffix));
 }
 
-static void load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, gint n)
+static void
+load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, gint n)
 {
   gint hidden = c->hidden;
   const gchar *w = ".weight";
-  const gchar *qkv[] = {
-    block_name (l, n, "attn_q", w), block_name (l, n, "attn_k", w), block_name (l, n, "attn_v", w)
-  };
+  const gchar *qkv[] = { block_name (l, n, "attn_q", w), block_name (l, n, "attn_k", w),
+    block_name (l, n, "attn_v", w) };
 
   load_feed_forward (l, &b->start, hidden, n, "");
   b->attention.pre_norm = load_row (l, hidden, block_name (l, n, "ln1", w));
@@ -208,14 +220,15 @@ static void load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, 
 }
 
 /* What is left of the files when the soft tokens come from elsewhere. All hard embeddings at once: they are few. */
-static void load_embedder (Loader *l, GemmaUsm *usm)
+static void
+load_embedder (Loader *l, GemmaUsm *usm)
 {
   gint n = usm->config.vocab_size, hidden = usm->config.hidden;
   OclTensor norm = load_row (l, hidden, "mm.a.hard_emb_norm.weight");
   g_autofree gfloat *table = read_f32 (l, "mm.a.embedding.weight", n, hidden);
   OclTensor x = to_device (l, n, hidden, table), y = { 0 };
   OclRmsNorm hard = OCL_RMS_NORM_INIT (norm, usm->config.rms_eps);
-  OclRmsNorm plain = OCL_RMS_NORM_INIT ((OclTensor) { 0 }, usm->config.rms_eps);
+  OclRmsNorm plain = OCL_RMS_NORM_INIT ((OclTensor){ 0 }, usm->config.rms_eps);
 
   usm->soft_norm = load_row (l, hidden, "mm.a.soft_emb_norm.weight");
   usm->projection = load_matrix (l, usm->text_hidden, hidden, "mm.a.input_projection.weight");
@@ -234,7 +247,8 @@ static void load_embedder (Loader *l, GemmaUsm *usm)
   ocl_tensor_clear (l->device, &norm);
 }
 
-static void load_tower (Loader *l, GemmaUsm *usm, GemmaProgressFunc progress, gpointer user_data)
+static void
+load_tower (Loader *l, GemmaUsm *usm, GemmaProgressFunc progress, gpointer user_data)
 {
   const GemmaAudioConfig *c = &usm->config;
   gint width = c->n_mels, channels = 1;
@@ -244,7 +258,7 @@ static void load_tower (Loader *l, GemmaUsm *usm, GemmaProgressFunc progress, gp
 
     conv->width = width;
     conv->channels = channels;
-    width = conv->out_width = (width - 1) / 2 + 1;      /* a pad of 1 on both sides */
+    width = conv->out_width = (width - 1) / 2 + 1; /* a pad of 1 on both sides */
     channels = conv->out_channels = c->conv_channels[i];
     load_conv (l, conv, i);
   }
@@ -259,23 +273,25 @@ static void load_tower (Loader *l, GemmaUsm *usm, GemmaProgressFunc progress, gp
   }
 }
 
-static gboolean check_config (const GemmaConfig *config, GemmaWeights *weights, GError **error)
+static gboolean
+check_config (const GemmaConfig *config, GemmaWeights *weights, GError **error)
 {
   const GemmaAudioConfig *c = &config->audio;
 
-  if (config->has_audio && c->hidden > 0 && c->n_layers > 0 && c->n_heads > 0 && c->hidden % c->n_heads == 0
-      && c->n_mels > 0 && c->conv_channels[0] > 0 && c->conv_channels[1] > 0 && c->left >= 0
-      && c->reduction > 0 && c->reduction <= 16 && c->conv_kernel > 0 && c->vocab_size > 0 && config->text.hidden > 0)
+  if (config->has_audio && c->hidden > 0 && c->n_layers > 0 && c->n_heads > 0 && c->hidden % c->n_heads == 0 &&
+      c->n_mels > 0 && c->conv_channels[0] > 0 && c->conv_channels[1] > 0 && c->left >= 0 && c->reduction > 0 &&
+      c->reduction <= 16 && c->conv_kernel > 0 && c->vocab_size > 0 && config->text.hidden > 0)
     return TRUE;
-  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
-      "%s: %s", gemma_weights_get_path (weights), config->has_audio
-      ? "the audio encoder's configuration is inconsistent (sizes must be positive, heads must divide hidden)"
-      : "the model has no audio encoder");
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: %s", gemma_weights_get_path (weights),
+      config->has_audio
+          ? "the audio encoder's configuration is inconsistent (sizes must be positive, heads must divide hidden)"
+          : "the model has no audio encoder");
   return FALSE;
 }
 
-static GemmaUsm *load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gboolean tower,
-    GemmaProgressFunc progress, gpointer user_data, GError **error)
+static GemmaUsm *
+load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gboolean tower, GemmaProgressFunc progress,
+    gpointer user_data, GError **error)
 {
   Loader l = { .weights = weights, .device = device };
   GemmaUsm *usm;
@@ -304,24 +320,28 @@ static GemmaUsm *load (GemmaWeights *weights, const GemmaConfig *config, OclDevi
   return usm;
 }
 
-GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
-    GemmaProgressFunc progress, gpointer user_data, GError **error)
+GemmaUsm *
+gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
+    gpointer user_data, GError **error)
 {
   return load (weights, config, device, TRUE, progress, user_data, error);
 }
 
-GemmaUsm *gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GError **error)
+GemmaUsm *
+gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GError **error)
 {
   return load (weights, config, device, FALSE, NULL, NULL, error);
 }
 
-static void free_weight (OclWeight *weight)
+static void
+free_weight (OclWeight *weight)
 {
   if (weight != NULL)
     ocl_weight_free (weight);
 }
 
-static void free_feed_forward (OclDevice *device, GemmaUsmFeedForward *f)
+static void
+free_feed_forward (OclDevice *device, GemmaUsmFeedForward *f)
 {
   ocl_tensor_clear (device, &f->pre_norm);
   ocl_tensor_clear (device, &f->post_norm);
@@ -329,7 +349,8 @@ static void free_feed_forward (OclDevice *device, GemmaUsmFeedForward *f)
   free_weight (f->down);
 }
 
-static void free_block (OclDevice *device, GemmaUsmBlock *b)
+static void
+free_block (OclDevice *device, GemmaUsmBlock *b)
 {
   free_feed_forward (device, &b->start);
   free_feed_forward (device, &b->end);
@@ -347,7 +368,8 @@ static void free_block (OclDevice *device, GemmaUsmBlock *b)
   ocl_tensor_clear (device, &b->norm);
 }
 
-void gemma_usm_free (GemmaUsm *usm)
+void
+gemma_usm_free (GemmaUsm *usm)
 {
   if (usm == NULL)
     return;
@@ -366,7 +388,8 @@ void gemma_usm_free (GemmaUsm *usm)
   g_free (usm);
 }
 
-gboolean gemma_usm_hard_embedding (GemmaUsm *usm, gint id, gfloat *row, GError **error)
+gboolean
+gemma_usm_hard_embedding (GemmaUsm *usm, gint id, gfloat *row, GError **error)
 {
   gint first = usm->config.vocab_offset, n = usm->config.vocab_size;
 

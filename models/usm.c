@@ -12,9 +12,9 @@
 
 #include <string.h>
 
-#define BATCH 64                /* frames that run at once */
-#define AHEAD 7                 /* mel rows that a frame needs from its first on */
-#define PIECE (BATCH * 4 * GEMMA_MEL_HOP)       /* samples that are taken at once */
+#define BATCH 64                          /* frames that run at once */
+#define AHEAD 7                           /* mel rows that a frame needs from its first on */
+#define PIECE (BATCH * 4 * GEMMA_MEL_HOP) /* samples that are taken at once */
 
 /* H, C0, C1, W0, W1 as in usm-private.h; n <= BATCH frames. */
 
@@ -22,7 +22,7 @@
  * space the history moves to the front, so that most batches copy nothing. */
 typedef struct
 {
-  OclTensor rows;               /* [n_layers * capacity][cols] */
+  OclTensor rows; /* [n_layers * capacity][cols] */
   gint history, capacity, at;
 } Past;
 
@@ -35,23 +35,24 @@ struct _GemmaUsmStream
 
   /* State of the clip. */
   GemmaMel *mel;
-  GArray *mel_rows;             /* [..][n_mels] that are not used up, */
-  gint64 first_mel, end_mel;    /* these */
-  gint64 next;                  /* frame of the next batch's start */
-  OclTensor norm_state[2];      /* [1][8] */
-  Past qkv;                     /* of 3H: queries (not needed later), keys, values */
-  Past glu;                     /* of H */
+  GArray *mel_rows;          /* [..][n_mels] that are not used up, */
+  gint64 first_mel, end_mel; /* these */
+  gint64 next;               /* frame of the next batch's start */
+  OclTensor norm_state[2];   /* [1][8] */
+  Past qkv;                  /* of 3H: queries (not needed later), keys, values */
+  Past glu;                  /* of H */
 
   /* Scratch. */
-  OclTensor input;              /* [4 BATCH + 3][n_mels] */
-  OclTensor patches[2];         /* [(2 BATCH + 1) W0][9], [BATCH W1][9 C0] */
-  OclTensor conv[2];            /* [2 BATCH + 1][W0 C0], row 0 kept from the batch before; [BATCH][W1 C1] */
-  OclTensor x, normed, mix;     /* [BATCH][H] */
-  OclTensor gates, wide;        /* [BATCH][2H], [BATCH][4H] */
-  OclTensor soft;               /* [BATCH][text_hidden] */
+  OclTensor input;          /* [4 BATCH + 3][n_mels] */
+  OclTensor patches[2];     /* [(2 BATCH + 1) W0][9], [BATCH W1][9 C0] */
+  OclTensor conv[2];        /* [2 BATCH + 1][W0 C0], row 0 kept from the batch before; [BATCH][W1 C1] */
+  OclTensor x, normed, mix; /* [BATCH][H] */
+  OclTensor gates, wide;    /* [BATCH][2H], [BATCH][4H] */
+  OclTensor soft;           /* [BATCH][text_hidden] */
 };
 
-static void observe (GemmaUsmStream *s, const gchar *name, OclTensor t)
+static void
+observe (GemmaUsmStream *s, const gchar *name, OclTensor t)
 {
   g_autofree gfloat *data = NULL;
 
@@ -64,7 +65,8 @@ static void observe (GemmaUsmStream *s, const gchar *name, OclTensor t)
 
 /* ---- the past ------------------------------------------------------------------- */
 
-static gboolean past_init (GemmaUsmStream *s, Past *past, gint history, gint cols, GError **error)
+static gboolean
+past_init (GemmaUsmStream *s, Past *past, gint history, gint cols, GError **error)
 {
   past->history = history;
   past->capacity = 2 * history + BATCH; /* then a move to the front never overlaps */
@@ -73,19 +75,22 @@ static gboolean past_init (GemmaUsmStream *s, Past *past, gint history, gint col
 }
 
 /* Block @i's history and the @n rows after it. */
-static OclTensor past_window (const Past *past, gint i, gint n)
+static OclTensor
+past_window (const Past *past, gint i, gint n)
 {
   return ocl_tensor_rows (past->rows, i * past->capacity + past->at - past->history, past->history + n);
 }
 
-static void past_reset (GemmaUsmStream *s, Past *past)
+static void
+past_reset (GemmaUsmStream *s, Past *past)
 {
   past->at = past->history;
   for (gint i = 0; past->history > 0 && i < s->usm->config.n_layers; i++)
     ocl_fill (s->queue, past_window (past, i, 0), 0.f);
 }
 
-static void past_make_room (GemmaUsmStream *s, Past *past, gint n)
+static void
+past_make_room (GemmaUsmStream *s, Past *past, gint n)
 {
   if (past->at + n <= past->capacity)
     return;
@@ -97,26 +102,34 @@ static void past_make_room (GemmaUsmStream *s, Past *past, gint n)
 /* ---- subsampling ---------------------------------------------------------------- */
 
 /* y = ReLU (norm (conv (x))), y [n][out_width * out_channels]; rows past the end of x count as 0. */
-static void convolve (GemmaUsmStream *s, gint which, OclTensor y, OclTensor x)
+static void
+convolve (GemmaUsmStream *s, gint which, OclTensor y, OclTensor x)
 {
   const GemmaUsmConv *c = &s->usm->conv[which];
-  OclIm2col p = { .height = x.rows, .width = c->width, .channels = c->channels, .kernel = 3, .stride = 2, .pad_left = 1,
-    .out_height = y.rows, .out_width = c->out_width };
+  OclIm2col p = { .height = x.rows,
+    .width = c->width,
+    .channels = c->channels,
+    .kernel = 3,
+    .stride = 2,
+    .pad_left = 1,
+    .out_height = y.rows,
+    .out_width = c->out_width };
   gint pixels = y.rows * c->out_width;
   OclTensor patches = ocl_tensor_rows (s->patches[which], 0, pixels);
 
   ocl_im2col (s->queue, patches, x, &p);
-  ocl_matmul (s->queue, ocl_tensor_reshape (y, pixels, c->out_channels), patches, c->weight,
-      OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_matmul (
+      s->queue, ocl_tensor_reshape (y, pixels, c->out_channels), patches, c->weight, OCL_MATMUL_F32_ACTIVATIONS);
   ocl_cumulative_norm (s->queue, y, c->norm, s->norm_state[which], s->usm->config.conv_norm_eps);
 }
 
 /* x [n][H] of the next @n frames. A clip's end has fewer mel rows than they ask for. */
-static void subsample (GemmaUsmStream *s, OclTensor x)
+static void
+subsample (GemmaUsmStream *s, OclTensor x)
 {
   const GemmaAudioConfig *c = &s->usm->config;
   gint n = x.rows, kept = s->next > 0 ? 1 : 0;
-  gint64 first = 2 * s->next + kept;    /* row of the first convolution, counted in the clip */
+  gint64 first = 2 * s->next + kept; /* row of the first convolution, counted in the clip */
   gint64 end = MIN (2 * (s->next + n) + 1, (s->end_mel + 1) / 2);
   gint rows = MAX (0, end - first);
   OclTensor middle = ocl_tensor_rows (s->conv[0], 0, kept + rows), last = ocl_tensor_rows (s->conv[1], 0, n);
@@ -140,7 +153,8 @@ static void subsample (GemmaUsmStream *s, OclTensor x)
 
 /* ---- conformer ------------------------------------------------------------------ */
 
-static void rms_norm (GemmaUsmStream *s, OclTensor y, OclTensor x, OclTensor weight)
+static void
+rms_norm (GemmaUsmStream *s, OclTensor y, OclTensor x, OclTensor weight)
 {
   OclRmsNorm p = OCL_RMS_NORM_INIT (weight, s->usm->config.rms_eps);
 
@@ -148,7 +162,8 @@ static void rms_norm (GemmaUsmStream *s, OclTensor y, OclTensor x, OclTensor wei
 }
 
 /* x += scale * RMS (y) * weight */
-static void add_normed (GemmaUsmStream *s, OclTensor x, OclTensor y, OclTensor weight, gfloat scale)
+static void
+add_normed (GemmaUsmStream *s, OclTensor x, OclTensor y, OclTensor weight, gfloat scale)
 {
   OclRmsNorm p = OCL_RMS_NORM_INIT (weight, s->usm->config.rms_eps);
 
@@ -157,7 +172,8 @@ static void add_normed (GemmaUsmStream *s, OclTensor x, OclTensor y, OclTensor w
   ocl_rms_norm (s->queue, x, y, &p);
 }
 
-static void feed_forward (GemmaUsmStream *s, const GemmaUsmFeedForward *f, OclTensor x)
+static void
+feed_forward (GemmaUsmStream *s, const GemmaUsmFeedForward *f, OclTensor x)
 {
   OclTensor normed = ocl_tensor_rows (s->normed, 0, x.rows), wide = ocl_tensor_rows (s->wide, 0, x.rows);
   OclTensor mix = ocl_tensor_rows (s->mix, 0, x.rows);
@@ -170,15 +186,20 @@ static void feed_forward (GemmaUsmStream *s, const GemmaUsmFeedForward *f, OclTe
 }
 
 /* x += RMS (out (attention (RMS (x)))) */
-static void attend (GemmaUsmStream *s, gint i, OclTensor x)
+static void
+attend (GemmaUsmStream *s, gint i, OclTensor x)
 {
   const GemmaAudioConfig *c = &s->usm->config;
   const GemmaUsmBlock *b = &s->usm->blocks[i];
   gint hidden = c->hidden, n = x.rows;
   OclTensor normed = ocl_tensor_rows (s->normed, 0, n), mix = ocl_tensor_rows (s->mix, 0, n);
   OclTensor window = past_window (&s->qkv, i, n), qkv = ocl_tensor_rows (window, c->left, n);
-  OclLocalAttention p = { .n_heads = c->n_heads, .head_dim = hidden / c->n_heads, .left = c->left,
-    .n_history = MIN (s->next, c->left), .cap = c->softcap, .q_scale = b->attention.q_scale };
+  OclLocalAttention p = { .n_heads = c->n_heads,
+    .head_dim = hidden / c->n_heads,
+    .left = c->left,
+    .n_history = MIN (s->next, c->left),
+    .cap = c->softcap,
+    .q_scale = b->attention.q_scale };
 
   rms_norm (s, normed, x, b->attention.pre_norm);
   ocl_matmul (s->queue, qkv, normed, b->attention.qkv, OCL_MATMUL_F32_ACTIVATIONS);
@@ -189,13 +210,15 @@ static void attend (GemmaUsmStream *s, gint i, OclTensor x)
 }
 
 /* Rows @skip, @skip + @step, ... of x. */
-static OclTensor every (OclTensor x, gint skip, gint step)
+static OclTensor
+every (OclTensor x, gint skip, gint step)
 {
   return ocl_tensor_every (ocl_tensor_rows (x, skip, x.rows - skip), step);
 }
 
 /* x += end (silu (RMS (depthwise (glu (start (RMS (x))))))), for the rows @skip, @skip + @step, ... */
-static void light_conv (GemmaUsmStream *s, gint i, OclTensor x, gint skip, gint step)
+static void
+light_conv (GemmaUsmStream *s, gint i, OclTensor x, gint skip, gint step)
 {
   const GemmaUsmBlock *b = &s->usm->blocks[i];
   gint n = x.rows;
@@ -217,7 +240,8 @@ static void light_conv (GemmaUsmStream *s, gint i, OclTensor x, gint skip, gint 
 }
 
 /* Block @i on x [n][H], in place. Only the rows @skip, @skip + @step, ... are needed and returned. */
-static OclTensor run_block (GemmaUsmStream *s, gint i, OclTensor x, gint skip, gint step)
+static OclTensor
+run_block (GemmaUsmStream *s, gint i, OclTensor x, gint skip, gint step)
 {
   const GemmaUsmBlock *b = &s->usm->blocks[i];
 
@@ -231,7 +255,8 @@ static OclTensor run_block (GemmaUsmStream *s, gint i, OclTensor x, gint skip, g
 }
 
 /* The next @n frames; the last one becomes a token. */
-static gboolean encode (GemmaUsmStream *s, gint n, GArray *tokens)
+static gboolean
+encode (GemmaUsmStream *s, gint n, GArray *tokens)
 {
   const GemmaAudioConfig *c = &s->usm->config;
   gint skip = (c->reduction - s->next % c->reduction) % c->reduction;
@@ -254,7 +279,7 @@ static gboolean encode (GemmaUsmStream *s, gint n, GArray *tokens)
   soft = ocl_tensor_rows (s->soft, 0, x.rows);
   rms_norm (s, normed, x, s->usm->soft_norm);
   ocl_matmul (s->queue, soft, normed, s->usm->projection, OCL_MATMUL_F32_ACTIVATIONS);
-  rms_norm (s, soft, soft, (OclTensor) { 0 });
+  rms_norm (s, soft, soft, (OclTensor){ 0 });
 
   s->next += n;
   s->qkv.at += n;
@@ -266,7 +291,8 @@ static gboolean encode (GemmaUsmStream *s, gint n, GArray *tokens)
 /* ---- the stream ----------------------------------------------------------------- */
 
 /* Runs what leads to tokens among frames before @end. */
-static gboolean encode_until (GemmaUsmStream *s, gint64 end, GArray *tokens, GError **error)
+static gboolean
+encode_until (GemmaUsmStream *s, gint64 end, GArray *tokens, GError **error)
 {
   gint reduction = s->usm->config.reduction;
 
@@ -287,12 +313,14 @@ static gboolean encode_until (GemmaUsmStream *s, gint64 end, GArray *tokens, GEr
   return TRUE;
 }
 
-static void count_rows (GemmaUsmStream *s)
+static void
+count_rows (GemmaUsmStream *s)
 {
   s->end_mel = s->first_mel + s->mel_rows->len / s->usm->config.n_mels;
 }
 
-gboolean gemma_usm_stream_push (GemmaUsmStream *s, const gfloat *samples, gsize n, GArray *tokens, GError **error)
+gboolean
+gemma_usm_stream_push (GemmaUsmStream *s, const gfloat *samples, gsize n, GArray *tokens, GError **error)
 {
   while (n > 0) {
     gsize piece = MIN (n, PIECE);
@@ -307,7 +335,8 @@ gboolean gemma_usm_stream_push (GemmaUsmStream *s, const gfloat *samples, gsize 
   return TRUE;
 }
 
-gboolean gemma_usm_stream_drain (GemmaUsmStream *s, GArray *tokens, GError **error)
+gboolean
+gemma_usm_stream_drain (GemmaUsmStream *s, GArray *tokens, GError **error)
 {
   gemma_mel_drain (s->mel, s->mel_rows);
   count_rows (s);
@@ -317,7 +346,8 @@ gboolean gemma_usm_stream_drain (GemmaUsmStream *s, GArray *tokens, GError **err
   return TRUE;
 }
 
-void gemma_usm_stream_reset (GemmaUsmStream *s)
+void
+gemma_usm_stream_reset (GemmaUsmStream *s)
 {
   gemma_mel_reset (s->mel);
   g_array_set_size (s->mel_rows, 0);
@@ -328,7 +358,8 @@ void gemma_usm_stream_reset (GemmaUsmStream *s)
   past_reset (s, &s->glu);
 }
 
-static gboolean allocate (GemmaUsmStream *s, GError **error)
+static gboolean
+allocate (GemmaUsmStream *s, GError **error)
 {
   const GemmaAudioConfig *c = &s->usm->config;
   const GemmaUsmConv *conv = s->usm->conv;
@@ -357,11 +388,12 @@ static gboolean allocate (GemmaUsmStream *s, GError **error)
     if (all[i].tensor->mem == NULL)
       return FALSE;
   }
-  return past_init (s, &s->qkv, c->left, 3 * c->hidden, error)
-      && past_init (s, &s->glu, c->conv_kernel - 1, c->hidden, error);
+  return past_init (s, &s->qkv, c->left, 3 * c->hidden, error) &&
+      past_init (s, &s->glu, c->conv_kernel - 1, c->hidden, error);
 }
 
-GemmaUsmStream *gemma_usm_stream_new (GemmaUsm *usm, GError **error)
+GemmaUsmStream *
+gemma_usm_stream_new (GemmaUsm *usm, GError **error)
 {
   GemmaUsmStream *s;
 
@@ -386,7 +418,8 @@ GemmaUsmStream *gemma_usm_stream_new (GemmaUsm *usm, GError **error)
   return s;
 }
 
-static void clear_tensors (GemmaUsmStream *s)
+static void
+clear_tensors (GemmaUsmStream *s)
 {
   OclTensor *all[] = { &s->norm_state[0], &s->norm_state[1], &s->qkv.rows, &s->glu.rows, &s->input, &s->patches[0],
     &s->patches[1], &s->conv[0], &s->conv[1], &s->x, &s->normed, &s->mix, &s->gates, &s->wide, &s->soft };
@@ -395,7 +428,8 @@ static void clear_tensors (GemmaUsmStream *s)
     ocl_tensor_clear (s->usm->device, all[i]);
 }
 
-void gemma_usm_stream_free (GemmaUsmStream *s)
+void
+gemma_usm_stream_free (GemmaUsmStream *s)
 {
   if (s == NULL)
     return;
@@ -407,7 +441,8 @@ void gemma_usm_stream_free (GemmaUsmStream *s)
   g_free (s);
 }
 
-void gemma_usm_stream_set_observer (GemmaUsmStream *s, GemmaObserver observer, gpointer user_data)
+void
+gemma_usm_stream_set_observer (GemmaUsmStream *s, GemmaObserver observer, gpointer user_data)
 {
   s->observer = observer;
   s->observer_data = user_data;

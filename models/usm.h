@@ -5,8 +5,8 @@
 
 G_BEGIN_DECLS
 
-typedef struct _GemmaUsm GemmaUsm;              /* weights, shared */
-typedef struct _GemmaUsmStream GemmaUsmStream;  /* state of one clip or stream */
+typedef struct _GemmaUsm GemmaUsm;             /* weights, shared */
+typedef struct _GemmaUsmStream GemmaUsmStream; /* state of one clip or stream */
 
 /** @weights: what holds "a.*" and "mm.a.*" (the mmproj, or the Hugging Face directory). */
 GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,

@@ -4,14 +4,14 @@
 #include <math.h>
 
 #define FRAME_MS 20
-#define N_BUCKETS 8             /* of which the floor is the minimum: adapt_ms in steps */
-#define QUIET_ROOM_DB -50.f     /* the floor that a new stream is thought to have */
-#define HIGHPASS_HZ 100.f       /* below it: offset, hum, rumble */
+#define N_BUCKETS 8         /* of which the floor is the minimum: adapt_ms in steps */
+#define QUIET_ROOM_DB -50.f /* the floor that a new stream is thought to have */
+#define HIGHPASS_HZ 100.f   /* below it: offset, hum, rumble */
 
 struct _GemmaVoiceGate
 {
   GemmaVoiceGateParams params;
-  gint frame;                   /* samples */
+  gint frame; /* samples */
   gint onset_frames, hangover_frames, bucket_frames;
 
   /* The frame being filled. */
@@ -23,18 +23,20 @@ struct _GemmaVoiceGate
   gfloat minima[N_BUCKETS];
   gint bucket_fill;
 
-  gint64 position;              /* end of the last whole frame */
+  gint64 position; /* end of the last whole frame */
   gboolean voiced, loud;
-  gint n_loud;                  /* frames of an onset so far */
+  gint n_loud; /* frames of an onset so far */
   gint64 loud_start, loud_end;
 };
 
-static gint frames_of (gint ms)
+static gint
+frames_of (gint ms)
 {
   return MAX (1, (ms + FRAME_MS / 2) / FRAME_MS);
 }
 
-GemmaVoiceGate *gemma_voice_gate_new (const GemmaVoiceGateParams *params)
+GemmaVoiceGate *
+gemma_voice_gate_new (const GemmaVoiceGateParams *params)
 {
   static const GemmaVoiceGateParams defaults = GEMMA_VOICE_GATE_PARAMS_INIT;
   GemmaVoiceGate *gate = g_new0 (GemmaVoiceGate, 1);
@@ -58,12 +60,14 @@ GemmaVoiceGate *gemma_voice_gate_new (const GemmaVoiceGateParams *params)
   return gate;
 }
 
-void gemma_voice_gate_free (GemmaVoiceGate *gate)
+void
+gemma_voice_gate_free (GemmaVoiceGate *gate)
 {
   g_free (gate);
 }
 
-void gemma_voice_gate_reset (GemmaVoiceGate *gate)
+void
+gemma_voice_gate_reset (GemmaVoiceGate *gate)
 {
   gate->previous_in = gate->previous_out = 0.f;
   gate->energy = 0.;
@@ -77,7 +81,8 @@ void gemma_voice_gate_reset (GemmaVoiceGate *gate)
   gate->loud_start = gate->loud_end = 0;
 }
 
-static void update_floor (GemmaVoiceGate *gate, gfloat db)
+static void
+update_floor (GemmaVoiceGate *gate, gfloat db)
 {
   gfloat *newest = &gate->minima[N_BUCKETS - 1];
 
@@ -91,7 +96,8 @@ static void update_floor (GemmaVoiceGate *gate, gfloat db)
   gate->bucket_fill++;
 }
 
-static gfloat noise_floor (GemmaVoiceGate *gate)
+static gfloat
+noise_floor (GemmaVoiceGate *gate)
 {
   gfloat floor = gate->minima[0];
 
@@ -100,7 +106,8 @@ static gfloat noise_floor (GemmaVoiceGate *gate)
   return floor;
 }
 
-static void change (GemmaVoiceGate *gate, gboolean voiced, gint64 sample, GArray *changes)
+static void
+change (GemmaVoiceGate *gate, gboolean voiced, gint64 sample, GArray *changes)
 {
   GemmaVoiceChange c = { sample, voiced };
 
@@ -109,7 +116,8 @@ static void change (GemmaVoiceGate *gate, gboolean voiced, gint64 sample, GArray
   g_array_append_val (changes, c);
 }
 
-static void judge_frame (GemmaVoiceGate *gate, gfloat db, GArray *changes)
+static void
+judge_frame (GemmaVoiceGate *gate, gfloat db, GArray *changes)
 {
   const GemmaVoiceGateParams *p = &gate->params;
   gint64 start = gate->position;
@@ -136,14 +144,15 @@ static void judge_frame (GemmaVoiceGate *gate, gfloat db, GArray *changes)
     change (gate, TRUE, gate->loud_start, changes);
 }
 
-void gemma_voice_gate_push (GemmaVoiceGate *gate, const gfloat *samples, gsize n, GArray *changes)
+void
+gemma_voice_gate_push (GemmaVoiceGate *gate, const gfloat *samples, gsize n, GArray *changes)
 {
   for (gsize i = 0; i < n; i++) {
     gfloat x = isfinite (samples[i]) ? CLAMP (samples[i], -100.f, 100.f) : 0.f;
     gfloat y = x - gate->previous_in + gate->highpass * gate->previous_out;
 
     gate->previous_in = x;
-    gate->previous_out = fabsf (y) < 1e-15f ? 0.f : y;  /* no denormals in silence */
+    gate->previous_out = fabsf (y) < 1e-15f ? 0.f : y; /* no denormals in silence */
     gate->energy += (gdouble) y * y;
     if (++gate->n_samples < gate->frame)
       continue;
@@ -153,24 +162,28 @@ void gemma_voice_gate_push (GemmaVoiceGate *gate, const gfloat *samples, gsize n
   }
 }
 
-void gemma_voice_gate_drain (GemmaVoiceGate *gate, GArray *changes)
+void
+gemma_voice_gate_drain (GemmaVoiceGate *gate, GArray *changes)
 {
   if (gate->voiced)
     change (gate, FALSE, gate->loud_end, changes);
   gemma_voice_gate_reset (gate);
 }
 
-gboolean gemma_voice_gate_is_voiced (GemmaVoiceGate *gate)
+gboolean
+gemma_voice_gate_is_voiced (GemmaVoiceGate *gate)
 {
   return gate->voiced;
 }
 
-gboolean gemma_voice_gate_is_loud (GemmaVoiceGate *gate)
+gboolean
+gemma_voice_gate_is_loud (GemmaVoiceGate *gate)
 {
   return gate->loud;
 }
 
-gint64 gemma_voice_gate_get_settled (GemmaVoiceGate *gate)
+gint64
+gemma_voice_gate_get_settled (GemmaVoiceGate *gate)
 {
   if (gate->voiced)
     return gate->loud_end;

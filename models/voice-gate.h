@@ -15,17 +15,20 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  gint rate;                    /* samples per second */
-  gint onset_ms;                /* a sound must last this long to open the gate */
-  gint hangover_ms;             /* it stays open through pauses up to this long */
-  gint adapt_ms;                /* a steady sound is taken for noise after this long */
-  gfloat open_db;               /* opens this much above the noise floor, */
-  gfloat close_db;              /* and is held open by what is this much above it; <= open_db */
-  gfloat min_dbfs;              /* what is quieter than this (RMS; a full-scale sine is -3) is silence */
+  gint rate;        /* samples per second */
+  gint onset_ms;    /* a sound must last this long to open the gate */
+  gint hangover_ms; /* it stays open through pauses up to this long */
+  gint adapt_ms;    /* a steady sound is taken for noise after this long */
+  gfloat open_db;   /* opens this much above the noise floor, */
+  gfloat close_db;  /* and is held open by what is this much above it; <= open_db */
+  gfloat min_dbfs;  /* what is quieter than this (RMS; a full-scale sine is -3) is silence */
 } GemmaVoiceGateParams;
 
-#define GEMMA_VOICE_GATE_PARAMS_INIT { .rate = 16000, .onset_ms = 60, .hangover_ms = 400, .adapt_ms = 3000, \
-    .open_db = 9.f, .close_db = 5.f, .min_dbfs = -60.f }
+#define GEMMA_VOICE_GATE_PARAMS_INIT \
+  { \
+    .rate = 16000, .onset_ms = 60, .hangover_ms = 400, .adapt_ms = 3000, .open_db = 9.f, .close_db = 5.f, \
+    .min_dbfs = -60.f \
+  }
 
 /** A transition: from @sample on (counted from the last reset) the stream is, or is not, voiced. */
 typedef struct

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define GOLDEN G_GUINT64_CONSTANT (0x9E3779B97F4A7C15)
-#define UNIT 0x1.bb67ae8584caap-16      /* sqrt (3) / 65536 */
+#define UNIT 0x1.bb67ae8584caap-16 /* sqrt (3) / 65536 */
 #define STRETCH 65536
 
 static guint64
@@ -17,11 +17,11 @@ mix (guint64 z)
 }
 
 static guint64
-fnv1a (const gchar * name)
+fnv1a (const gchar *name)
 {
   guint64 h = G_GUINT64_CONSTANT (0xCBF29CE484222325);
   for (; *name; name++)
-    h = (h ^ (guchar) * name) * G_GUINT64_CONSTANT (0x100000001B3);
+    h = (h ^ (guchar) *name) * G_GUINT64_CONSTANT (0x100000001B3);
   return h;
 }
 
@@ -34,7 +34,7 @@ tensor_free (gpointer data)
 }
 
 GPtrArray *
-seeded_list_read (const gchar * path)
+seeded_list_read (const gchar *path)
 {
   g_autofree gchar *text = NULL;
   g_autoptr (GError) error = NULL;
@@ -42,7 +42,7 @@ seeded_list_read (const gchar * path)
     g_error ("%s", error->message);
   GPtrArray *list = g_ptr_array_new_with_free_func (tensor_free);
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  for (gchar ** line = lines; *line && **line; line++) {
+  for (gchar **line = lines; *line && **line; line++) {
     g_auto (GStrv) word = g_strsplit (*line, " ", -1);
     SeededTensor *t = g_new0 (SeededTensor, 1);
     guint n = g_strv_length (word);
@@ -60,14 +60,14 @@ seeded_list_read (const gchar * path)
 }
 
 void
-seeded_fill (gfloat * dst, const SeededTensor * tensor, guint64 seed, gsize first, gsize n)
+seeded_fill (gfloat *dst, const SeededTensor *tensor, guint64 seed, gsize first, gsize n)
 {
   guint64 key = mix (seed ^ fnv1a (tensor->name));
   gdouble scale = (gfloat) (tensor->std * UNIT), mean = (gfloat) tensor->mean;
   for (gsize i = 0; i < n; i++) {
     guint64 z = mix (key + (first + i + 1) * GOLDEN);
     gint sum = (gint) (z & 0xffff) + (gint) (z >> 16 & 0xffff) + (gint) (z >> 32 & 0xffff) + (gint) (z >> 48);
-    dst[i] = (gfloat) ((sum - 131070) * scale + mean);  /* the product is exact: contraction changes nothing */
+    dst[i] = (gfloat) ((sum - 131070) * scale + mean); /* the product is exact: contraction changes nothing */
   }
 }
 
@@ -75,11 +75,11 @@ static guint16
 to_f16 (guint32 bits)
 {
   guint32 sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-  if (magnitude >= 0x47800000)          /* 65536 and more, not met in tests */
+  if (magnitude >= 0x47800000) /* 65536 and more, not met in tests */
     return sign | 0x7c00;
   gint shift = 13;
   guint32 mantissa = magnitude;
-  if (magnitude < 0x38800000) {         /* subnormal: below 2^-14 */
+  if (magnitude < 0x38800000) { /* subnormal: below 2^-14 */
     gint exponent = magnitude >> 23;
     if (exponent < 102)
       return sign;
@@ -102,7 +102,7 @@ seeded_to_half (gfloat value, OclType type)
 }
 
 static void
-write_tensor (FILE * file, const SeededTensor * t, guint64 seed, OclType type)
+write_tensor (FILE *file, const SeededTensor *t, guint64 seed, OclType type)
 {
   static const gsize stretch = STRETCH;
   g_autofree gfloat *values = g_new (gfloat, stretch);
@@ -118,7 +118,7 @@ write_tensor (FILE * file, const SeededTensor * t, guint64 seed, OclType type)
 }
 
 void
-seeded_write_safetensors (const gchar * path, GPtrArray * list, guint64 seed, OclType type)
+seeded_write_safetensors (const gchar *path, GPtrArray *list, guint64 seed, OclType type)
 {
   const gchar *dtype = type == OCL_TYPE_F32 ? "F32" : type == OCL_TYPE_F16 ? "F16" : "BF16";
   g_autoptr (GString) header = g_string_new ("{");
@@ -147,7 +147,7 @@ seeded_write_safetensors (const gchar * path, GPtrArray * list, guint64 seed, Oc
 }
 
 gchar *
-seeded_write_hf (const gchar * config, const gchar * list_path, guint64 seed, OclType type)
+seeded_write_hf (const gchar *config, const gchar *list_path, guint64 seed, OclType type)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) list = seeded_list_read (list_path);
@@ -165,10 +165,10 @@ seeded_write_hf (const gchar * config, const gchar * list_path, guint64 seed, Oc
 }
 
 void
-seeded_remove (gchar * dir)
+seeded_remove (gchar *dir)
 {
   GDir *open = g_dir_open (dir, 0, NULL);
-  for (const gchar * name; open && (name = g_dir_read_name (open));) {
+  for (const gchar *name; open && (name = g_dir_read_name (open));) {
     g_autofree gchar *path = g_build_filename (dir, name, NULL);
     g_remove (path);
   }

@@ -9,8 +9,8 @@ typedef struct
 {
   gchar *name;
   guint n_dims;
-  gint64 dims[4];               /* as in the checkpoint: slowest first */
-  gsize n;                      /* elements */
+  gint64 dims[4]; /* as in the checkpoint: slowest first */
+  gsize n;        /* elements */
   gdouble mean, std;
 } SeededTensor;
 

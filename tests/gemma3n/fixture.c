@@ -5,13 +5,13 @@
 static GHashTable *models;
 
 static gchar *
-golden_path (const gchar * size, const gchar * name)
+golden_path (const gchar *size, const gchar *name)
 {
   return g_build_filename (GOLDEN_DIR, "gemma3n", size, name, NULL);
 }
 
 Model *
-model_new (const gchar * size, GemmaWeights * weights)
+model_new (const gchar *size, GemmaWeights *weights)
 {
   g_autoptr (GError) error = NULL;
   Model *m = g_new0 (Model, 1);
@@ -27,7 +27,7 @@ model_new (const gchar * size, GemmaWeights * weights)
 }
 
 void
-model_free (Model * m)
+model_free (Model *m)
 {
   gemma_lm_free (m->lm);
   ocl_device_unref (m->device);
@@ -44,7 +44,7 @@ models_free (void)
 }
 
 const Model *
-model_get (const gchar * size)
+model_get (const gchar *size)
 {
   if (!models)
     models = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) model_free);
@@ -57,13 +57,13 @@ model_get (const gchar * size)
   GemmaWeights *weights = gemma_weights_open_hf (dir, &error);
   fail_unless (weights != NULL, "%s", error ? error->message : "no error");
   m = model_new (size, weights);
-  seeded_remove (dir);          /* the mapping stays */
+  seeded_remove (dir); /* the mapping stays */
   g_hash_table_insert (models, m->size, m);
   return m;
 }
 
 Npy *
-golden (const gchar * size, const gchar * name, NpyType type)
+golden (const gchar *size, const gchar *name, NpyType type)
 {
   g_autoptr (GError) error = NULL;
   g_autofree gchar *file = g_strconcat (name, ".npy", NULL), *path = golden_path (size, file);
@@ -73,7 +73,7 @@ golden (const gchar * size, const gchar * name, NpyType type)
 }
 
 GemmaLmSession *
-session_new (const Model * model, gint context, gint chunk, gint rollback)
+session_new (const Model *model, gint context, gint chunk, gint rollback)
 {
   g_autoptr (GError) error = NULL;
   GemmaLmSessionParams params = { context, chunk, rollback, OCL_MATMUL_F32_ACTIVATIONS };
@@ -83,7 +83,7 @@ session_new (const Model * model, gint context, gint chunk, gint rollback)
 }
 
 void
-append (GemmaLmSession * session, const gint32 * ids, gint n, gfloat * logits, gboolean all)
+append (GemmaLmSession *session, const gint32 *ids, gint n, gfloat *logits, gboolean all)
 {
   g_autoptr (GError) error = NULL;
   gboolean ok = gemma_lm_session_append (session, ids, n, NULL, logits, all, NULL, &error);
@@ -91,7 +91,7 @@ append (GemmaLmSession * session, const gint32 * ids, gint n, gfloat * logits, g
 }
 
 gfloat *
-logits_after (const Model * model, const gint32 * ids, gint n, gint chunk)
+logits_after (const Model *model, const gint32 *ids, gint n, gint chunk)
 {
   gfloat *logits = g_new0 (gfloat, model->config->text.vocab_size);
   GemmaLmSession *session = session_new (model, 0, chunk, 0);
@@ -101,7 +101,7 @@ logits_after (const Model * model, const gint32 * ids, gint n, gint chunk)
 }
 
 gint32
-best_id (const Model * model, const gfloat * logits)
+best_id (const Model *model, const gfloat *logits)
 {
   gint32 best = 0;
   for (gint i = 1; i < model->config->text.first_soft_id; i++) {
@@ -112,7 +112,7 @@ best_id (const Model * model, const gfloat * logits)
 }
 
 void
-decode (const Model * model, GemmaLmSession * session, gfloat * logits, gint32 * ids, gint n)
+decode (const Model *model, GemmaLmSession *session, gfloat *logits, gint32 *ids, gint n)
 {
   for (gint i = 0; i < n; i++) {
     ids[i] = best_id (model, logits);
@@ -121,7 +121,7 @@ decode (const Model * model, GemmaLmSession * session, gfloat * logits, gint32 *
 }
 
 gdouble
-relative_error (const gfloat * got, const gfloat * expected, gsize n)
+relative_error (const gfloat *got, const gfloat *expected, gsize n)
 {
   gdouble difference = 0, norm = 0;
   for (gsize i = 0; i < n; i++) {
@@ -133,8 +133,8 @@ relative_error (const gfloat * got, const gfloat * expected, gsize n)
 }
 
 void
-check_close (const gchar * what, const gfloat * got, const gfloat * expected, gsize n, gdouble limit)
+check_close (const gchar *what, const gfloat *got, const gfloat *expected, gsize n, gdouble limit)
 {
   gdouble error = relative_error (got, expected, n);
-  fail_unless (error <= limit, "%s: relative error %g, allowed %g", what, error, limit);     /* NaN fails */
+  fail_unless (error <= limit, "%s: relative error %g, allowed %g", what, error, limit); /* NaN fails */
 }

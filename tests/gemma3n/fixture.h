@@ -9,7 +9,7 @@
 #include "tests/seeded-weights.h"
 
 #define SEED 3
-#define PROMPT 24               /* ids before the greedy ones */
+#define PROMPT 24 /* ids before the greedy ones */
 
 typedef struct
 {

@@ -6,7 +6,14 @@
 
 #include "tests/seeded-weights.h"
 
-enum { KV_U32 = 4, KV_F32 = 6, KV_BOOL = 7, KV_STRING = 8, KV_ARRAY = 9 };
+enum
+{
+  KV_U32 = 4,
+  KV_F32 = 6,
+  KV_BOOL = 7,
+  KV_STRING = 8,
+  KV_ARRAY = 9
+};
 
 static const guint32 ggml_types[OCL_N_TYPES] = {
   [OCL_TYPE_F32] = 0, [OCL_TYPE_F16] = 1, [OCL_TYPE_BF16] = 30, [OCL_TYPE_Q8_0] = 8, [OCL_TYPE_Q4_0] = 2
@@ -21,32 +28,32 @@ typedef struct
 } Metadata;
 
 static void
-put (GByteArray * out, gconstpointer data, gsize n)
+put (GByteArray *out, gconstpointer data, gsize n)
 {
   g_byte_array_append (out, data, n);
 }
 
 static void
-put_u32 (GByteArray * out, guint32 x)
+put_u32 (GByteArray *out, guint32 x)
 {
   put (out, &x, 4);
 }
 
 static void
-put_u64 (GByteArray * out, guint64 x)
+put_u64 (GByteArray *out, guint64 x)
 {
   put (out, &x, 8);
 }
 
 static void
-put_string (GByteArray * out, const gchar * s)
+put_string (GByteArray *out, const gchar *s)
 {
   put_u64 (out, strlen (s));
   put (out, s, strlen (s));
 }
 
 static void
-put_key (Metadata * kv, const gchar * key, guint32 type)
+put_key (Metadata *kv, const gchar *key, guint32 type)
 {
   put_string (kv->bytes, key);
   put_u32 (kv->bytes, type);
@@ -54,21 +61,21 @@ put_key (Metadata * kv, const gchar * key, guint32 type)
 }
 
 static void
-put_int (Metadata * kv, const gchar * key, guint32 value)
+put_int (Metadata *kv, const gchar *key, guint32 value)
 {
   put_key (kv, key, KV_U32);
   put_u32 (kv->bytes, value);
 }
 
 static void
-put_float (Metadata * kv, const gchar * key, gfloat value)
+put_float (Metadata *kv, const gchar *key, gfloat value)
 {
   put_key (kv, key, KV_F32);
   put (kv->bytes, &value, 4);
 }
 
 static void
-put_array (Metadata * kv, const gchar * key, guint32 type, guint64 n)
+put_array (Metadata *kv, const gchar *key, guint32 type, guint64 n)
 {
   put_key (kv, key, KV_ARRAY);
   put_u32 (kv->bytes, type);
@@ -77,7 +84,7 @@ put_array (Metadata * kv, const gchar * key, guint32 type, guint64 n)
 
 /* Soft ids are found by these names. */
 static gchar *
-token_name (const GemmaTextConfig * c, gint id)
+token_name (const GemmaTextConfig *c, gint id)
 {
   if (id == c->first_soft_id)
     return g_strdup ("<end_of_image>");
@@ -85,7 +92,7 @@ token_name (const GemmaTextConfig * c, gint id)
 }
 
 static void
-put_tokens (Metadata * kv, const GemmaTextConfig * c)
+put_tokens (Metadata *kv, const GemmaTextConfig *c)
 {
   put_key (kv, "tokenizer.ggml.model", KV_STRING);
   put_string (kv->bytes, "llama");
@@ -107,7 +114,7 @@ put_tokens (Metadata * kv, const GemmaTextConfig * c)
 }
 
 static void
-put_metadata (Metadata * kv, const GemmaTextConfig * c)
+put_metadata (Metadata *kv, const GemmaTextConfig *c)
 {
   put_key (kv, "general.architecture", KV_STRING);
   put_string (kv->bytes, "gemma3n");
@@ -135,7 +142,7 @@ put_metadata (Metadata * kv, const GemmaTextConfig * c)
     put (kv->bytes, &c->sparsity[i], 4);
   put_array (kv, "gemma3n.attention.sliding_window_pattern", KV_BOOL, c->n_layers);
   for (gint i = 0; i < c->n_layers; i++)
-    put (kv->bytes, &(guint8) { c->sliding[i] != 0 }, 1);
+    put (kv->bytes, &(guint8){ c->sliding[i] != 0 }, 1);
   put_tokens (kv, c);
 }
 
@@ -157,7 +164,7 @@ gguf_list_new (void)
 }
 
 GgufTensor *
-gguf_list_add (GPtrArray * list, const gchar * name, OclType type, gint cols, gint rows, gint slices)
+gguf_list_add (GPtrArray *list, const gchar *name, OclType type, gint cols, gint rows, gint slices)
 {
   GgufTensor *t = g_new0 (GgufTensor, 1);
   t->name = g_strdup (name);
@@ -171,7 +178,7 @@ gguf_list_add (GPtrArray * list, const gchar * name, OclType type, gint cols, gi
 }
 
 static gfloat
-to_half_and_back (gfloat x, guint16 * half)
+to_half_and_back (gfloat x, guint16 *half)
 {
   gfloat back;
   *half = seeded_to_half (x, OCL_TYPE_F16);
@@ -181,7 +188,7 @@ to_half_and_back (gfloat x, guint16 * half)
 
 /* One block of 32; any rounding does, the readers define what it means. */
 static void
-quantize_block (GByteArray * out, const gfloat * x, OclType type)
+quantize_block (GByteArray *out, const gfloat *x, OclType type)
 {
   gfloat most = 0;
   for (gint i = 0; i < 32; i++)
@@ -192,13 +199,13 @@ quantize_block (GByteArray * out, const gfloat * x, OclType type)
   for (gint i = 0; i < (type == OCL_TYPE_Q8_0 ? 32 : 16); i++) {
     gint low = d > 0 ? (gint) rintf (x[i] / d) : 0, high = d > 0 && i < 16 ? (gint) rintf (x[i + 16] / d) : 0;
     guint8 byte = type == OCL_TYPE_Q8_0 ? (guint8) (gint8) CLAMP (low, -127, 127)
-        : (CLAMP (low, -8, 7) + 8) | (CLAMP (high, -8, 7) + 8) << 4;
+                                        : (CLAMP (low, -8, 7) + 8) | (CLAMP (high, -8, 7) + 8) << 4;
     put (out, &byte, 1);
   }
 }
 
 static void
-encode (GByteArray * out, const gfloat * x, gsize n, OclType type)
+encode (GByteArray *out, const gfloat *x, gsize n, OclType type)
 {
   if (type == OCL_TYPE_F32) {
     put (out, x, n * 4);
@@ -217,7 +224,7 @@ encode (GByteArray * out, const gfloat * x, gsize n, OclType type)
 
 /* What llama-quantize does to a tensor when it writes @type. */
 static OclType
-type_of (const GemmaTensor * t, OclType type)
+type_of (const GemmaTensor *t, OclType type)
 {
   if (t->n_dims < 2 || strstr (t->name, "altup_correct") || strstr (t->name, "altup_predict"))
     return OCL_TYPE_F32;
@@ -234,7 +241,7 @@ compare_names (gconstpointer a, gconstpointer b)
 }
 
 static void
-add_tensor (GPtrArray * list, GemmaWeights * weights, const GemmaTensor * from, OclType type, gboolean dequantized)
+add_tensor (GPtrArray *list, GemmaWeights *weights, const GemmaTensor *from, OclType type, gboolean dequantized)
 {
   gint cols = from->dims[0], rows = from->n_dims > 1 ? from->dims[1] : 1;
   gsize n = (gsize) rows * cols;
@@ -266,7 +273,7 @@ add_tensor (GPtrArray * list, GemmaWeights * weights, const GemmaTensor * from, 
 }
 
 static GPtrArray *
-convert (GemmaWeights * weights, OclType type, gboolean dequantized)
+convert (GemmaWeights *weights, OclType type, gboolean dequantized)
 {
   g_autoptr (GPtrArray) sorted = g_ptr_array_new ();
   GPtrArray *list = gguf_list_new ();
@@ -281,14 +288,14 @@ convert (GemmaWeights * weights, OclType type, gboolean dequantized)
 /* ---- the file ------------------------------------------------------------------------------------------------- */
 
 static gsize
-tensor_bytes (const GgufTensor * t)
+tensor_bytes (const GgufTensor *t)
 {
   return ocl_type_row_bytes (t->type, t->dims[0]) * t->dims[1] * t->dims[2];
 }
 
 /* Small random weights, uniform and of about 1 / sqrt (cols); vectors are 1. */
 static void
-random_bytes (guint8 * out, gsize n, const GgufTensor * t, guint64 * state)
+random_bytes (guint8 *out, gsize n, const GgufTensor *t, guint64 *state)
 {
   gfloat std = 1.f / sqrtf (t->dims[0]), one = 1.f;
   const OclTypeInfo *info = ocl_type_info (t->type);
@@ -309,7 +316,7 @@ random_bytes (guint8 * out, gsize n, const GgufTensor * t, guint64 * state)
 }
 
 static void
-write_data (FILE * file, const GgufTensor * t)
+write_data (FILE *file, const GgufTensor *t)
 {
   static const guint8 zeros[32];
   gsize bytes = tensor_bytes (t), stretch = (1 << 20) / ocl_type_info (t->type)->bytes * ocl_type_info (t->type)->bytes;
@@ -326,7 +333,7 @@ write_data (FILE * file, const GgufTensor * t)
 }
 
 void
-gguf_write (const gchar * path, const GemmaTextConfig * config, GPtrArray * list)
+gguf_write (const gchar *path, const GemmaTextConfig *config, GPtrArray *list)
 {
   g_autoptr (GByteArray) out = g_byte_array_new ();
   static const guint8 zeros[32];
@@ -358,8 +365,8 @@ gguf_write (const gchar * path, const GemmaTextConfig * config, GPtrArray * list
 }
 
 void
-gguf_write_text (const gchar * path, GemmaWeights * weights, const GemmaTextConfig * config, OclType type,
-    gboolean dequantized)
+gguf_write_text (
+    const gchar *path, GemmaWeights *weights, const GemmaTextConfig *config, OclType type, gboolean dequantized)
 {
   g_autoptr (GPtrArray) list = convert (weights, type, dequantized);
   gguf_write (path, config, list);

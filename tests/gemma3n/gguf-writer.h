@@ -6,10 +6,10 @@
 typedef struct
 {
   gchar *name;
-  gint64 dims[3];               /* fastest first; all three are set */
+  gint64 dims[3]; /* fastest first; all three are set */
   guint n_dims;
   OclType type;
-  GByteArray *data;             /* NULL: random weights */
+  GByteArray *data; /* NULL: random weights */
 } GgufTensor;
 
 /** A list of GgufTensor that owns them. */
@@ -23,5 +23,5 @@ void gguf_write (const gchar *path, const GemmaTextConfig *config, GPtrArray *li
  * @type: of the matrices that llama-quantize would quantize; the others are F16, norms F32
  * @dequantized: instead, F32 throughout with the values that the quantized tensors stand for
  */
-void gguf_write_text (const gchar *path, GemmaWeights *weights, const GemmaTextConfig *config, OclType type,
-    gboolean dequantized);
+void gguf_write_text (
+    const gchar *path, GemmaWeights *weights, const GemmaTextConfig *config, OclType type, gboolean dequantized);

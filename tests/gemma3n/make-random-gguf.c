@@ -6,18 +6,29 @@
 #include "gguf-writer.h"
 
 static void
-set_e2b (GemmaTextConfig * c)
+set_e2b (GemmaTextConfig *c)
 {
-  *c = (GemmaTextConfig) {
-    .hidden = 2048, .n_layers = 30, .n_heads = 8, .n_kv_heads = 2, .head_dim = 256, .n_shared_kv = 10,
-    .ple_dim = 256, .laurel_rank = 64, .n_altup = 4, .window = 512, .context_length = 32768,
-    .vocab_size = 262400, .first_soft_id = 262144, .rms_eps = 1e-6f, .rope_base = 1e6f, .rope_base_local = 1e4f,
-    .logit_softcap = 30.f
-  };
+  *c = (GemmaTextConfig){ .hidden = 2048,
+    .n_layers = 30,
+    .n_heads = 8,
+    .n_kv_heads = 2,
+    .head_dim = 256,
+    .n_shared_kv = 10,
+    .ple_dim = 256,
+    .laurel_rank = 64,
+    .n_altup = 4,
+    .window = 512,
+    .context_length = 32768,
+    .vocab_size = 262400,
+    .first_soft_id = 262144,
+    .rms_eps = 1e-6f,
+    .rope_base = 1e6f,
+    .rope_base_local = 1e4f,
+    .logit_softcap = 30.f };
 }
 
 static void
-set_small (GemmaTextConfig * c)
+set_small (GemmaTextConfig *c)
 {
   set_e2b (c);
   c->hidden = 256;
@@ -31,7 +42,7 @@ set_small (GemmaTextConfig * c)
 }
 
 static void
-set_layers (GemmaTextConfig * c, gint ffn)
+set_layers (GemmaTextConfig *c, gint ffn)
 {
   c->ffn = g_new (gint, c->n_layers);
   c->sparsity = g_new (gfloat, c->n_layers);
@@ -51,35 +62,51 @@ typedef struct
 } Shape;
 
 static void
-add (GPtrArray * list, const Shape * s, gint layer, OclType type)
+add (GPtrArray *list, const Shape *s, gint layer, OclType type)
 {
-  g_autofree gchar *name = layer < 0 ? g_strdup_printf ("%s.weight", s->name)
-      : g_strdup_printf ("blk.%d.%s.weight", layer, s->name);
+  g_autofree gchar *name =
+      layer < 0 ? g_strdup_printf ("%s.weight", s->name) : g_strdup_printf ("blk.%d.%s.weight", layer, s->name);
   OclType other = type == OCL_TYPE_BF16 ? OCL_TYPE_BF16 : OCL_TYPE_F16;
   gboolean vector = s->rows == 1 || strstr (s->name, "_coef");
   gguf_list_add (list, name, vector ? OCL_TYPE_F32 : s->quantized ? type : other, s->cols, s->rows, s->slices);
 }
 
 static void
-add_layer (GPtrArray * list, const GemmaTextConfig * c, gint layer, OclType type)
+add_layer (GPtrArray *list, const GemmaTextConfig *c, gint layer, OclType type)
 {
   gint C = c->hidden, D = c->head_dim, S = c->n_altup, F = c->ffn[layer];
   const Shape shapes[] = {
-    {"altup_correct_scale", C, 1, 1}, {"altup_correct_coef", S, S, 1}, {"altup_router", C, S, 1},
-    {"altup_predict_coef", S, S * S, 1}, {"altup_router_norm", C, 1, 1}, {"attn_norm", C, 1, 1},
-    {"laurel_l", C, c->laurel_rank, 1}, {"laurel_r", c->laurel_rank, C, 1}, {"laurel_post_norm", C, 1, 1},
-    {"ffn_down", F, C, 1, TRUE}, {"ffn_gate", C, F, 1, TRUE}, {"ffn_up", C, F, 1, TRUE},
-    {"inp_gate", C, c->ple_dim, 1, TRUE}, {"proj", c->ple_dim, C, 1, TRUE}, {"post_attention_norm", C, 1, 1},
-    {"post_ffw_norm", C, 1, 1}, {"post_norm", C, 1, 1}, {"ffn_norm", C, 1, 1}, {"attn_k_norm", D, 1, 1},
-    {"attn_k", C, c->n_kv_heads * D, 1, TRUE}, {"attn_output", c->n_heads * D, C, 1, TRUE},
-    {"attn_q_norm", D, 1, 1}, {"attn_q", C, c->n_heads * D, 1, TRUE}, {"attn_v", C, c->n_kv_heads * D, 1, TRUE},
+    { "altup_correct_scale", C, 1, 1 },
+    { "altup_correct_coef", S, S, 1 },
+    { "altup_router", C, S, 1 },
+    { "altup_predict_coef", S, S * S, 1 },
+    { "altup_router_norm", C, 1, 1 },
+    { "attn_norm", C, 1, 1 },
+    { "laurel_l", C, c->laurel_rank, 1 },
+    { "laurel_r", c->laurel_rank, C, 1 },
+    { "laurel_post_norm", C, 1, 1 },
+    { "ffn_down", F, C, 1, TRUE },
+    { "ffn_gate", C, F, 1, TRUE },
+    { "ffn_up", C, F, 1, TRUE },
+    { "inp_gate", C, c->ple_dim, 1, TRUE },
+    { "proj", c->ple_dim, C, 1, TRUE },
+    { "post_attention_norm", C, 1, 1 },
+    { "post_ffw_norm", C, 1, 1 },
+    { "post_norm", C, 1, 1 },
+    { "ffn_norm", C, 1, 1 },
+    { "attn_k_norm", D, 1, 1 },
+    { "attn_k", C, c->n_kv_heads * D, 1, TRUE },
+    { "attn_output", c->n_heads * D, C, 1, TRUE },
+    { "attn_q_norm", D, 1, 1 },
+    { "attn_q", C, c->n_heads * D, 1, TRUE },
+    { "attn_v", C, c->n_kv_heads * D, 1, TRUE },
   };
   for (guint i = 0; i < G_N_ELEMENTS (shapes); i++)
     add (list, &shapes[i], layer, type);
 }
 
 static gboolean
-parse_type (const gchar * name, OclType * type)
+parse_type (const gchar *name, OclType *type)
 {
   for (*type = 0; *type < OCL_N_TYPES; (*type)++) {
     if (g_ascii_strcasecmp (ocl_type_info (*type)->name, name) == 0)
@@ -101,11 +128,10 @@ main (int argc, char **argv)
   (small ? set_small : set_e2b) (&c);
   set_layers (&c, small ? 512 : 8192);
   gint wide = c.n_layers * c.ple_dim;
-  const Shape outside[] = {
-    {"altup_proj", c.hidden, c.hidden, c.n_altup - 1}, {"altup_unembd_proj", c.hidden, c.hidden, c.n_altup - 1},
-    {"token_embd", c.hidden, c.vocab_size, 1, TRUE}, {"per_layer_token_embd", wide, c.vocab_size, 1, TRUE},
-    {"output_norm", c.hidden, 1, 1}, {"per_layer_model_proj", c.hidden, wide, 1}, {"per_layer_proj_norm", c.ple_dim, 1, 1}
-  };
+  const Shape outside[] = { { "altup_proj", c.hidden, c.hidden, c.n_altup - 1 },
+    { "altup_unembd_proj", c.hidden, c.hidden, c.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1, TRUE },
+    { "per_layer_token_embd", wide, c.vocab_size, 1, TRUE }, { "output_norm", c.hidden, 1, 1 },
+    { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.ple_dim, 1, 1 } };
   GPtrArray *list = gguf_list_new ();
   for (guint i = 0; i < G_N_ELEMENTS (outside); i++)
     add (list, &outside[i], -1, type);

@@ -6,7 +6,7 @@
 #include "gguf-writer.h"
 
 #define N 40
-#define SAME 1e-5               /* the same float32 path over the same values */
+#define SAME 1e-5 /* the same float32 path over the same values */
 
 static const gint32 *
 prompt (void)
@@ -20,7 +20,7 @@ prompt (void)
 
 /* @source in GGUF with weights of @type. (transfer full) */
 static Model *
-gguf_model (const Model * source, OclType type, gboolean dequantized)
+gguf_model (const Model *source, OclType type, gboolean dequantized)
 {
   g_autoptr (GError) error = NULL;
   g_autofree gchar *path = NULL;
@@ -35,7 +35,7 @@ gguf_model (const Model * source, OclType type, gboolean dequantized)
 }
 
 static gfloat *
-logits_of_gguf (const Model * source, OclType type, gboolean dequantized)
+logits_of_gguf (const Model *source, OclType type, gboolean dequantized)
 {
   Model *m = gguf_model (source, type, dequantized);
   gfloat *logits = logits_after (m, prompt (), N, 0);
@@ -85,7 +85,8 @@ GST_START_TEST (test_int8_activations)
   append (session, prompt (), N, got, FALSE);
   g_print ("%s: 8-bit activations change the logits by %.2g\n", ocl_type_info (type)->name,
       relative_error (got, expected, V));
-  check_close ("logits", got, expected, V, 0.02);      /* 0.008: each value is rounded by up to 1 / 254 of the largest of its 32 */
+  check_close (
+      "logits", got, expected, V, 0.02); /* 0.008: each value is rounded by up to 1 / 254 of the largest of its 32 */
   gemma_lm_session_free (session);
   model_free (m);
 }

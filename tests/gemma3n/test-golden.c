@@ -4,11 +4,11 @@
 /* What is reached is about 1e-6 for tiny and 3e-6 for 25 layers (float32 sums in another order); a wrong epsilon or
  * a wrong constant shows above 1e-5. */
 #define LIMIT 2e-5
-#define CLOSE_CALL 0.02         /* greedy ids may differ from where the two best logits are as close as this */
+#define CLOSE_CALL 0.02 /* greedy ids may differ from where the two best logits are as close as this */
 
 /* Observed states: name -> GArray of gfloat, all chunks in order. */
 static void
-collect (const gchar * name, gint rows, gint cols, const gfloat * data, gpointer user_data)
+collect (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data)
 {
   GHashTable *states = user_data;
   GArray *array = g_hash_table_lookup (states, name);
@@ -29,7 +29,7 @@ state_name (gint index, gint n_layers)
 
 /* Every kept row of every state; prints the worst. */
 static void
-check_states (const Model * m, GHashTable * states, gint positions)
+check_states (const Model *m, GHashTable *states, gint positions)
 {
   g_autoptr (Npy) rows = golden (m->size, "rows", NPY_I32), expected = golden (m->size, "states", NPY_F32);
   gint C = m->config->text.hidden, L = m->config->text.n_layers;
@@ -51,7 +51,7 @@ check_states (const Model * m, GHashTable * states, gint positions)
 }
 
 static void
-check_logits (const Model * m, const gfloat * logits)
+check_logits (const Model *m, const gfloat *logits)
 {
   g_autoptr (Npy) rows = golden (m->size, "logit-rows", NPY_I32), expected = golden (m->size, "logits", NPY_F32);
   gint V = m->config->text.vocab_size;
@@ -66,12 +66,12 @@ check_logits (const Model * m, const gfloat * logits)
 }
 
 static void
-check_whole (const gchar * size, gint chunk)
+check_whole (const gchar *size, gint chunk)
 {
   const Model *m = model_get (size);
   g_autoptr (Npy) ids = golden (size, "ids", NPY_I32);
-  g_autoptr (GHashTable) states = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
-      (GDestroyNotify) g_array_unref);
+  g_autoptr (GHashTable) states =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_array_unref);
   g_autofree gfloat *logits = g_new0 (gfloat, ids->n * m->config->text.vocab_size);
   GemmaLmSession *session = session_new (m, 0, chunk, 0);
   gemma_lm_session_set_observer (session, collect, states);
@@ -82,36 +82,24 @@ check_whole (const gchar * size, gint chunk)
   gemma_lm_session_free (session);
 }
 
-GST_START_TEST (test_every_layer_tiny)
-{
-  check_whole ("tiny", 96);
-}
+GST_START_TEST (test_every_layer_tiny) { check_whole ("tiny", 96); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_every_layer_tiny_in_chunks)
-{
-  check_whole ("tiny", 5);
-}
+GST_START_TEST (test_every_layer_tiny_in_chunks) { check_whole ("tiny", 5); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_every_layer_small)
-{
-  check_whole ("small", 48);
-}
+GST_START_TEST (test_every_layer_small) { check_whole ("small", 48); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_every_layer_e2b_shapes)
-{
-  check_whole ("e2b", 128);
-}
+GST_START_TEST (test_every_layer_e2b_shapes) { check_whole ("e2b", 128); }
 
 GST_END_TEST;
 
 static void
-check_greedy (const gchar * size)
+check_greedy (const gchar *size)
 {
   const Model *m = model_get (size);
   g_autoptr (Npy) ids = golden (size, "ids", NPY_I32), expected = golden (size, "greedy", NPY_I32);
@@ -128,28 +116,22 @@ check_greedy (const gchar * size)
         expected->i32[i], margins->f32[i]);
 }
 
-GST_START_TEST (test_greedy_tiny)
-{
-  check_greedy ("tiny");
-}
+GST_START_TEST (test_greedy_tiny) { check_greedy ("tiny"); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_greedy_small)
-{
-  check_greedy ("small");
-}
+GST_START_TEST (test_greedy_small) { check_greedy ("small"); }
 
 GST_END_TEST;
 
 /* Soft tokens in the middle of a prompt, in one chunk and with chunks that end among them. */
 static void
-check_soft (const gchar * size)
+check_soft (const gchar *size)
 {
   const Model *m = model_get (size);
   g_autoptr (Npy) ids = golden (size, "soft-ids", NPY_I32), expected = golden (size, "soft-logits", NPY_F32);
   gint C = m->config->text.hidden, V = m->config->text.vocab_size;
-  SeededTensor soft = { (gchar *) "soft_rows", 2, {8, C}, 8 * C, 0., 1. };
+  SeededTensor soft = { (gchar *) "soft_rows", 2, { 8, C }, 8 * C, 0., 1. };
   g_autofree gfloat *rows = g_new (gfloat, soft.n), *logits = g_new (gfloat, V);
   seeded_fill (rows, &soft, SEED, 0, soft.n);
   gint chunks[] = { 64, 12 };

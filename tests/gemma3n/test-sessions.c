@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#define SAME 1e-5               /* float32 sums in another order */
+#define SAME 1e-5 /* float32 sums in another order */
 
 static void
-random_ids (const Model * m, gint32 * ids, gint n, guint32 seed)
+random_ids (const Model *m, gint32 *ids, gint n, guint32 seed)
 {
   g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
   for (gint i = 0; i < n; i++)
@@ -153,7 +153,7 @@ GST_START_TEST (test_bad_ids)
   {
     gint32 id;
     gint n;
-  } cases[] = { {-1, 1}, {m->config->text.vocab_size, 1}, {G_MAXINT32, 1}, {soft, 1}, {5, 0}, {5, -3} };
+  } cases[] = { { -1, 1 }, { m->config->text.vocab_size, 1 }, { G_MAXINT32, 1 }, { soft, 1 }, { 5, 0 }, { 5, -3 } };
   GemmaLmSession *session = session_new (m, 0, 0, 0);
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
@@ -171,11 +171,11 @@ GST_END_TEST;
 typedef struct
 {
   GCancellable *cancellable;
-  gint countdown;               /* embeddings to see before the cancellation */
+  gint countdown; /* embeddings to see before the cancellation */
 } CancelAt;
 
 static void
-cancel_at (const gchar * name, gint rows, gint cols, const gfloat * data, gpointer user_data)
+cancel_at (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data)
 {
   CancelAt *at = user_data;
   if (g_str_equal (name, "layer1") && --at->countdown == 0)
@@ -184,7 +184,7 @@ cancel_at (const gchar * name, gint rows, gint cols, const gfloat * data, gpoint
 
 /* Whatever stopped an append of many chunks, going on afterwards gives what a session without it gives. */
 static void
-check_as_before (const Model * m, GemmaLmSession * session, gint32 * ids, gint length)
+check_as_before (const Model *m, GemmaLmSession *session, gint32 *ids, gint length)
 {
   gint V = m->config->text.vocab_size;
   g_autofree gfloat *logits = g_new (gfloat, V);

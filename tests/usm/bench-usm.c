@@ -16,7 +16,8 @@
 #define ROUNDS 3
 
 /* The golden E2B list has two blocks: as many as asked for. */
-static GemmaUsm *load_random (OclType type, gint n_layers, GError **error)
+static GemmaUsm *
+load_random (OclType type, gint n_layers, GError **error)
 {
   g_autofree gchar *golden = usm_golden_path ("e2b/tensors.txt"), *text = NULL, *path = NULL;
   g_autoptr (GString) list = g_string_new (NULL);
@@ -32,8 +33,8 @@ static GemmaUsm *load_random (OclType type, gint n_layers, GError **error)
       gchar *number = strstr (*line, ".conformer.1.");
 
       if (number != NULL)
-        g_string_append_printf (list, "%.*s.conformer.%d.%s\n", (gint) (number - *line), *line, layer,
-            number + strlen (".conformer.1."));
+        g_string_append_printf (
+            list, "%.*s.conformer.%d.%s\n", (gint) (number - *line), *line, layer, number + strlen (".conformer.1."));
       else if (layer == 1 && **line != '\0')
         g_string_append_printf (list, "%s\n", *line);
     }
@@ -45,7 +46,8 @@ static GemmaUsm *load_random (OclType type, gint n_layers, GError **error)
   return usm;
 }
 
-static GemmaUsm *load_files (gchar **paths, GError **error)
+static GemmaUsm *
+load_files (gchar **paths, GError **error)
 {
   GemmaWeights *weights = NULL, *mmproj = NULL;
   GemmaConfig *config = NULL;
@@ -65,7 +67,8 @@ static GemmaUsm *load_files (gchar **paths, GError **error)
   return usm;
 }
 
-static gint compare_doubles (gconstpointer a, gconstpointer b)
+static gint
+compare_doubles (gconstpointer a, gconstpointer b)
 {
   gdouble x = *(const gdouble *) a, y = *(const gdouble *) b;
 
@@ -73,7 +76,8 @@ static gint compare_doubles (gconstpointer a, gconstpointer b)
 }
 
 /* Of all threads: what stays the same on a busy machine. */
-static gdouble cpu_seconds (void)
+static gdouble
+cpu_seconds (void)
 {
   struct timespec t;
 
@@ -81,7 +85,8 @@ static gdouble cpu_seconds (void)
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-static void time_clip (GemmaUsmStream *stream, const gfloat *signal, gsize n)
+static void
+time_clip (GemmaUsmStream *stream, const gfloat *signal, gsize n)
 {
   gdouble best = G_MAXDOUBLE, cpu = G_MAXDOUBLE;
 
@@ -94,12 +99,13 @@ static void time_clip (GemmaUsmStream *stream, const gfloat *signal, gsize n)
     cpu = MIN (cpu, cpu_seconds () - cpu_start);
     g_array_unref (tokens);
   }
-  printf ("clip of %.1f s at once: %.3f s, %.4f of real time; %.3f s of CPU\n", n / 16000., best,
-      best / (n / 16000.), cpu);
+  printf (
+      "clip of %.1f s at once: %.3f s, %.4f of real time; %.3f s of CPU\n", n / 16000., best, best / (n / 16000.), cpu);
 }
 
 /* Only pushes that give a token are counted: between them nothing is computed but mel rows. */
-static void time_pieces (GemmaUsmStream *stream, const gfloat *signal, gsize n, gsize piece)
+static void
+time_pieces (GemmaUsmStream *stream, const gfloat *signal, gsize n, gsize piece)
 {
   g_autoptr (GArray) times = g_array_new (FALSE, FALSE, sizeof (gdouble));
   g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (gfloat));
@@ -121,23 +127,22 @@ static void time_pieces (GemmaUsmStream *stream, const gfloat *signal, gsize n, 
     return;
   g_array_sort (times, compare_doubles);
   printf ("in pieces of %.0f ms: a push with a token %.2f ms at best, median %.2f ms, 95 %% %.2f ms, %.2f ms of CPU; "
-      "all pushes %.4f of real time\n", piece / 16., g_array_index (times, gdouble, 0),
-      g_array_index (times, gdouble, times->len / 2), g_array_index (times, gdouble, times->len * 95 / 100),
-      (cpu_seconds () - cpu) * 1e3 / times->len, sum / (n / 16.));
+          "all pushes %.4f of real time\n",
+      piece / 16., g_array_index (times, gdouble, 0), g_array_index (times, gdouble, times->len / 2),
+      g_array_index (times, gdouble, times->len * 95 / 100), (cpu_seconds () - cpu) * 1e3 / times->len,
+      sum / (n / 16.));
 }
 
-int main (int argc, char **argv)
+int
+main (int argc, char **argv)
 {
   g_autofree gchar *type = g_strdup ("bf16");
   gdouble seconds = 30.;
   gint piece_ms = 0, n_layers = 12;
-  GOptionEntry entries[] = {
-    { "type", 0, 0, G_OPTION_ARG_STRING, &type, NULL, NULL },
+  GOptionEntry entries[] = { { "type", 0, 0, G_OPTION_ARG_STRING, &type, NULL, NULL },
     { "layers", 0, 0, G_OPTION_ARG_INT, &n_layers, NULL, NULL },
     { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, NULL, NULL },
-    { "piece", 0, 0, G_OPTION_ARG_INT, &piece_ms, NULL, NULL },
-    { NULL }
-  };
+    { "piece", 0, 0, G_OPTION_ARG_INT, &piece_ms, NULL, NULL }, { NULL } };
   g_autoptr (GOptionContext) context = g_option_context_new ("[TEXT.gguf MMPROJ.gguf | FOLDER]");
   g_autoptr (GError) error = NULL;
   g_autofree gfloat *signal = NULL;
@@ -147,7 +152,7 @@ int main (int argc, char **argv)
   g_option_context_add_main_entries (context, entries, NULL);
   if (g_option_context_parse (context, &argc, &argv, &error))
     usm = argc > 1 ? load_files (argv + 1, &error)
-        : load_random (g_str_equal (type, "f32") ? OCL_TYPE_F32 : OCL_TYPE_BF16, n_layers, &error);
+                   : load_random (g_str_equal (type, "f32") ? OCL_TYPE_F32 : OCL_TYPE_BF16, n_layers, &error);
   if (usm != NULL)
     stream = gemma_usm_stream_new (usm, &error);
   if (stream == NULL) {

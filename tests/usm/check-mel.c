@@ -10,7 +10,8 @@
 
 #define N_MELS 128
 
-static GArray *new_rows (void)
+static GArray *
+new_rows (void)
 {
   return g_array_new (FALSE, FALSE, sizeof (gfloat));
 }
@@ -142,7 +143,8 @@ GST_START_TEST (test_bad_samples_count_as_zero)
 }
 GST_END_TEST;
 
-static Suite *mel_suite (void)
+static Suite *
+mel_suite (void)
 {
   Suite *suite = suite_create ("mel");
   TCase *tc = tcase_create ("general");

@@ -16,10 +16,14 @@
 static const UsmSize *size = &usm_sizes[USM_TINY];
 
 static const guint32 ggml_types[OCL_N_TYPES] = {
-  [OCL_TYPE_F32] = GGML_F32, [OCL_TYPE_F16] = GGML_F16, [OCL_TYPE_BF16] = GGML_BF16, [OCL_TYPE_Q8_0] = GGML_Q8_0,
+  [OCL_TYPE_F32] = GGML_F32,
+  [OCL_TYPE_F16] = GGML_F16,
+  [OCL_TYPE_BF16] = GGML_BF16,
+  [OCL_TYPE_Q8_0] = GGML_Q8_0,
 };
 
-static void encode_q8_0 (guint8 *out, const gfloat *x)
+static void
+encode_q8_0 (guint8 *out, const gfloat *x)
 {
   gfloat most = 0.f, d;
   guint16 half;
@@ -33,7 +37,8 @@ static void encode_q8_0 (guint8 *out, const gfloat *x)
     out[2 + i] = (guint8) (gint8) CLAMP (rintf (x[i] / d), -127.f, 127.f);
 }
 
-static void encode (guint8 *out, const gfloat *x, gsize n, OclType type)
+static void
+encode (guint8 *out, const gfloat *x, gsize n, OclType type)
 {
   for (gsize i = 0; i < n && type == OCL_TYPE_Q8_0; i += 32)
     encode_q8_0 (out + i / 32 * 34, x + i);
@@ -44,7 +49,8 @@ static void encode (guint8 *out, const gfloat *x, gsize n, OclType type)
 }
 
 /* As a converter chooses: matrices get @type, or different ones for Q, K and V if it is OCL_N_TYPES. */
-static OclType type_of (const gchar *name, guint n_dims, OclType type)
+static OclType
+type_of (const gchar *name, guint n_dims, OclType type)
 {
   if (n_dims == 4 && strstr (name, "conv1d") != NULL && type == OCL_TYPE_F16)
     return type;
@@ -58,7 +64,8 @@ static OclType type_of (const gchar *name, guint n_dims, OclType type)
 }
 
 /* The golden tensors as an mmproj; with @dequantized, the values that @type leaves of them, as float32. */
-static Image *make_mmproj (OclType type, gboolean dequantized)
+static Image *
+make_mmproj (OclType type, gboolean dequantized)
 {
   g_autofree gchar *list_path = usm_golden_path ("%s/tensors.txt", size->name);
   g_autoptr (GPtrArray) list = seeded_list_read (list_path);
@@ -89,7 +96,8 @@ static Image *make_mmproj (OclType type, gboolean dequantized)
   return image;
 }
 
-static GemmaUsm *load (Image *image, GError **error)
+static GemmaUsm *
+load (Image *image, GError **error)
 {
   g_autoptr (GByteArray) bytes = image_bytes (image);
   g_autofree gchar *path = g_strdup_printf ("%s/usm-%d.gguf", g_get_tmp_dir (), (gint) getpid ());
@@ -108,7 +116,8 @@ static GemmaUsm *load (Image *image, GError **error)
   return usm;
 }
 
-static GArray *tokens_of (Image *image)
+static GArray *
+tokens_of (Image *image)
 {
   g_autofree gfloat *signal = usm_signal (size->samples);
   g_autoptr (GError) error = NULL;
@@ -160,14 +169,15 @@ GST_START_TEST (test_unreadable_kernel_is_named)
   ImageTensor *tensor = image_tensor (image, "a.conv1d.1.weight");
   g_autoptr (GError) error = NULL;
 
-  tensor->type = GGML_Q4_1;     /* a type that we do not read */
+  tensor->type = GGML_Q4_1; /* a type that we do not read */
   fail_if (load (image, &error));
   fail_unless (error != NULL && error->domain == GEMMA_ERROR);
   fail_unless (strstr (error->message, "a.conv1d.1.weight") != NULL, "%s", error->message);
 }
 GST_END_TEST;
 
-static Suite *usm_gguf_suite (void)
+static Suite *
+usm_gguf_suite (void)
 {
   Suite *suite = suite_create ("usm-gguf");
   TCase *tc = tcase_create ("general");

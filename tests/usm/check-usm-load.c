@@ -11,7 +11,8 @@
 static const UsmSize *size = &usm_sizes[USM_TINY];
 
 /* The golden list of tensors with line @n left out, or with its last dimension doubled. */
-static gchar *bent_list (gchar **lines, guint n, gboolean leave_out)
+static gchar *
+bent_list (gchar **lines, guint n, gboolean leave_out)
 {
   g_autoptr (GString) list = g_string_new (NULL);
   gchar *path = g_strdup_printf ("%s/usm-list-%d.txt", g_get_tmp_dir (), (gint) getpid ());
@@ -23,8 +24,8 @@ static gchar *bent_list (gchar **lines, guint n, gboolean leave_out)
     if (i != n)
       g_string_append_printf (list, "%s\n", lines[i]);
     else if (!leave_out)
-      g_string_append_printf (list, "%.*s %d\n", (gint) (strrchr (lines[i], ' ') - lines[i]), lines[i],
-          (gint) last * 2);
+      g_string_append_printf (
+          list, "%.*s %d\n", (gint) (strrchr (lines[i], ' ') - lines[i]), lines[i], (gint) last * 2);
   }
   g_file_set_contents (path, list->str, -1, &error);
   g_assert_no_error (error);
@@ -74,7 +75,7 @@ GST_START_TEST (test_config_that_cannot_be)
     if (i < G_N_ELEMENTS (fields))
       G_STRUCT_MEMBER (gint, config, fields[i]) = 0;
     else
-      config->audio.n_heads = 5;        /* does not divide 64 */
+      config->audio.n_heads = 5; /* does not divide 64 */
     fail_if (gemma_usm_load (weights, config, usm_test_device (), NULL, NULL, &error));
     g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID);
   }
@@ -83,7 +84,8 @@ GST_START_TEST (test_config_that_cannot_be)
 }
 GST_END_TEST;
 
-static void count_progress (gdouble fraction, const gchar *what, gpointer user_data)
+static void
+count_progress (gdouble fraction, const gchar *what, gpointer user_data)
 {
   gdouble *last = user_data;
 
@@ -213,7 +215,8 @@ GST_START_TEST (test_failed_launches)
 }
 GST_END_TEST;
 
-static Suite *usm_load_suite (void)
+static Suite *
+usm_load_suite (void)
 {
   Suite *suite = suite_create ("usm-load");
   TCase *tc = tcase_create ("general");

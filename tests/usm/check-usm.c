@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define TOKEN_SAMPLES 2560
-#define FIRST_TOKEN 1473        /* samples that token 0 waits for */
+#define FIRST_TOKEN 1473 /* samples that token 0 waits for */
 
 /* float32 against float32 with sums in another order, through up to four random blocks; measured: up to 1e-6. */
 #define TOLERANCE 1e-5
@@ -17,14 +17,16 @@
 
 static GemmaUsm *models[3];
 
-static GemmaUsm *model (gint size)
+static GemmaUsm *
+model (gint size)
 {
   if (models[size] == NULL)
     models[size] = usm_model_new (&usm_sizes[size]);
   return models[size];
 }
 
-static GemmaUsmStream *stream_new (gint size)
+static GemmaUsmStream *
+stream_new (gint size)
 {
   g_autoptr (GError) error = NULL;
   GemmaUsmStream *stream = gemma_usm_stream_new (model (size), &error);
@@ -35,7 +37,8 @@ static GemmaUsmStream *stream_new (gint size)
 
 /* ---- against the reference --------------------------------------------------------- */
 
-static void collect (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data)
+static void
+collect (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data)
 {
   GHashTable *results = user_data;
   GArray *all = g_hash_table_lookup (results, name);
@@ -49,7 +52,8 @@ static void collect (const gchar *name, gint rows, gint cols, const gfloat *data
 
 /* @result [..][cols], of which every @step-th row is in the golden file. The encoder leaves out frames after the last
  * token's. */
-static void compare (const UsmSize *size, const gchar *name, const GArray *result, gint cols, gint step)
+static void
+compare (const UsmSize *size, const gchar *name, const GArray *result, gint cols, gint step)
 {
   g_autoptr (Npy) expected = usm_golden ("%s/%s.npy", size->name, name);
   gint rows = (result->len / cols + step - 1) / step;
@@ -72,8 +76,8 @@ GST_START_TEST (test_layers_equal_reference)
   const UsmSize *size = &usm_sizes[__i__];
   GemmaUsmStream *stream = stream_new (__i__);
   g_autofree gfloat *signal = usm_signal (size->samples);
-  g_autoptr (GHashTable) results = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
-      (GDestroyNotify) g_array_unref);
+  g_autoptr (GHashTable) results =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_array_unref);
   g_autoptr (GArray) tokens = NULL;
   gint step = __i__ == USM_E2B ? 4 : 1;
 
@@ -303,13 +307,15 @@ GST_START_TEST (test_long_stream)
 }
 GST_END_TEST;
 
-static void free_models (void)
+static void
+free_models (void)
 {
   for (gint i = 0; i < 3; i++)
     g_clear_pointer (&models[i], gemma_usm_free);
 }
 
-static Suite *usm_suite (void)
+static Suite *
+usm_suite (void)
 {
   Suite *suite = suite_create ("usm");
   TCase *reference = tcase_create ("reference"), *streaming = tcase_create ("streaming");

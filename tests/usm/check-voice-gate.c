@@ -8,17 +8,20 @@
 #define RATE 16000
 
 /* A mono signal under construction. */
-static GArray *signal_new (void)
+static GArray *
+signal_new (void)
 {
   return g_array_new (FALSE, TRUE, sizeof (gfloat));
 }
 
-static void add_silence (GArray *x, gdouble seconds)
+static void
+add_silence (GArray *x, gdouble seconds)
 {
   g_array_set_size (x, x->len + (guint) (seconds * RATE));
 }
 
-static void mix_noise (GArray *x, gdouble rms)
+static void
+mix_noise (GArray *x, gdouble rms)
 {
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
 
@@ -27,7 +30,8 @@ static void mix_noise (GArray *x, gdouble rms)
 }
 
 /* Harmonics of 120 Hz in syllables of 150 ms with gaps of 60 ms. */
-static void add_speech (GArray *x, gdouble seconds, gdouble peak)
+static void
+add_speech (GArray *x, gdouble seconds, gdouble peak)
 {
   guint start = x->len, n = seconds * RATE;
 
@@ -41,7 +45,8 @@ static void add_speech (GArray *x, gdouble seconds, gdouble peak)
   }
 }
 
-static GArray *run (const GArray *x, guint piece, const GemmaVoiceGateParams *params)
+static GArray *
+run (const GArray *x, guint piece, const GemmaVoiceGateParams *params)
 {
   GemmaVoiceGate *gate = gemma_voice_gate_new (params);
   GArray *changes = g_array_new (FALSE, FALSE, sizeof (GemmaVoiceChange));
@@ -59,15 +64,16 @@ static GArray *run (const GArray *x, guint piece, const GemmaVoiceGateParams *pa
   gemma_voice_gate_drain (gate, changes);
   for (guint i = 0; i < changes->len; i++) {
     fail_unless_equals_int (g_array_index (changes, GemmaVoiceChange, i).voiced, i % 2 == 0);
-    fail_unless (i == 0 || g_array_index (changes, GemmaVoiceChange, i).sample
-        > g_array_index (changes, GemmaVoiceChange, i - 1).sample);
+    fail_unless (i == 0 ||
+        g_array_index (changes, GemmaVoiceChange, i).sample > g_array_index (changes, GemmaVoiceChange, i - 1).sample);
   }
   fail_unless (changes->len % 2 == 0);
   gemma_voice_gate_free (gate);
   return changes;
 }
 
-static gdouble seconds_of (const GArray *changes, guint i)
+static gdouble
+seconds_of (const GArray *changes, guint i)
 {
   return (gdouble) g_array_index (changes, GemmaVoiceChange, i).sample / RATE;
 }
@@ -101,7 +107,7 @@ GST_START_TEST (test_speech_in_loud_noise)
   add_silence (x, 6.);
   add_speech (x, 3., 0.5);
   add_silence (x, 2.);
-  mix_noise (x, 0.02);          /* -34 dBFS: at first taken for sound */
+  mix_noise (x, 0.02); /* -34 dBFS: at first taken for sound */
   changes = run (x, 320, NULL);
   fail_unless_equals_int (changes->len, 4);
   fail_unless (seconds_of (changes, 1) < 4.);
@@ -133,7 +139,7 @@ GST_START_TEST (test_silence_is_never_voiced)
   add_silence (x, 10.);
   zeros = run (x, 320, NULL);
   fail_unless_equals_int (zeros->len, 0);
-  mix_noise (x, 0.0005);        /* -66 dBFS */
+  mix_noise (x, 0.0005); /* -66 dBFS */
   faint = run (x, 320, NULL);
   fail_unless_equals_int (faint->len, 0);
 }
@@ -213,13 +219,14 @@ GST_START_TEST (test_any_split_gives_the_same_changes)
 
     fail_unless_equals_int (changes->len, whole->len);
     for (guint i = 0; i < whole->len; i++)
-      fail_unless_equals_int64 (g_array_index (changes, GemmaVoiceChange, i).sample,
-          g_array_index (whole, GemmaVoiceChange, i).sample);
+      fail_unless_equals_int64 (
+          g_array_index (changes, GemmaVoiceChange, i).sample, g_array_index (whole, GemmaVoiceChange, i).sample);
   }
 }
 GST_END_TEST;
 
-static Suite *voice_gate_suite (void)
+static Suite *
+voice_gate_suite (void)
 {
   Suite *suite = suite_create ("voice-gate");
   TCase *tc = tcase_create ("general");

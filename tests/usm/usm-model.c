@@ -11,7 +11,8 @@ const UsmSize usm_sizes[3] = {
   { "e2b", 2048, 1536, 2, 8, { 128, 32 }, 128, 262272, 16000, OCL_TYPE_BF16 },
 };
 
-OclDevice *usm_test_device (void)
+OclDevice *
+usm_test_device (void)
 {
   static OclDevice *device;
   g_autoptr (GError) error = NULL;
@@ -22,20 +23,33 @@ OclDevice *usm_test_device (void)
   return device;
 }
 
-GemmaConfig *usm_config_new (const UsmSize *size)
+GemmaConfig *
+usm_config_new (const UsmSize *size)
 {
   GemmaConfig *config = g_new0 (GemmaConfig, 1);
 
   config->has_audio = TRUE;
   config->text.hidden = size->text_hidden;
-  config->audio = (GemmaAudioConfig) { .hidden = size->hidden, .n_layers = size->n_layers, .n_heads = size->n_heads,
-    .n_mels = 128, .conv_channels = { size->conv_channels[0], size->conv_channels[1] }, .left = 12, .reduction = 4,
-    .conv_kernel = 5, .softcap = 50.f, .rms_eps = 1e-6f, .conv_norm_eps = 1e-3f, .residual_weight = 0.5f,
-    .vocab_size = size->vocab_size, .vocab_offset = size->vocab_offset, .tokens_per_clip = 188 };
+  config->audio = (GemmaAudioConfig){ .hidden = size->hidden,
+    .n_layers = size->n_layers,
+    .n_heads = size->n_heads,
+    .n_mels = 128,
+    .conv_channels = { size->conv_channels[0], size->conv_channels[1] },
+    .left = 12,
+    .reduction = 4,
+    .conv_kernel = 5,
+    .softcap = 50.f,
+    .rms_eps = 1e-6f,
+    .conv_norm_eps = 1e-3f,
+    .residual_weight = 0.5f,
+    .vocab_size = size->vocab_size,
+    .vocab_offset = size->vocab_offset,
+    .tokens_per_clip = 188 };
   return config;
 }
 
-gchar *usm_golden_path (const gchar *format, ...)
+gchar *
+usm_golden_path (const gchar *format, ...)
 {
   g_autofree gchar *name = NULL;
   va_list args;
@@ -46,7 +60,8 @@ gchar *usm_golden_path (const gchar *format, ...)
   return g_build_filename (GOLDEN_DIR, name, NULL);
 }
 
-Npy *usm_golden (const gchar *format, ...)
+Npy *
+usm_golden (const gchar *format, ...)
 {
   g_autofree gchar *name = NULL, *path = NULL;
   g_autoptr (GError) error = NULL;
@@ -62,7 +77,8 @@ Npy *usm_golden (const gchar *format, ...)
   return npy;
 }
 
-GemmaUsm *usm_model_load (const UsmSize *size, const gchar *list_path, OclType type, GError **error)
+GemmaUsm *
+usm_model_load (const UsmSize *size, const gchar *list_path, OclType type, GError **error)
 {
   g_autofree gchar *golden_list = usm_golden_path ("%s/tensors.txt", size->name);
   g_autofree gchar *config_path = usm_golden_path ("%s/config.json", size->name);
@@ -80,7 +96,8 @@ GemmaUsm *usm_model_load (const UsmSize *size, const gchar *list_path, OclType t
   return usm;
 }
 
-GemmaUsm *usm_model_new (const UsmSize *size)
+GemmaUsm *
+usm_model_new (const UsmSize *size)
 {
   g_autoptr (GError) error = NULL;
   GemmaUsm *usm = usm_model_load (size, NULL, size->type, &error);
@@ -89,7 +106,8 @@ GemmaUsm *usm_model_new (const UsmSize *size)
   return usm;
 }
 
-GArray *usm_encode (GemmaUsmStream *stream, const gfloat *samples, gsize n, gsize piece)
+GArray *
+usm_encode (GemmaUsmStream *stream, const gfloat *samples, gsize n, gsize piece)
 {
   GArray *tokens = g_array_new (FALSE, FALSE, sizeof (gfloat));
   g_autoptr (GError) error = NULL;

@@ -6,13 +6,18 @@
 
 typedef struct
 {
-  const gchar *name;            /* the folder in tests/golden/usm/ */
+  const gchar *name; /* the folder in tests/golden/usm/ */
   gint text_hidden, hidden, n_layers, n_heads, conv_channels[2], vocab_size, vocab_offset;
-  gsize samples;                /* of the golden clip */
-  OclType type;                 /* of the weights */
+  gsize samples; /* of the golden clip */
+  OclType type;  /* of the weights */
 } UsmSize;
 
-enum { USM_TINY, USM_SMALL, USM_E2B };
+enum
+{
+  USM_TINY,
+  USM_SMALL,
+  USM_E2B
+};
 extern const UsmSize usm_sizes[3];
 
 /** The device of all tests (GEMMA_DEVICE or "auto"), opened once. */

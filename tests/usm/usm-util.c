@@ -6,7 +6,8 @@
 
 #define SEED 5
 
-static gfloat *fill (const gchar *name, gsize n, gdouble std)
+static gfloat *
+fill (const gchar *name, gsize n, gdouble std)
 {
   SeededTensor tensor = { .name = (gchar *) name, .n_dims = 1, .dims = { n }, .n = n, .std = std };
   gfloat *data = g_new (gfloat, n);
@@ -15,7 +16,8 @@ static gfloat *fill (const gchar *name, gsize n, gdouble std)
   return data;
 }
 
-gfloat *usm_signal (gsize n)
+gfloat *
+usm_signal (gsize n)
 {
   gfloat *x = fill ("signal.noise", n, 0.1);
   g_autofree gfloat *envelope = fill ("signal.envelope", n / 800 + 1, 1.);
@@ -28,7 +30,8 @@ gfloat *usm_signal (gsize n)
   return x;
 }
 
-gdouble usm_relative_error (const gfloat *x, const gfloat *reference, gsize n)
+gdouble
+usm_relative_error (const gfloat *x, const gfloat *reference, gsize n)
 {
   gdouble difference = 0., norm = 0.;
 
@@ -41,7 +44,8 @@ gdouble usm_relative_error (const gfloat *x, const gfloat *reference, gsize n)
   return sqrt (difference / MAX (norm, 1e-30));
 }
 
-gdouble usm_largest_error (const gfloat *x, const gfloat *reference, gsize n)
+gdouble
+usm_largest_error (const gfloat *x, const gfloat *reference, gsize n)
 {
   gdouble difference = 0., largest = 1e-30;
 
