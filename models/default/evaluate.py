@@ -175,7 +175,7 @@ TASK = {"transcribe": "transcribe", "translate": "translate", "chain": "transcri
 
 
 def answers_pipeline(work, launch, model_path):
-    """Each clip through its own gst-launch-1.0; what an utterance says is joined with blanks."""
+    """Each clip through its own gst-launch-1.0; what its utterances say is joined with blanks."""
     out = []
     with tempfile.TemporaryDirectory() as d:
         wav, jsonl = f"{d}/clip.wav", f"{d}/out.jsonl"
@@ -191,7 +191,11 @@ def answers_pipeline(work, launch, model_path):
                             "audioresample", "!", "gemmaaudioenc", *([f"model={model_path}"] if model_path else []),
                             "voice-gate=true", "!", "gemmasink", *settings, f"location={jsonl}"], check=True)
             lines = Path(jsonl).read_text().splitlines() if Path(jsonl).exists() else []
-            out.append((chr(10) if task == "chain" and len(lines) == 1 else " ").join(json.loads(s)["text"] for s in lines))
+            said = [json.loads(s)["text"] for s in lines]
+            if task == "chain":                         # an answer for each utterance: transcripts first, then translations
+                halves = [split_chain(s, target) for s in said]
+                said = [*(h for h, _ in halves), f"{corpus.LANGUAGES[target]}:", *(t for _, t in halves)]
+            out.append(" ".join(said))
             print(f"\r{n}/{len(work)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return out

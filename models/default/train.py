@@ -227,7 +227,7 @@ def main():
         batches = data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
         loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=2 * a.parts,
                                              sampler=range(step * a.parts, min(end, step + 400) * a.parts))
-        sums, began, clips, audio = [0., 0., 0., 0.], time.time(), 0, 0.
+        sums, began, clips, audio, count = [0., 0., 0., 0.], time.time(), 0, 0., 0
         source = iter(loader)
         while share := list(islice(source, a.parts)):
             done = [f.result() for f in [pool.submit(gradients, b, weights, c, a) for b in share]]
@@ -243,16 +243,17 @@ def main():
             for i in range(3):
                 sums[i] += sum(d[1][i] for d in done) / len(done)
             sums[3] += norm
+            count += 1
             clips, audio = clips + sum(len(b["mel"]) for b in share), audio + sum(float(b["frames"].sum()) for b in share) / 100
             if step % 20 == 0:
                 took = time.time() - began
                 bar = "#" * (20 * step // a.steps)
-                say(f"[{bar:20s}] {step}/{a.steps} lm {sums[0] / 20:.3f} ctc {sums[1] / 20:.3f} right {sums[2] / 20:.3f} "
-                    f"norm {sums[3] / 20:.2f} rate {schedule(step, a):.2f} {clips / took:.1f} clips/s "
-                    f"{audio / took:.1f} s/s {took / 20:.2f} s/step "
-                    f"cpu {(resource.getrusage(resource.RUSAGE_SELF).ru_utime - used) / 20:.2f}")
+                say(f"[{bar:20s}] {step}/{a.steps} lm {sums[0] / count:.3f} ctc {sums[1] / count:.3f} right {sums[2] / count:.3f} "
+                    f"norm {sums[3] / count:.2f} rate {schedule(step, a):.2f} {clips / took:.1f} clips/s "
+                    f"{audio / took:.1f} s/s {took / count:.2f} s/step "
+                    f"cpu {(resource.getrusage(resource.RUSAGE_SELF).ru_utime - used) / count:.2f}")
                 used = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-                sums, began, clips, audio = [0., 0., 0., 0.], time.time(), 0, 0.
+                sums, began, clips, audio, count = [0., 0., 0., 0.], time.time(), 0, 0., 0
             if stop:
                 break
             if time.time() - last_save > 60 * a.save_minutes:
