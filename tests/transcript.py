@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What a user sees after ./run: the words of the recording, at their times: transcript.py RECORDING MAX-ERRORS
+"""What a user sees after ./run: the words of the recording, at their times: transcript.py RECORDING
 
 The recording is made by ./run: four prompts of asterisk-core-sounds-en, a second of silence after each. All but the
-second were heard in the training of the embedded model.
+second, which is printed only, were heard in the training of the embedded model.
 """
 import re
 import subprocess
@@ -15,6 +15,10 @@ PROMPTS = [  # seconds of sound, words (asterisk-core-sounds-en.txt)
     (4.44, "I am sorry, that's not a valid extension. Please try again."),
 ]
 PAUSE = 1.0
+NEVER_HEARD = 1
+# Word errors in the prompts that training heard: 35 % measured with the shipped weights. One more wrong word of 23 is
+# allowed, since processors round differently and greedy decoding amplifies it.
+MOST_ERRORS = 40.
 
 
 def words(text):
@@ -37,25 +41,27 @@ def seconds(clock):
 
 
 def main():
-    recording, most = sys.argv[1], float(sys.argv[2])
     out = subprocess.run(
-        ["gst-launch-1.0", "-q", "filesrc", f"location={recording}", "!", "wavparse", "!", "audioconvert", "!",
+        ["gst-launch-1.0", "-q", "filesrc", f"location={sys.argv[1]}", "!", "wavparse", "!", "audioconvert", "!",
          "audioresample", "!", "gemmaaudioenc", "voice-gate=true", "!", "gemmasink", "location=-"],
         check=True, capture_output=True, text=True, timeout=120).stdout
     cues = [(seconds(a), seconds(b), text) for a, b, text in re.findall(r"(\S+) --> (\S+)  (.*)", out)]
     print(out)
-    said, want = words(" ".join(c[2] for c in cues)), words(" ".join(p[1] for p in PROMPTS))
-    rate = 100 * edits(said, want) / len(want)
-    print(f"word error rate {rate:.1f} %, {most:.1f} % allowed")
-    assert rate <= most
 
     # every cue lies where somebody speaks; the gate opens up to 240 ms before and closes up to 500 ms after
-    start, spans = 0., []
-    for length, _ in PROMPTS:
-        spans.append((start - .3, start + length + .6))
+    said, start = [[] for _ in PROMPTS], 0.
+    for i, (length, _) in enumerate(PROMPTS):
+        said[i] = [c for c in cues if start - .3 <= c[0] < c[1] <= start + length + .6]
         start += length + PAUSE
-    for begin, end, text in cues:
-        assert any(a <= begin < end <= b for a, b in spans), f"{text} at {begin}-{end}, speech is at {spans}"
+    assert sum(map(len, said)) == len(cues) and all(said), "a cue in silence, or speech without a cue"
+
+    errors = count = 0
+    for i, (_, text) in enumerate(PROMPTS):
+        if i != NEVER_HEARD:
+            errors += edits(words(" ".join(c[2] for c in said[i])), words(text))
+            count += len(words(text))
+    print(f"{errors} word errors in {count}, {100 * errors / count:.1f} %, {MOST_ERRORS:.1f} % allowed")
+    assert 100 * errors / count <= MOST_ERRORS
 
 
 main()
