@@ -170,7 +170,7 @@ def main():
     ap.add_argument("--save-minutes", type=float, default=5.)
     ap.add_argument("--eval-minutes", type=float, default=12.)
     ap.add_argument("--init-gguf", type=Path)
-    ap.add_argument("--compile", action="store_true", help="torch.compile the blocks: minutes once, then 1.7 times as fast")
+    ap.add_argument("--compile", action="store_true", help="torch.compile the blocks: takes minutes the first time, then a step is faster")
     ap.add_argument("--stop-after", type=int, help="steps of this run (for timing)")
     a = ap.parse_args()
     torch.set_num_threads(1)                  # threads work on different clips, not on one operation: no waiting inside
