@@ -6,7 +6,6 @@
 
 G_BEGIN_DECLS
 
-
 /**
  * ocl_launch_check:
  * @ok: whether the shapes fit together

@@ -50,27 +50,16 @@ end (Fixture *f)
   g_array_unref (f->times);
 }
 
-static void
-push (Fixture *f, gsize n, gboolean speech, GstClockTime pts)
-{
-  GstFlowReturn flow;
-  GstBuffer *buffer = make_sound (n, speech, pts);
-
-  g_signal_emit_by_name (f->src, "push-buffer", buffer, &flow);
-  gst_buffer_unref (buffer);
-  fail_unless_equals_int (flow, GST_FLOW_OK);
-}
-
 /* Speech at 1 s and at 4 s, each of a second, and the end. */
 static void
 push_all (Fixture *f)
 {
   GstFlowReturn flow;
 
-  push (f, RATE, FALSE, 0);
-  push (f, RATE, TRUE, MS (1000));
-  push (f, 2 * RATE, FALSE, MS (2000));
-  push (f, RATE, TRUE, MS (4000));
+  push_sound (f->src, RATE, FALSE, 0);
+  push_sound (f->src, RATE, TRUE, MS (1000));
+  push_sound (f->src, 2 * RATE, FALSE, MS (2000));
+  push_sound (f->src, RATE, TRUE, MS (4000));
   g_signal_emit_by_name (f->src, "end-of-stream", &flow);
 }
 
@@ -201,7 +190,7 @@ GST_START_TEST (test_end_while_the_model_loads)
   Fixture f = begin ("");
   GstFlowReturn flow;
 
-  push (&f, RATE, TRUE, 0);
+  push_sound (f.src, RATE, TRUE, 0);
   g_signal_emit_by_name (f.src, "end-of-stream", &flow);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   wait_eos (&f);

@@ -128,17 +128,6 @@ random_words (Fixture *f)
 }
 
 static void
-push (Fixture *f, gsize n, gboolean speech, GstClockTime pts)
-{
-  GstFlowReturn flow;
-  GstBuffer *buffer = make_sound (n, speech, pts);
-
-  g_signal_emit_by_name (f->src, "push-buffer", buffer, &flow);
-  gst_buffer_unref (buffer);
-  fail_unless_equals_int (flow, GST_FLOW_OK);
-}
-
-static void
 push_eos (Fixture *f)
 {
   GstFlowReturn flow;
@@ -162,10 +151,10 @@ GST_START_TEST (test_transcript_and_translations)
       g_object_set (pad, "language-code", "fr", NULL);
   }
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
-  push (&f, RATE, FALSE, 0);
-  push (&f, RATE, TRUE, MS (1000));
-  push (&f, 2 * RATE, FALSE, MS (2000));
-  push (&f, RATE, TRUE, MS (4000));
+  push_sound (f.src, RATE, FALSE, 0);
+  push_sound (f.src, RATE, TRUE, MS (1000));
+  push_sound (f.src, 2 * RATE, FALSE, MS (2000));
+  push_sound (f.src, RATE, TRUE, MS (4000));
   push_eos (&f);
   for (guint i = 0; i < 3; i++) {
     collector_wait_eos (out[i], 60);
@@ -338,8 +327,8 @@ GST_START_TEST (test_unlinked_branch_does_not_stop_the_others)
   random_words (&f);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);        /* the pad src is linked to nothing */
   for (guint i = 0; i < 3; i++) {
-    push (&f, RATE, TRUE, MS (3000) * i);
-    push (&f, 2 * RATE, FALSE, MS (3000) * i + MS (1000));
+    push_sound (f.src, RATE, TRUE, MS (3000) * i);
+    push_sound (f.src, 2 * RATE, FALSE, MS (3000) * i + MS (1000));
   }
   push_eos (&f);
   collector_wait_eos (out, 60);

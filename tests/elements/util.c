@@ -35,6 +35,17 @@ make_sound (gsize n, gboolean speech, GstClockTime pts)
   return buffer;
 }
 
+void
+push_sound (GstElement *src, gsize n, gboolean speech, GstClockTime pts)
+{
+  GstFlowReturn flow;
+  GstBuffer *buffer = make_sound (n, speech, pts);
+
+  g_signal_emit_by_name (src, "push-buffer", buffer, &flow);
+  gst_buffer_unref (buffer);
+  fail_unless_equals_int (flow, GST_FLOW_OK);
+}
+
 /* ---- everything that leaves a pad, in order ------------------------------------------------ */
 
 static GstPadProbeReturn

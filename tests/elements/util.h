@@ -14,6 +14,8 @@
 void fill_speech (gfloat *samples, gsize n);
 /** F32 mono; @speech: FALSE for zeros */
 GstBuffer *make_sound (gsize n_samples, gboolean speech, GstClockTime pts);
+/** Pushes make_sound() into an appsrc. */
+void push_sound (GstElement *src, gsize n, gboolean speech, GstClockTime pts);
 
 /* ---- everything that leaves a pad, in order ------------------------------------------------ */
 
