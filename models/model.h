@@ -4,6 +4,7 @@
 #include "lm.h"
 #include "sampler.h"
 #include "tokenizer.h"
+#include "vision.h"
 
 G_BEGIN_DECLS
 
@@ -42,6 +43,8 @@ GemmaTokenizer *gemma_model_get_tokenizer (GemmaModel *model);
 GemmaLm *gemma_model_get_lm (GemmaModel *model);
 /** (nullable): without GEMMA_PART_AUDIO; prompts with audio need only its embedder, which GEMMA_PART_TEXT brings. */
 GemmaUsm *gemma_model_get_usm (GemmaModel *model);
+/** (nullable): without GEMMA_PART_VISION; prompts with pictures need only its embedder. */
+GemmaVision *gemma_model_get_vision (GemmaModel *model);
 OclDevice *gemma_model_get_device (GemmaModel *model);
 /** Bytes of mapped files. */
 gsize gemma_model_get_mapped_bytes (GemmaModel *model);
