@@ -79,7 +79,14 @@ static gboolean
 check_parts (GemmaModel *model, GemmaParts parts, GError **error)
 {
   const gchar *path = gemma_weights_get_path (model->weights);
+  const gchar *missing = (parts & GEMMA_PART_AUDIO) && !model->config->hears ? "sound"
+      : (parts & GEMMA_PART_VISION) && !model->config->sees ? "pictures" : NULL;
 
+  if (missing) {
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s take text only, no %s", path,
+        model->config->architecture, missing);
+    return FALSE;
+  }
   if (parts & GEMMA_PART_VISION) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: pictures are not supported yet", path);
     return FALSE;
