@@ -193,7 +193,7 @@ bench_matmul (Check *c)
       OclTensor x, y;
       OclWeight *weight;
 
-      if (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7)
+      if (!check_bench_wanted (label) || (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7))
         continue;
       matrix.data = check_keep (c, g_malloc0 (bytes), g_free);
       weight = ocl_weight_new (check_device (c), &matrix, 1, &error);
