@@ -2,10 +2,13 @@
 #include "debug.h"
 #include "lm-base.h"
 
+#include <string.h>
+
 /* An utterance of 30 s with its instruction and answer, or a page of text. */
 #define DEFAULT_CONTEXT 2048
 /* Nobody speaks more than 25 tokens a second: a model that writes more has lost its way. */
 #define TOKENS_PER_ROW 4
+#define TEXT_PLACE "{text}"
 
 typedef struct
 {
@@ -13,6 +16,7 @@ typedef struct
   GemmaPartialFunc partial;
   gpointer user_data;
   gint64 deadline;              /* monotonic; 0: none */
+  const gchar *stop;            /* nullable */
   GemmaDecodeStats *stats;
 } Answer;
 
@@ -44,6 +48,17 @@ ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **e
   return self->session != NULL;
 }
 
+/* The instruction, then the text; or the instruction with the text where it has TEXT_PLACE. */
+static gchar *
+join_text (const gchar *instruction, const gchar *text)
+{
+  const gchar *place = strstr (instruction, TEXT_PLACE);
+
+  if (place)
+    return g_strdup_printf ("%.*s%s%s", (gint) (place - instruction), instruction, text, place + strlen (TEXT_PLACE));
+  return *instruction ? g_strconcat (instruction, "\n\n", text, NULL) : g_strdup (text);
+}
+
 /* Instruction first, then what it is about; a picture comes before both. */
 static GemmaPrompt *
 make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork *work, GError **error)
@@ -57,7 +72,7 @@ make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork
   if (work->image)
     content[n++] = (GemmaContent) { GEMMA_CONTENT_IMAGE, NULL, (gfloat *) work->image->data, work->image->len / hidden };
   if (work->text)
-    text = *instruction ? g_strconcat (instruction, "\n\n", work->text, NULL) : g_strdup (work->text);
+    text = join_text (instruction, work->text);
   if (text || *instruction)
     content[n++] = (GemmaContent) { GEMMA_CONTENT_TEXT, text ? text : instruction, NULL, 0 };
   if (work->rows)
@@ -77,6 +92,11 @@ on_token (gint id, const gchar *text, gpointer data)
   answer->stats->tokens++;
   if (*text) {
     g_string_append (answer->text, text);
+    gchar *end = answer->stop && *answer->stop ? strstr (answer->text->str, answer->stop) : NULL;
+    if (end) {
+      g_string_truncate (answer->text, end - answer->text->str);
+      return FALSE;
+    }
     answer->partial (answer->text->str, answer->user_data);
   }
   answer->stats->timed_out = answer->deadline && g_get_monotonic_time () > answer->deadline;
@@ -113,7 +133,7 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
     gpointer user_data, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
-  Answer answer = { .partial = partial, .user_data = user_data, .stats = stats };
+  Answer answer = { .stop = settings->stop, .partial = partial, .user_data = user_data, .stats = stats };
   gboolean ok;
 
   *stats = (GemmaDecodeStats) { 0, };

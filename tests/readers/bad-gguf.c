@@ -123,7 +123,7 @@ CHANGE (block_over_rows) { tensor (image, T)->dims[0] = 16; tensor (image, T)->d
 CHANGE (type_unknown) { tensor (image, T)->type = 4711; }
 CHANGE (type_removed_4) { tensor (image, T)->type = 4; }
 CHANGE (type_removed_33) { tensor (image, T)->type = 33; }
-CHANGE (type_q4_1_used) { tensor (image, "blk.3.attn_q.weight")->type = GGML_Q4_1; }
+CHANGE (type_iq4_nl_used) { tensor (image, "blk.3.attn_q.weight")->type = GGML_IQ4_NL; }
 CHANGE (offset_past_end) { tensor (image, T)->offset = 1 << 30; }
 CHANGE (offset_in_last_bytes) { tensor (image, T)->offset = tensor (image, "blk.3.attn_v.weight")->offset + 992; }
 CHANGE (offset_misaligned) { tensor (image, T)->offset += 2; }
@@ -352,7 +352,7 @@ const BadGguf bad_ggufs[] = {
   TEXT (19, "unknown type", type_unknown, UNSUPPORTED, T),
   TEXT (19, "removed type 4", type_removed_4, UNSUPPORTED, T),
   TEXT (19, "removed type 33", type_removed_33, UNSUPPORTED, T),
-  TEXT (19, "type not computed with", type_q4_1_used, UNSUPPORTED, "blk.3.attn_q.weight"),
+  TEXT (19, "type not computed with", type_iq4_nl_used, UNSUPPORTED, "blk.3.attn_q.weight"),
   TEXT (20, "offset past the end", offset_past_end, INVALID, T),
   TEXT (20, "offset near the end", offset_in_last_bytes, INVALID, T),
   TEXT (20, "offset misaligned", offset_misaligned, INVALID, T),
