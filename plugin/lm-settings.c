@@ -66,8 +66,8 @@ install_what (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
           "What the model is asked to do", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
-          "The instruction of task custom; it precedes the sound, the picture or the text, or has {text} in the place of the "
-          "text. A base model, which has no chat template, goes on with it", NULL, flags));
+          "The instruction of task custom; it precedes the sound, the picture or the text, or has {text} in the place of "
+          "the text. A base model, which has no chat template, goes on with it", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
           "Characters that end an answer and are left out of it, a line break for one; base models need them", NULL,
           flags));

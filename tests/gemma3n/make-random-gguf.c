@@ -85,19 +85,11 @@ add_layer (GPtrArray *list, const GemmaTextConfig *c, gint layer, OclType type)
     { "laurel_l", C, c->gemma3n.laurel_rank, 1 },
     { "laurel_r", c->gemma3n.laurel_rank, C, 1 },
     { "laurel_post_norm", C, 1, 1 },
-<<<<<<< HEAD
-    { "ffn_down", F, C, 1, TRUE },
-    { "ffn_gate", C, F, 1, TRUE },
-    { "ffn_up", C, F, 1, TRUE },
-    { "inp_gate", C, c->gemma3n.ple_dim, 1, TRUE },
-    { "proj", c->gemma3n.ple_dim, C, 1, TRUE },
-=======
     { "ffn_down", F, C, 1 },
     { "ffn_gate", C, F, 1 },
     { "ffn_up", C, F, 1 },
-    { "inp_gate", C, c->ple_dim, 1 },
-    { "proj", c->ple_dim, C, 1 },
->>>>>>> kquants
+    { "inp_gate", C, c->gemma3n.ple_dim, 1 },
+    { "proj", c->gemma3n.ple_dim, C, 1 },
     { "post_attention_norm", C, 1, 1 },
     { "post_ffw_norm", C, 1, 1 },
     { "post_norm", C, 1, 1 },
@@ -135,19 +127,12 @@ main (int argc, char **argv)
   gboolean small = strcmp (argv[1], "small") == 0;
   (small ? set_small : set_e2b) (&c);
   set_layers (&c, small ? 512 : 8192);
-<<<<<<< HEAD
   gint wide = c.n_layers * c.gemma3n.ple_dim;
   const Shape outside[] = { { "altup_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 },
-    { "altup_unembd_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1, TRUE },
-    { "per_layer_token_embd", wide, c.vocab_size, 1, TRUE }, { "output_norm", c.hidden, 1, 1 },
-    { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.gemma3n.ple_dim, 1, 1 } };
-=======
-  gint wide = c.n_layers * c.ple_dim;
-  const Shape outside[] = { { "altup_proj", c.hidden, c.hidden, c.n_altup - 1 },
-    { "altup_unembd_proj", c.hidden, c.hidden, c.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1 },
+    { "altup_unembd_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 },
+    { "token_embd", c.hidden, c.vocab_size, 1 },
     { "per_layer_token_embd", wide, c.vocab_size, 1 }, { "output_norm", c.hidden, 1, 1 },
-    { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.ple_dim, 1, 1 } };
->>>>>>> kquants
+    { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.gemma3n.ple_dim, 1, 1 } };
   GPtrArray *list = gguf_list_new ();
   for (guint i = 0; i < G_N_ELEMENTS (outside); i++)
     add (list, &outside[i], -1, type);
