@@ -173,13 +173,14 @@ check_gemma3n (Check *c)
   return TRUE;
 }
 
-/* What an architecture has besides what all have. */
+/* What an architecture has besides what all have; check_ids once its soft ids are known. */
 static const struct
 {
   const gchar *architecture;
   gboolean (*check_text) (Check *c);
+  gboolean (*check_ids) (Check *c);
 } own_checks[] = {
-  { "gemma3n", check_gemma3n },
+  { "gemma3n", check_gemma3n, check_ple_table },
 };
 
 static gboolean
@@ -331,7 +332,10 @@ check_ids (Check *c)
   for (gint i = 0; i < k->n_eos; i++)
     if (!check_id (c, "an end token", k->eos_ids[i], TRUE))
       return FALSE;
-  return check_ple_table (c) && check_n_tokens (c)
+  for (guint i = 0; i < G_N_ELEMENTS (own_checks); i++)
+    if (strcmp (own_checks[i].architecture, k->architecture) == 0 && !own_checks[i].check_ids (c))
+      return FALSE;
+  return check_n_tokens (c)
       && check_id (c, "<bos>", k->bos_id, TRUE)
       && check_id (c, "<pad>", k->pad_id, TRUE)
       && check_id (c, "<audio_soft_token>", k->audio_token_id, k->has_audio)

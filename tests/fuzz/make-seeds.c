@@ -48,6 +48,7 @@ save_gguf (const gchar *root)
   save_image (root, "text", fixture_text ());
   save_image (root, "mmproj", fixture_mmproj ());
   save_image (root, "small", small_image ());
+  save_image (root, "gemma3", fixture_gemma3 ());
   for (guint i = 0; i < n_bad_ggufs; i++) {
     g_autoptr (GByteArray) bytes = bad_gguf_bytes (&bad_ggufs[i]);
     save (root, "gguf", "bad", i, bytes->data, bytes->len);
@@ -183,6 +184,7 @@ main (int argc, char **argv)
   save_safetensors (argv[1]);
   save_tokenizers (argv[1]);
   save_config (argv[1], NULL, 0);
+  save (argv[1], "config", "gemma3", 0, fixture_gemma3_config (), strlen (fixture_gemma3_config ()));
   for (guint i = 0; i < n_bad_hfs; i++)
     if (strcmp (bad_hfs[i].file, "model.safetensors") != 0)
       save_config (argv[1], &bad_hfs[i], i);

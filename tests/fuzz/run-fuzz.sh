@@ -12,7 +12,7 @@ if [ -z "$clang" ]; then
   exit 77
 fi
 
-sources=(models/{error,file,json-scan,json-util,names,weights,gguf,safetensors,config,config-hf,config-gguf,config-check}.c
+sources=(models/{error,file,json-scan,json-util,names,weights,gguf,safetensors,config,config-gemma3,config-hf,config-gguf,config-check}.c
   opencl/type.c tests/readers/{image,fixture}.c)
 [ "$target" != tokenizer ] || sources+=(models/{tokenizer,tokenizer-json,tokenizer-gguf,tokenizer-bpe,decoder}.c)
 

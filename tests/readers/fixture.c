@@ -136,6 +136,32 @@ fixture_text (void)
   return image;
 }
 
+Image *
+fixture_gemma3 (void)
+{
+  Image *image = image_new ();
+
+  image_set_string (image, "general.architecture", "gemma3");
+  image_set_u32 (image, "gemma3.block_count", LAYERS);
+  image_set_u32 (image, "gemma3.context_length", 128);
+  image_set_u32 (image, "gemma3.embedding_length", HIDDEN);
+  image_set_u32 (image, "gemma3.feed_forward_length", 32);
+  image_set_u32 (image, "gemma3.attention.head_count", 2);
+  image_set_u32 (image, "gemma3.attention.head_count_kv", 1);
+  image_set_u32 (image, "gemma3.attention.key_length", HEAD);
+  image_set_u32 (image, "gemma3.attention.value_length", HEAD);
+  image_set_u32 (image, "gemma3.attention.sliding_window", 8);
+  image_set_u32 (image, "gemma3.attention.sliding_window_pattern", 2);
+  image_set_string (image, "gemma3.rope.scaling.type", "linear");
+  image_set_f32 (image, "gemma3.rope.scaling.factor", 8);
+  add_tokens (image);
+  image_set_u32 (image, "tokenizer.ggml.bos_token_id", 2);
+  image_set_u32 (image, "tokenizer.ggml.eos_token_id", 1);
+  image_set_string (image, "tokenizer.chat_template", "{{ bos_token }}<start_of_turn>user");
+  add (image, GGML_BF16, "token_embd.weight", -1, HIDDEN, VOCAB, 0, 0);
+  return image;
+}
+
 static void
 add_conformer (Image *image)
 {
@@ -228,6 +254,16 @@ fixture_config (void)
       "  \"conf_attention_context_left\": 13, \"conf_attention_context_right\": 0, \"rms_norm_eps\": 1e-06,\n"
       "  \"sscp_conv_kernel_size\": [[3, 3], [3, 3]], \"sscp_conv_stride_size\": [[2, 2], [2, 2]]},\n"
       " \"vision_config\": {\"vocab_size\": 8, \"vocab_offset\": 48}}\n";
+}
+
+const gchar *
+fixture_gemma3_config (void)
+{
+  return "{\"model_type\": \"gemma3_text\", \"hidden_size\": 32, \"num_hidden_layers\": 4, \"num_attention_heads\": 2,\n"
+      " \"num_key_value_heads\": 1, \"head_dim\": 16, \"intermediate_size\": 32, \"sliding_window\": 8,\n"
+      " \"sliding_window_pattern\": 2, \"query_pre_attn_scalar\": 16, \"max_position_embeddings\": 128,\n"
+      " \"vocab_size\": 64, \"rope_scaling\": {\"factor\": 8.0, \"rope_type\": \"linear\"},\n"
+      " \"attn_logit_softcapping\": null, \"use_bidirectional_attention\": false, \"eos_token_id\": 1}\n";
 }
 
 const gchar *

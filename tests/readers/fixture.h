@@ -9,6 +9,9 @@ Image *fixture_text (void);
 /** Both embedders, the audio encoder and the end of the vision encoder. (transfer full) */
 Image *fixture_mmproj (void);
 /** config.json of the same model. */
+/** Gemma 3 in both formats: four layers, every second one full, linear rope scaling; no tensors but the token table. */
+Image *fixture_gemma3 (void);
+const gchar *fixture_gemma3_config (void);
 const gchar *fixture_config (void);
 const gchar *fixture_generation_config (void);
 const gchar *fixture_preprocessor_config (void);

@@ -465,6 +465,70 @@ GST_START_TEST (test_config_of_text_alone)
 }
 GST_END_TEST;
 
+static void
+check_gemma3 (GemmaConfig *c, gboolean has_turns)
+{
+  const GemmaTextConfig *t = &c->text;
+
+  fail_unless_equals_string (c->architecture, "gemma3");
+  fail_unless (t->hidden == 32 && t->n_layers == 4 && t->n_heads == 2 && t->n_kv_heads == 1 && t->head_dim == 16);
+  fail_unless (t->window == 8 && t->context_length == 128 && t->vocab_size == 64 && t->logit_softcap == 0);
+  fail_unless (t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->rope_factor == 8 && t->attention_scale == 0.25f);
+  for (gint i = 0; i < 4; i++)
+    fail_unless (t->ffn[i] == 32 && (t->sliding[i] != 0) == (i % 2 == 0));
+  fail_if (c->hears || c->sees || c->has_audio || c->has_vision || t->gemma3n.n_altup || t->gemma3n.sparsity);
+  fail_unless (c->has_turns == has_turns && c->eos_ids[0] == 1);
+  gemma_config_free (c);
+}
+
+GST_START_TEST (test_config_of_gemma3)
+{
+  GString *newer = g_string_new (fixture_gemma3_config ());
+
+  check_gemma3 (config_of_hf (fixture_gemma3_config (), FALSE), FALSE);
+  check_gemma3 (config_of (fixture_gemma3 (), NULL), TRUE);
+  /* as transformers writes it today */
+  g_string_replace (newer, "\"sliding_window_pattern\": 2", "\"_sliding_window_pattern\": 2", 1);
+  g_string_replace (newer, "\"rope_scaling\": {\"factor\": 8.0, \"rope_type\": \"linear\"}", "\"rope_parameters\": "
+      "{\"full_attention\": {\"factor\": 8.0, \"rope_theta\": 1000000, \"rope_type\": \"linear\"}, "
+      "\"sliding_attention\": {\"rope_theta\": 10000, \"rope_type\": \"default\"}}", 1);
+  check_gemma3 (config_of_hf (newer->str, FALSE), FALSE);
+  g_string_free (newer, TRUE);
+}
+GST_END_TEST;
+
+/* What Gemma 3 could have and we do not compute. */
+GST_START_TEST (test_config_of_another_gemma3)
+{
+  static const gchar *const changes[][3] = {
+    { "\"rope_type\": \"linear\"", "\"rope_type\": \"yarn\"", "rope_scaling.rope_type" },
+    { "\"attn_logit_softcapping\": null", "\"attn_logit_softcapping\": 50.0", "attn_logit_softcapping" },
+    { "\"use_bidirectional_attention\": false", "\"use_bidirectional_attention\": true",
+        "use_bidirectional_attention" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (changes); i++) {
+    GString *text = g_string_new (fixture_gemma3_config ());
+    g_autoptr (GError) error = NULL;
+    gchar *directory = fixture_directory ();
+    g_autoptr (GByteArray) tensors = fixture_safetensors (0, 1);
+    GemmaWeights *weights;
+
+    fail_unless (g_string_replace (text, changes[i][0], changes[i][1], 1) == 1);
+    g_free (fixture_write (directory, "model.safetensors", tensors->data, tensors->len));
+    g_free (fixture_write (directory, "config.json", text->str, text->len));
+    weights = gemma_weights_open_hf (directory, &error);
+    g_assert_no_error (error);
+    fail_unless (gemma_config_new (weights, NULL, &error) == NULL);
+    fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED)
+        && strstr (error->message, changes[i][2]), "%s", error->message);
+    gemma_weights_unref (weights);
+    fixture_remove (directory);
+    g_string_free (text, TRUE);
+  }
+}
+GST_END_TEST;
+
 /* ---- JSON ----------------------------------------------------------------------- */
 
 static const struct
@@ -529,6 +593,8 @@ readers_good_inputs_suite (void)
   tcase_add_test (tcase, test_config_of_sparse_gguf);
   tcase_add_test (tcase, test_config_in_other_words);
   tcase_add_test (tcase, test_config_of_text_alone);
+  tcase_add_test (tcase, test_config_of_gemma3);
+  tcase_add_test (tcase, test_config_of_another_gemma3);
   tcase_add_loop_test (tcase, test_json_document, 0, G_N_ELEMENTS (documents));
   tcase_add_test (tcase, test_json_depth);
   return suite;
