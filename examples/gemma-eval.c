@@ -13,7 +13,7 @@
 #include "npy.h"
 #include "opencl/ops.h"
 
-#define SUMMARY "Runs a Gemma 3n model and writes what it computes to DIR:\n" \
+#define SUMMARY "Runs a Gemma 3n or Gemma 3 model and writes what it computes to DIR:\n" \
     "  ids.npy           int32, the prompt as the model sees it, placeholders of soft tokens included\n" \
     "  logits.npy        float32 [position][vocabulary]\n" \
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
@@ -21,8 +21,8 @@
     "  bench.json        with --bench: medians of 5 runs after a warm-up, on random ids\n"
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
-    "--prompt goes through the chat template, the picture and the clip before the text; --ids are taken\n" \
-    "as they are. --audio without either writes only audio-tokens.npy."
+    "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \
+    "goes on with it. --ids are taken as they are. --audio without either writes only audio-tokens.npy."
 
 static gboolean
 fail (GError **error, const gchar *format, ...)
