@@ -13,6 +13,7 @@ check_rms_norm (Check *c)
 
   p.norm_scale = check_float (c, 0.1f, 2);
   p.out_scale = check_float (c, 0.1f, 2);
+  p.gelu = check_case (c) % 3 == 1;
   if (adds > 0)
     p.add0 = check_input (c, rows, cols, -4, 4);
   if (adds > 1)
