@@ -53,6 +53,7 @@ shrink (gint side, gint stride)
 static OclTensor
 take (Session *s, Slot slot, gint rows, gint cols)
 {
+  g_assert ((gsize) rows * cols <= (gsize) s->slots[slot].rows * SLOT_COLS);
   return (OclTensor){ s->slots[slot].mem, 0, rows, cols, cols };
 }
 
@@ -98,6 +99,7 @@ need_all (Sizes *sizes, const Mnv5 *m, gint resolution)
   gint side = shrink (resolution, MNV5_STRIDE), fine = side;
 
   need (sizes, X, side, m->stem_channels);
+  need (sizes, Y, side, m->stem_channels); /* they may have changed places when the next picture comes */
   for (gint i = 0; i < m->n_stages; i++) {
     const Mnv5Stage *stage = &m->stages[i];
 
