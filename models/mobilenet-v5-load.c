@@ -111,11 +111,11 @@ matrix (Loader *l, gint rows, gint cols, const gchar *what)
   return gemma_load_matrix (&l->base, rows, cols, full (l, what));
 }
 
-/* @conv and @norm, if they are there. */
+/* @conv and @norm, if one of them is there: then both must be. */
 static void
 load_depthwise (Loader *l, Mnv5Depthwise *d, gint channels, gint stride, const gchar *conv, const gchar *norm)
 {
-  if (!has (l, conv))
+  if (!has (l, conv) && !has (l, norm))
     return;
   d->kernel = kernel_side (l, conv);
   d->stride = stride;
@@ -167,9 +167,9 @@ load_edge (Loader *l, Mnv5Block *b)
 static void
 load_inverted (Loader *l, Mnv5Block *b)
 {
-  gboolean middle = has (l, "dw_mid.conv.weight");
+  gboolean middle = has (l, "dw_mid.conv.weight"), start = has (l, "dw_start.conv.weight");
 
-  if (!middle && !has (l, "dw_start.conv.weight"))
+  if (!middle && !start)
     b->stride = 1;
   b->mid = outputs (l, "pw_exp.conv.weight");
   b->out = outputs (l, "pw_proj.conv.weight");
