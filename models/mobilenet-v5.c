@@ -1,7 +1,7 @@
 /* Gemma 3n's picture encoder, MobileNet-V5: stem -> stages of blocks, each stage at half the size of the one before ->
  * fusion of the last two stages at 16 x 16 -> soft tokens.
  *
- * Pictures are [height * width][channels], so that a 1 x 1 convolution is a product of matrices and a norm is one of rows.
+ * Pictures are [height * width][channels], so a 1 x 1 convolution is a product of matrices and a norm is one of rows.
  * Every convolution is followed by an RMS norm over the channels of each pixel, and that by GELU where one is written.
  * Activations of this network grow beyond float16; everything here is float32.
  */
