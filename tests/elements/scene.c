@@ -32,34 +32,43 @@ typedef struct
   GstBus *bus;
 } Fixture;
 
+/* A harness calls itself live; a file is not. */
+static GstPadProbeReturn
+answer_latency (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_PAD_PROBE_OK;
+  gst_query_set_latency (query, GPOINTER_TO_INT (data), 0, GST_CLOCK_TIME_NONE);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+static GstHarness *
+add_harness (GstElement *lm, const gchar *pad, const gchar *src, guint n_tokens, gboolean live)
+{
+  GstHarness *harness = gst_harness_new_with_element (lm, pad, src);
+
+  gst_pad_add_probe (harness->srcpad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM, answer_latency, GINT_TO_POINTER (live), NULL);
+  gst_harness_set_src_caps (harness, gst_gemma_soft_token_caps_new (HIDDEN, n_tokens, 25, 4));
+  return harness;
+}
+
 /* Random words, always the same, so that there is text although the model knows none. */
 static Fixture
 begin (gboolean audio, gboolean live)
 {
   Fixture f = { 0, };
-  GstCaps *caps;
-  GstSegment segment;
 
   f.lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", NULL));
   g_object_set (f.lm, "model", model, "temperature", 10., "seed", (guint64) 3, "max-tokens", 6, NULL);
   f.bus = gst_bus_new ();
   gst_element_set_bus (f.lm, f.bus);
-  if (audio)
-    f.audio = gst_harness_new_with_element (f.lm, "audio_0", NULL);
-  f.video = gst_harness_new_with_element (f.lm, "video_0", "src");
   g_autoptr (GstPad) src = gst_element_get_static_pad (f.lm, "src");
   f.out = collector_new (src);
-  if (live)
-    gst_harness_set_upstream_latency (f.video, MS (100));
-  gst_segment_init (&segment, GST_FORMAT_TIME);
-  if (audio) {
-    caps = gst_gemma_soft_token_caps_new (HIDDEN, 1, 25, 4);
-    gst_harness_set_src_caps (f.audio, caps);
-  }
-  caps = gst_gemma_soft_token_caps_new (HIDDEN, 256, 25, 1);
-  gst_harness_set_src_caps (f.video, caps);
-  if (live)                     /* asked again: the answer is there now */
-    gst_harness_push_event (f.video, gst_event_new_segment (&segment));
+  if (audio)
+    f.audio = add_harness (f.lm, "audio_0", NULL, 1, live);
+  f.video = add_harness (f.lm, "video_0", "src", 256, live);
   return f;
 }
 
