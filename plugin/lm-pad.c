@@ -214,7 +214,7 @@ set_caps (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
   if (self->kind == GEMMA_LM_PAD_AUDIO && n_tokens == GEMMA_VISION_TOKENS)
     self->kind = GEMMA_LM_PAD_VIDEO;
   if (self->kind == GEMMA_LM_PAD_VIDEO && !element->user.config->has_vision) {
-    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("The model cannot see: it has no vision encoder"), (NULL));
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("The model cannot see: it has no picture encoder"), (NULL));
     return FALSE;
   }
   self->hidden = hidden;
