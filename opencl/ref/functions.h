@@ -39,6 +39,7 @@ typedef struct
 {
   RefTensor weight, add0, add1, y2, weight2;
   gfloat eps, norm_scale, out_scale;
+  gboolean gelu;
 } RefRmsNorm;
 void ref_rms_norm (RefTensor y, RefTensor x, const RefRmsNorm *p);
 void ref_match_magnitude (RefTensor x, RefTensor ref, gfloat floor);
@@ -83,6 +84,16 @@ void ref_mean_streams (RefTensor y, RefTensor h, gint n_streams);
 /* conv.c */
 void ref_im2col (RefTensor y, RefTensor x, const OclIm2col *p);
 void ref_depthwise_causal (RefTensor y, RefTensor x, RefTensor weight);
+
+/* conv2d.c; @w [N][k * k * C] */
+void ref_conv2d (RefTensor y, RefTensor x, RefTensor w, RefTensor bias, const OclConv2d *p);
+void ref_depthwise2d (RefTensor y, RefTensor x, RefTensor weight, const OclConv2d *p);
+
+/* resize2d.c */
+void ref_resize2d (RefTensor y, RefTensor x, const OclResize2d *p);
+
+/* multi-query.c */
+void ref_multi_query_attention (RefTensor o, RefTensor queries, RefTensor k, RefTensor v, gint n_heads, gfloat scale);
 
 /* picture.c */
 typedef struct

@@ -13,6 +13,7 @@ static const CheckOp *const all_checks[] = {
   check_ops_attention,
   check_ops_altup,
   check_ops_conv,
+  check_ops_conv2d,
   check_ops_picture,
 };
 
