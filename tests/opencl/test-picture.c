@@ -1,4 +1,4 @@
-/* The picture scaler against PIL, bit by bit: synthetic pictures of odd sizes, real ones of the package
+/* The picture scaler against PIL, bit by bit (rows, then columns): synthetic pictures of odd sizes, real ones of the package
  * tuxpaint-stamps-default, and colours. */
 #include "opencl/picture.h"
 
