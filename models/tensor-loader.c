@@ -25,7 +25,7 @@ gemma_load_row (GemmaLoader *l, gint cols, const gchar *name)
 OclWeight *
 gemma_load_stack (GemmaLoader *l, gint rows, gint cols, const gchar *const *names, guint n)
 {
-  OclMatrix parts[3];
+  OclMatrix parts[3] = { { 0 } };
   gfloat *converted[3] = { NULL };
   OclWeight *weight = NULL;
   gboolean mixed = FALSE;
