@@ -1,13 +1,14 @@
 #include "vision-model.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "tests/seeded-weights.h"
 
 #define SEED 9
 
 static gchar *path;
+static pid_t creator;            /* tests fork: a child leaves the model to the others */
 
 static gchar *
 read_golden (const gchar *name)
@@ -45,7 +46,8 @@ write_text (const gchar *name, const gchar *text)
 static void
 remove_model (void)
 {
-  seeded_remove (path);
+  if (getpid () == creator)
+    seeded_remove (path);
 }
 
 /* The language model of tests/golden/model and the encoder of tests/golden/vision/tiny, which are of one width. */
@@ -55,6 +57,7 @@ vision_model_path (void)
   if (path)
     return path;
   path = g_dir_make_tmp ("gemma-vision-XXXXXX", NULL);
+  creator = getpid ();
   atexit (remove_model);
 
   g_autoptr (GString) tensors = g_string_new (NULL), config = g_string_new (NULL);
