@@ -262,6 +262,26 @@ GST_START_TEST (test_latency_of_the_picture)
 
 GST_END_TEST;
 
+/* The leaks tracer, with which these tests run, fails this one if anything stays. */
+GST_START_TEST (test_null_to_playing_100_times)
+{
+  Fixture f = begin ("gemmacaptionbin name=c audiotestsrc is-live=true wave=ticks ! c.sink_audio c.src_audio ! fakesink "
+      "videotestsrc is-live=true ! " VIDEO " ! c.sink_video c.src_video ! fakesink c.text ! fakesink async=false");
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+
+  for (guint i = 0; i < 100; i++) {
+    fail_unless (gst_element_set_state (f.pipeline, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE);
+    g_usleep (g_rand_int_range (rand, 0, i % 10 ? 20000 : 500000));
+    gst_element_set_state (f.pipeline, GST_STATE_NULL);
+  }
+  g_autoptr (GstMessage) error = gst_bus_pop_filtered (f.bus, GST_MESSAGE_ERROR);
+  fail_unless (error == NULL);
+  g_usleep (200000);            /* threads drop their last references just after they were joined */
+  end (&f);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_missing_model)
 {
   Fixture f = begin ("gemmacaptionbin name=c model=/nonexistent/m.gguf videotestsrc ! c.sink_video c.src_video ! fakesink");
@@ -287,6 +307,7 @@ gemmacaptionbin_suite (void)
   tcase_add_test (tc, test_a_blocked_model_holds_nobody_up);
   tcase_add_test (tc, test_media_outlive_the_captions);
   tcase_add_test (tc, test_latency_of_the_picture);
+  tcase_add_test (tc, test_null_to_playing_100_times);
   tcase_add_test (tc, test_missing_model);
   return s;
 }
