@@ -640,6 +640,7 @@ gst_gemma_vision_enc_change_state (GstElement *element, GstStateChange transitio
   ret = GST_ELEMENT_CLASS (gst_gemma_vision_enc_parent_class)->change_state (element, transition);
 
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    gemma_frame_queue_empty (&self->queue);
     g_clear_pointer (&self->session, gemma_vision_session_free);
     g_clear_pointer (&self->model, gemma_model_unref);
   } else if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
