@@ -1,5 +1,5 @@
-/* MobileNet-V5's weights. No file says what the network looks like: the names of the tensors tell the blocks, their shapes
- * all widths, kernels and heads. Each block is checked against the one before it, so every shape has one possible reason. */
+/* MobileNet-V5's weights. No file says what the network looks like: the names of the tensors tell the blocks, and their
+ * shapes all widths, kernels and heads. Each block is checked against the one before it. */
 #include "config-private.h"
 #include "mobilenet-v5.h"
 #include "tensor-loader.h"
@@ -31,7 +31,8 @@ fail (Loader *l, const gchar *format, ...)
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (&l->base.error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: %s", gemma_weights_get_path (l->base.weights), text);
+  g_set_error (&l->base.error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: %s", gemma_weights_get_path (l->base.weights),
+      text);
 }
 
 /* The full name of a tensor of this block, or of the tower; it lives as long as @l. */
@@ -92,8 +93,8 @@ kernel_side (Loader *l, const gchar *what)
   if (t != NULL && t->n_dims == 4 && t->dims[0] == t->dims[1] && t->dims[0] % 2 == 1 && t->dims[0] <= MAX_KERNEL)
     return t->dims[0];
   if (t != NULL)
-    fail (l, "tensor %s is %" G_GINT64_FORMAT " wide and %" G_GINT64_FORMAT " high; a square kernel of odd size up to %d is "
-        "expected", shown (l, name), t->dims[0], t->dims[1], MAX_KERNEL);
+    fail (l, "tensor %s is %" G_GINT64_FORMAT " wide and %" G_GINT64_FORMAT " high; a square kernel of odd size up to %d"
+        " is expected", shown (l, name), t->dims[0], t->dims[1], MAX_KERNEL);
   return 1;
 }
 
@@ -111,11 +112,11 @@ matrix (Loader *l, gint rows, gint cols, const gchar *what)
   return gemma_load_matrix (&l->base, rows, cols, full (l, what));
 }
 
-/* @conv and @norm, if they are there. */
+/* @conv and @norm, if one of them is there: then both must be. */
 static void
 load_depthwise (Loader *l, Mnv5Depthwise *d, gint channels, gint stride, const gchar *conv, const gchar *norm)
 {
-  if (!has (l, conv))
+  if (!has (l, conv) && !has (l, norm))
     return;
   d->kernel = kernel_side (l, conv);
   d->stride = stride;
@@ -167,9 +168,9 @@ load_edge (Loader *l, Mnv5Block *b)
 static void
 load_inverted (Loader *l, Mnv5Block *b)
 {
-  gboolean middle = has (l, "dw_mid.conv.weight");
+  gboolean middle = has (l, "dw_mid.conv.weight"), start = has (l, "dw_start.conv.weight");
 
-  if (!middle && !has (l, "dw_start.conv.weight"))
+  if (!middle && !start)
     b->stride = 1;
   b->mid = outputs (l, "pw_exp.conv.weight");
   b->out = outputs (l, "pw_proj.conv.weight");
@@ -296,8 +297,8 @@ count_blocks (Loader *l, Mnv5 *m)
   }
 }
 
-static const gchar *const tower_tensors[] = { "v.conv_stem.conv.weight", "v.conv_stem.conv.bias", "v.conv_stem.bn.weight",
-  "v.msfa.ffn.pw_exp.conv.weight", "v.msfa.ffn.pw_exp.bn.weight", "v.msfa.ffn.pw_proj.conv.weight",
+static const gchar *const tower_tensors[] = { "v.conv_stem.conv.weight", "v.conv_stem.conv.bias",
+  "v.conv_stem.bn.weight", "v.msfa.ffn.pw_exp.conv.weight", "v.msfa.ffn.pw_exp.bn.weight", "v.msfa.ffn.pw_proj.conv.weight",
   "v.msfa.ffn.pw_proj.bn.weight", "v.msfa.norm.weight", NULL };
 
 static void
@@ -319,7 +320,7 @@ refuse_unknown (Loader *l)
       known = g_strv_contains (tower_tensors, name);
     }
     if (!known)
-      fail (l, "tensor %s belongs to a part that this MobileNet-V5 does not have: it cannot be computed", shown (l, name));
+      fail (l, "tensor %s belongs to a part that no MobileNet-V5 has: it cannot be computed", shown (l, name));
   }
   l->stage = l->block = -1;
 }
@@ -389,8 +390,8 @@ load_tower (Loader *l, Mnv5 *m, GemmaProgressFunc progress, gpointer user_data)
 }
 
 GemmaVision *
-gemma_mobilenet_v5_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
-    gpointer user_data, GError **error)
+gemma_mobilenet_v5_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
   Loader l = { .base = { weights, device, NULL }, .stage = -1, .block = -1 };
   Mnv5 *m = g_new0 (Mnv5, 1);
@@ -427,8 +428,8 @@ void
 gemma_mobilenet_v5_free (GemmaVision *vision)
 {
   Mnv5 *m = (Mnv5 *) vision;
-  OclTensor *tensors[] = { &m->stem_bias, &m->stem_norm, &m->fusion_expand_norm, &m->fusion_project_norm, &m->fusion_norm,
-    &m->soft_norm };
+  OclTensor *tensors[] = { &m->stem_bias, &m->stem_norm, &m->fusion_expand_norm, &m->fusion_project_norm,
+    &m->fusion_norm, &m->soft_norm };
   OclWeight *weights[] = { m->stem, m->fusion_expand, m->fusion_project, m->projection };
 
   for (gint s = 0; m->stages != NULL && s < m->n_stages; s++) {

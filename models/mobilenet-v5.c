@@ -1,7 +1,7 @@
 /* Gemma 3n's picture encoder, MobileNet-V5: stem -> stages of blocks, each stage at half the size of the one before ->
  * fusion of the last two stages at 16 x 16 -> soft tokens.
  *
- * Pictures are [height * width][channels], so that a 1 x 1 convolution is a product of matrices and a norm is one of rows.
+ * Pictures are [height * width][channels], so a 1 x 1 convolution is a product of matrices and a norm is one of rows.
  * Every convolution is followed by an RMS norm over the channels of each pixel, and that by GELU where one is written.
  * Activations of this network grow beyond float16; everything here is float32.
  */
@@ -53,6 +53,7 @@ shrink (gint side, gint stride)
 static OclTensor
 take (Session *s, Slot slot, gint rows, gint cols)
 {
+  g_assert ((gsize) rows * cols <= (gsize) s->slots[slot].rows * SLOT_COLS);
   return (OclTensor){ s->slots[slot].mem, 0, rows, cols, cols };
 }
 
@@ -98,6 +99,7 @@ need_all (Sizes *sizes, const Mnv5 *m, gint resolution)
   gint side = shrink (resolution, MNV5_STRIDE), fine = side;
 
   need (sizes, X, side, m->stem_channels);
+  need (sizes, Y, side, m->stem_channels); /* they may have changed places when the next picture comes */
   for (gint i = 0; i < m->n_stages; i++) {
     const Mnv5Stage *stage = &m->stages[i];
 

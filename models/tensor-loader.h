@@ -1,4 +1,4 @@
-/* Tensors of a file on the device, in the orders that the operations of pictures and sound want: shared by the encoders. */
+/* Tensors of a file on the device, in the orders that the operations of sound and pictures want: for the encoders. */
 #pragma once
 
 #include "opencl/ops.h"

@@ -22,7 +22,7 @@ typedef struct
   OclTensor (*forward) (GemmaVisionSession *session, OclTensor pixels, gint resolution);
 } GemmaVisionClass;
 
-/** Networks put these first in their own structures. They set klass and device of the weights, vision of the session. */
+/** Networks put these first in their own structures, and fill that of the weights. */
 struct _GemmaVision
 {
   const GemmaVisionClass *klass;

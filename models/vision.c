@@ -93,8 +93,8 @@ reserve (GemmaVisionSession *session, gint resolution, GError **error)
   GemmaVision *vision = session->vision;
 
   if (resolution < MIN_RESOLUTION || resolution > MAX_RESOLUTION) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "a picture cannot be encoded at a resolution of %d; %d to %d are "
-        "allowed", resolution, MIN_RESOLUTION, MAX_RESOLUTION);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "a picture cannot be encoded at a resolution of %d; %d to %d"
+        " are allowed", resolution, MIN_RESOLUTION, MAX_RESOLUTION);
     return FALSE;
   }
   if (session->pixels.rows < resolution * resolution) {
@@ -136,12 +136,14 @@ gboolean
 gemma_vision_session_encode (GemmaVisionSession *session, const OclPicture *picture, gint resolution, gfloat *rows,
     GCancellable *cancellable, GError **error)
 {
+  OclTensor pixels;
+
   if (!reserve (session, resolution, error))
     return FALSE;
   if (session->scaler == NULL)
     session->scaler = ocl_picture_scaler_new (session->vision->device);
-  if (!ocl_picture_scale (session->scaler, session->queue, ocl_tensor_rows (session->pixels, 0, resolution * resolution),
-          resolution, resolution, picture, error)) {
+  pixels = ocl_tensor_rows (session->pixels, 0, resolution * resolution);
+  if (!ocl_picture_scale (session->scaler, session->queue, pixels, resolution, resolution, picture, error)) {
     ocl_queue_finish (session->queue, NULL);
     return FALSE;
   }

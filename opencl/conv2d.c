@@ -39,8 +39,8 @@ read_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk)
   rows = g_new (gfloat, (gsize) chunk->rows * w->cols);
   for (gint r = 0; r < chunk->rows; r++)
     for (gint k = 0; k < w->cols; k++)
-      rows[(gsize) r * w->cols + k] = ocl_panel_value (w->type, (guint8 *) mapped + r / OCL_PANEL * w->panel_bytes, NULL,
-          r % OCL_PANEL, k);
+      rows[(gsize) r * w->cols + k] = ocl_panel_value (w->type, (guint8 *) mapped + r / OCL_PANEL * w->panel_bytes,
+          NULL, r % OCL_PANEL, k);
   ocl_queue_unmap (q, chunk->data, mapped, 0);
   return rows;
 }

@@ -30,8 +30,8 @@ void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclM
  * ocl_rms_norm: y = out_scale * (add0 + add1 + norm_scale * RMS (x, eps) * weight)
  *
  * @weight: [1][cols] or .mem NULL for no weight; @add0, @add1: [rows][cols] or
- * .mem NULL for none. With @gelu, gelu_tanh of all that. y may be x, add0 or add1. If @y2 has memory, then the norm that
- * follows is made too: y2 = RMS (y, eps) * weight2 (y2 may be x, add0 or add1, not y; weight2 may be absent).
+ * .mem NULL for none. With @gelu, gelu_tanh of all that. y may be x, add0 or add1. If @y2 has memory, then the norm
+ * that follows is made too: y2 = RMS (y, eps) * weight2 (y2 may be x, add0 or add1, not y; weight2 may be absent).
  */
 typedef struct
 {

@@ -1,4 +1,4 @@
-// y [pixels][N] = convolution of x [height * width][C] with w [N][size * size * C] in panels of 16 rows (pack.h), float32.
+// y [pixels][N] = convolution of x [height * width][C] with w [N][size * size * C] in panels of 16 rows (pack.h).
 //
 // For one row of the kernel, the size * C values that an output pixel needs are contiguous in x, and those of the next
 // pixel begin stride * C later: each row of output pixels is a sum of products of rows with panels, and no patches are
@@ -16,9 +16,11 @@ typedef struct
 
 // Columns k .. k + n - 1 of a kernel row, for the pixel whose window begins at column @left of @row.
 INLINE void
-edge_pixel (float *y, const float *row, int left, const Shape *s, const float *const *w, int k, int n, int begin, int cols)
+edge_pixel (float *y, const float *row, int left, const Shape *s, const float *const *w, int k, int n, int begin,
+    int cols)
 {
-  const int lowest = clamp (-left * s->channels, k, k + n), end = clamp ((s->width - left) * s->channels, lowest, k + n);
+  const int lowest = clamp (-left * s->channels, k, k + n);
+  const int end = clamp ((s->width - left) * s->channels, lowest, k + n);
   const float *part[NP];
 
   for (int j = 0; j < NP; j++)

@@ -92,8 +92,8 @@ soften (float *scores, int n, float *top, float *total)
 
 // y [n_lines][cols] (stride ys) = x [n_lines][n] * panels first .. last - 1 of @w, each @panel floats long
 INLINE void
-multiply (float *y, long ys, const float *x, long xs, const float *w, long panel, int first, int last, int n_lines, int n,
-    int begin)
+multiply (float *y, long ys, const float *x, long xs, const float *w, long panel, int first, int last, int n_lines,
+    int n, int begin)
 {
   for (int p = first; p < last; p += NP) {
     const float *columns[NP];
@@ -130,8 +130,8 @@ attend (float *o, long os, const float *queries, long qs, const Attention *a, in
       for (int c = 0; shrink != 1 && c < width; c += PANEL)
         STORE_FLOAT (sums + i * width + c, LOAD_FLOAT (sums + i * width + c) * shrink);
     }
-    multiply (sums, width, scores, KEYS, a->values + key * PANEL, (long) a->n_keys * PANEL, 0, n_value_panels, n_lines, n,
-        0);
+    multiply (sums, width, scores, KEYS, a->values + key * PANEL, (long) a->n_keys * PANEL, 0, n_value_panels, n_lines,
+        n, 0);
   }
   for (int i = 0; i < n_lines; i++) {
     float *out = o + (first + i) / a->n_heads * os + (first + i) % a->n_heads * a->value_dim;

@@ -34,10 +34,10 @@ bilinear (gfloat *y, RefTensor x, const OclResize2d *p, gint oy, gint ox)
   gint below = MIN (iy + 1, p->height - 1), after = MIN (ix + 1, p->width - 1);
 
   for (gint c = 0; c < x.cols; c++) {
-    gdouble top = ref_row (x, iy * p->width + ix)[c] * (1 - right) + ref_row (x, iy * p->width + after)[c] * right;
-    gdouble low = ref_row (x, below * p->width + ix)[c] * (1 - right) + ref_row (x, below * p->width + after)[c] * right;
+    gdouble a = ref_row (x, iy * p->width + ix)[c], b = ref_row (x, iy * p->width + after)[c];
+    gdouble e = ref_row (x, below * p->width + ix)[c], f = ref_row (x, below * p->width + after)[c];
 
-    y[c] = top * (1 - down) + low * down;
+    y[c] = (a * (1 - right) + b * right) * (1 - down) + (e * (1 - right) + f * right) * down;
   }
 }
 

@@ -3,8 +3,8 @@ Gemma3nMultimodalEmbedder. Variants: tiny and odd, narrow ones; full, mobilenetv
 
     V/tensors.txt     list of seeded tensors (seeded.py)
     V/R.txt           for resolution R a line "name side channels norm" for the stem, each block, msfa and soft
-    V/R.npy           their samples one after another: the elements 0, step, 2 step, ... of [side * side][channels], where
-                      step = 1 + elements // SAMPLES rounded up to an odd number
+    V/R.npy           their samples one after another: the elements 0, step, 2 step, ... of [side * side][channels],
+                      where step = 1 + elements // SAMPLES rounded up to an odd number
 
 The pixels are pixels() below.
 """
@@ -68,13 +68,14 @@ def build(variant):
     embed = Gemma3nMultimodalEmbedder(Gemma3nVisionConfig(hidden_size=width, vocab_size=8, vocab_offset=0),
                                       Gemma3nTextConfig(hidden_size=hidden))
     found = []
-    for prefix, module in ("model.vision_tower.timm_model.", tower.eval().float()), ("model.embed_vision.", embed.eval().float()):
+    for prefix, module in ("model.vision_tower.timm_model.", tower), ("model.embed_vision.", embed):
         state = {}
         for key, value in sorted(module.state_dict().items()):
             shape = tuple(value.shape)
             found.append((prefix + key, shape, *rule(key, shape)))
-            state[key] = torch.from_numpy(seeded.fill(prefix + key, shape, SEED, *found[-1][2:], bf16=variant == "full"))
-        module.load_state_dict(state, assign=True)
+            values = seeded.fill(prefix + key, shape, SEED, *found[-1][2:], bf16=variant == "full")
+            state[key] = torch.from_numpy(values)
+        module.eval().load_state_dict(state, assign=True)
     return tower, embed, found
 
 

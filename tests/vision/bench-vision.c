@@ -22,13 +22,14 @@ cpu_seconds (void)
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Multiply-adds of mobilenetv5_300m_enc at 256, counted two each; they grow with the pixels, attention with their square. */
+/* Multiply-adds counted two each: of convolutions they grow with the pixels, of attention with their square. */
 static gdouble
 operations (gint resolution)
 {
-  gdouble pixels = resolution / 256. * (resolution / 256.), keys = 4. * 14 * 12 * 256 * 64 * 64 + 4. * 19 * 16 * 64 * 64 * 96;
+  gdouble pixels = resolution / 256. * (resolution / 256.), convolutions = 86.19e9, embedder = 2.15e9;
+  gdouble attention = 4. * 14 * 12 * 256 * 64 * 64 + 4. * 19 * 16 * 64 * 64 * 96;
 
-  return 83.9e9 * pixels + keys * pixels * pixels;
+  return convolutions * pixels + attention * pixels * pixels + embedder;
 }
 
 static void

@@ -1,4 +1,4 @@
-/* The picture encoder against timm and transformers (tests/golden/vision.py), and against itself in other circumstances. */
+/* The picture encoder against timm and transformers (tests/golden/vision.py), and against itself. */
 #include <gst/check/gstcheck.h>
 
 #include "vision-model.h"

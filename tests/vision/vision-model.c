@@ -226,8 +226,9 @@ compare_layer (const gchar *name, gint rows, gint cols, const gfloat *data, gpoi
 gdouble
 vision_compare (GemmaVisionSession *session, const VisionVariant *variant, gint resolution, GString *worst)
 {
-  g_autofree gchar *text_name = g_strdup_printf ("%d.txt", resolution), *npy_name = g_strdup_printf ("%d.npy", resolution);
-  g_autofree gchar *text_path = golden_path (variant, text_name), *npy_path = golden_path (variant, npy_name), *text = NULL;
+  g_autofree gchar *text_name = g_strdup_printf ("%d.txt", resolution), *text_path = golden_path (variant, text_name);
+  g_autofree gchar *npy_name = g_strdup_printf ("%d.npy", resolution), *npy_path = golden_path (variant, npy_name);
+  g_autofree gchar *text = NULL;
   g_autofree gfloat *rows = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (Npy) npy = npy_read (npy_path, &error);

@@ -33,8 +33,8 @@ GemmaConfig *vision_config_new (const VisionVariant *variant);
 /** From a Hugging Face directory; a failure ends the test. */
 GemmaVision *vision_model_new (const VisionVariant *variant);
 
-/** The golden tensors as an mmproj, 1 x 1 convolutions and the projection as @type where rows are whole blocks of it; with
- * @dequantized, the values that @type leaves of them, as float32. (transfer full) */
+/** The golden tensors as an mmproj, 1 x 1 convolutions and the projection as @type where rows are whole blocks of it;
+ * with @dequantized, the values that @type leaves of them, as float32. (transfer full) */
 Image *vision_image (const VisionVariant *variant, OclType type, gboolean dequantized);
 
 /** Loads @image and frees it. NULL with @error set. */
