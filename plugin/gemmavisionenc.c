@@ -201,11 +201,12 @@ complete_times (GstGemmaVisionEnc *self, GstBuffer *buffer)
     pts = GST_CLOCK_TIME_IS_VALID (self->next_pts) ? self->next_pts : self->in_segment.start;
   if (!GST_CLOCK_TIME_IS_VALID (duration))
     duration = self->frame_duration;
-  self->next_pts = GST_CLOCK_TIME_IS_VALID (duration) ? pts + duration : pts;
-  if (!gst_segment_clip (&self->in_segment, GST_FORMAT_TIME, pts, self->next_pts, NULL, NULL)) {
+  GstClockTime end = GST_CLOCK_TIME_IS_VALID (duration) ? pts + duration : pts;
+  if (!gst_segment_clip (&self->in_segment, GST_FORMAT_TIME, pts, end, NULL, NULL)) {
     gst_buffer_unref (buffer);
     return NULL;
   }
+  self->next_pts = end;
   if (pts != GST_BUFFER_PTS (buffer) || duration != GST_BUFFER_DURATION (buffer)) {
     buffer = gst_buffer_make_writable (buffer);
     GST_BUFFER_PTS (buffer) = pts;
