@@ -779,7 +779,7 @@ install_properties (GObjectClass *klass)
           TRUE, flags));
   g_object_class_install_property (klass, PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
           "frames = encoded + dropped (too late) + skipped (interval, max-rate) + unchanged (on-change) + waiting; "
-          "encode-time (mean of late frames, ns), encode-seconds, model-loaded, device, device-bytes, mapped-bytes",
+          "encode-time (moving mean of a frame, ns), encode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
