@@ -18,6 +18,26 @@ empty (GemmaFrameQueue *queue)
     gst_mini_object_unref (item);
 }
 
+/* Sticky events outlive a flush, as on a pad: upstream does not send them again. */
+static gboolean
+outlives_flush (gpointer item)
+{
+  return GST_IS_EVENT (item) && GST_EVENT_IS_STICKY (item) && GST_EVENT_TYPE (item) != GST_EVENT_SEGMENT &&
+      GST_EVENT_TYPE (item) != GST_EVENT_EOS;
+}
+
+static void
+flush (GemmaFrameQueue *queue)
+{
+  for (guint n = queue->items.length; n > 0; n--) {
+    gpointer item = g_queue_pop_head (&queue->items);
+    if (outlives_flush (item))
+      g_queue_push_tail (&queue->items, item);
+    else
+      gst_mini_object_unref (item);
+  }
+}
+
 void
 gemma_frame_queue_clear (GemmaFrameQueue *queue)
 {
@@ -33,8 +53,16 @@ gemma_frame_queue_set_flushing (GemmaFrameQueue *queue, gboolean flushing)
   queue->flushing = flushing;
   queue->flow = GST_FLOW_OK;
   queue->eos = FALSE;
-  empty (queue);
+  flush (queue);
   g_cond_broadcast (&queue->cond);
+  g_mutex_unlock (&queue->lock);
+}
+
+void
+gemma_frame_queue_empty (GemmaFrameQueue *queue)
+{
+  g_mutex_lock (&queue->lock);
+  empty (queue);
   g_mutex_unlock (&queue->lock);
 }
 

@@ -19,8 +19,11 @@ typedef struct
 void gemma_frame_queue_init (GemmaFrameQueue *queue);
 void gemma_frame_queue_clear (GemmaFrameQueue *queue);
 
-/** Empties the queue. While @flushing both sides return at once. */
+/** Forgets all but sticky events (of those, SEGMENT and EOS). While @flushing both sides return at once. */
 void gemma_frame_queue_set_flushing (GemmaFrameQueue *queue, gboolean flushing);
+
+/** Forgets everything: another stream begins. */
+void gemma_frame_queue_empty (GemmaFrameQueue *queue);
 
 /**
  * gemma_frame_queue_push_frame:

@@ -201,11 +201,12 @@ complete_times (GstGemmaVisionEnc *self, GstBuffer *buffer)
     pts = GST_CLOCK_TIME_IS_VALID (self->next_pts) ? self->next_pts : self->in_segment.start;
   if (!GST_CLOCK_TIME_IS_VALID (duration))
     duration = self->frame_duration;
-  self->next_pts = GST_CLOCK_TIME_IS_VALID (duration) ? pts + duration : pts;
-  if (!gst_segment_clip (&self->in_segment, GST_FORMAT_TIME, pts, self->next_pts, NULL, NULL)) {
+  GstClockTime end = GST_CLOCK_TIME_IS_VALID (duration) ? pts + duration : pts;
+  if (!gst_segment_clip (&self->in_segment, GST_FORMAT_TIME, pts, end, NULL, NULL)) {
     gst_buffer_unref (buffer);
     return NULL;
   }
+  self->next_pts = end;
   if (pts != GST_BUFFER_PTS (buffer) || duration != GST_BUFFER_DURATION (buffer)) {
     buffer = gst_buffer_make_writable (buffer);
     GST_BUFFER_PTS (buffer) = pts;
@@ -640,6 +641,7 @@ gst_gemma_vision_enc_change_state (GstElement *element, GstStateChange transitio
   ret = GST_ELEMENT_CLASS (gst_gemma_vision_enc_parent_class)->change_state (element, transition);
 
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    gemma_frame_queue_empty (&self->queue);
     g_clear_pointer (&self->session, gemma_vision_session_free);
     g_clear_pointer (&self->model, gemma_model_unref);
   } else if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
@@ -777,7 +779,7 @@ install_properties (GObjectClass *klass)
           TRUE, flags));
   g_object_class_install_property (klass, PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
           "frames = encoded + dropped (too late) + skipped (interval, max-rate) + unchanged (on-change) + waiting; "
-          "encode-time (mean of late frames, ns), encode-seconds, model-loaded, device, device-bytes, mapped-bytes",
+          "encode-time (moving mean of a frame, ns), encode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
