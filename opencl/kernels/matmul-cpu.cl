@@ -345,8 +345,8 @@ few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, co
 FEW (2) FEW (3) FEW (4) FEW (5) FEW (6)
 
 CPU_TARGET void
-few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K, int first,
-    int last)
+few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K,
+    int first, int last)
 {
   for (long p = first; p < last; p++) {
     const uchar *data = w + p * PANEL_BYTES (K);
