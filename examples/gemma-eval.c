@@ -54,7 +54,7 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"ids", 0, 0, G_OPTION_ARG_STRING, &o->ids, "Token ids instead of a prompt", "2,10,..."},
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
-        "f32: exact (default, as in the elements), or int8: faster on Q8_0 and Q4_0", "TYPE"},
+        "f32: exact (default, as in the elements), or int8: faster on quantized weights", "TYPE"},
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
     {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
     {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
