@@ -60,8 +60,6 @@ check_heads (Check *c)
     return FAIL (c, INVALID, "a head dimension of %d is odd", t->head_dim);
   if ((gint64) t->n_heads * t->head_dim > GEMMA_MAX_FFN)
     return FAIL (c, INVALID, "%d heads of %d are more than %d in all", t->n_heads, t->head_dim, GEMMA_MAX_FFN);
-  if ((gint64) t->ple_dim * t->n_layers > G_MAXINT32 / 16)
-    return FAIL (c, INVALID, "per-layer inputs of %d for %d layers are too many", t->ple_dim, t->n_layers);
   return TRUE;
 }
 
@@ -70,11 +68,11 @@ static gboolean
 check_sharing (Check *c)
 {
   const GemmaTextConfig *t = &c->config->text;
-  const gint own = t->n_layers - t->n_shared_kv;
+  const gint own = t->n_layers - t->gemma3n.n_shared_kv;
   gboolean has[2] = { FALSE, FALSE };
 
   if (own < 1)
-    return FAIL (c, INVALID, "%d layers share keys and values, of %d; at least one must have its own", t->n_shared_kv,
+    return FAIL (c, INVALID, "%d layers share keys and values, of %d; at least one must have its own", t->gemma3n.n_shared_kv,
         t->n_layers);
   for (gint i = 0; i < t->n_layers; i++) {
     gboolean sliding = t->sliding[i] != FALSE;
@@ -108,24 +106,32 @@ static gboolean
 check_layer (Check *c, gint i)
 {
   const GemmaTextConfig *t = &c->config->text;
-  const gint64 h = t->hidden, n = t->n_altup;
+  const gint64 h = t->hidden;
 
   return check_attention (c, i)
       && shape (c, "blk.%d.ffn_norm.weight", i, 1, h)
       && shape (c, "blk.%d.ffn_gate.weight", i, t->ffn[i], h)
       && shape (c, "blk.%d.ffn_up.weight", i, t->ffn[i], h)
       && shape (c, "blk.%d.ffn_down.weight", i, h, t->ffn[i])
-      && shape (c, "blk.%d.post_ffw_norm.weight", i, 1, h)
-      && shape (c, "blk.%d.laurel_l.weight", i, t->laurel_rank, h)
-      && shape (c, "blk.%d.laurel_r.weight", i, h, t->laurel_rank)
+      && shape (c, "blk.%d.post_ffw_norm.weight", i, 1, h);
+}
+
+static gboolean
+check_gemma3n_layer (Check *c, gint i)
+{
+  const GemmaTextConfig *t = &c->config->text;
+  const gint64 h = t->hidden, n = t->gemma3n.n_altup, p = t->gemma3n.ple_dim, r = t->gemma3n.laurel_rank;
+
+  return shape (c, "blk.%d.laurel_l.weight", i, r, h)
+      && shape (c, "blk.%d.laurel_r.weight", i, h, r)
       && shape (c, "blk.%d.laurel_post_norm.weight", i, 1, h)
       && shape (c, "blk.%d.altup_correct_scale.weight", i, 1, h)
       && shape (c, "blk.%d.altup_correct_coef.weight", i, n, n)
       && shape (c, "blk.%d.altup_predict_coef.weight", i, n * n, n)
       && shape (c, "blk.%d.altup_router.weight", i, n, h)
       && shape (c, "blk.%d.altup_router_norm.weight", i, 1, h)
-      && shape (c, "blk.%d.inp_gate.weight", i, t->ple_dim, h)
-      && shape (c, "blk.%d.proj.weight", i, h, t->ple_dim)
+      && shape (c, "blk.%d.inp_gate.weight", i, p, h)
+      && shape (c, "blk.%d.proj.weight", i, h, p)
       && shape (c, "blk.%d.post_norm.weight", i, 1, h);
 }
 
@@ -139,33 +145,61 @@ check_ple_table (Check *c)
 
   if (table == NULL)
     return TRUE;
-  if (!gemma_weights_check_shape (c->weights, name, table->dims[1], (gint64) t->ple_dim * t->n_layers, c->error))
+  if (!gemma_weights_check_shape (c->weights, name, table->dims[1], (gint64) t->gemma3n.ple_dim * t->n_layers, c->error))
     return FALSE;
   return table->dims[1] >= t->first_soft_id || FAIL (c, INVALID, "tensor %s has %" G_GINT64_FORMAT
       " rows; at least the %d ids of text are expected", name, table->dims[1], t->first_soft_id);
 }
 
 static gboolean
+check_gemma3n (Check *c)
+{
+  const GemmaTextConfig *t = &c->config->text;
+  const gint64 wide = (gint64) t->gemma3n.ple_dim * t->n_layers;
+
+  if (wide > G_MAXINT32 / 16)
+    return FAIL (c, INVALID, "per-layer inputs of %d for %d layers are too many", t->gemma3n.ple_dim, t->n_layers);
+  if (!check_sharing (c)
+      || !shape (c, "per_layer_model_proj.weight", 0, wide, t->hidden)
+      || !shape (c, "per_layer_proj_norm.weight", 0, 1, t->gemma3n.ple_dim))
+    return FALSE;
+  for (gint i = 0; i < t->gemma3n.n_altup - 1; i++)
+    if (!shape (c, "altup_proj.%d.weight", i, t->hidden, t->hidden)
+        || !shape (c, "altup_unembd_proj.%d.weight", i, t->hidden, t->hidden))
+      return FALSE;
+  for (gint i = 0; i < t->n_layers; i++)
+    if (!check_gemma3n_layer (c, i))
+      return FALSE;
+  return TRUE;
+}
+
+/* What an architecture has besides what all have. */
+static const struct
+{
+  const gchar *architecture;
+  gboolean (*check_text) (Check *c);
+} own_checks[] = {
+  { "gemma3n", check_gemma3n },
+};
+
+static gboolean
 check_text (Check *c)
 {
   const GemmaTextConfig *t = &c->config->text;
 
-  if (!check_heads (c) || !check_count (c, "blk.", t->n_layers) || !check_sharing (c))
+  if (!check_heads (c) || !check_count (c, "blk.", t->n_layers))
     return FALSE;
   if (t->vocab_size < 1 || t->vocab_size > GEMMA_MAX_VOCAB)
     return FAIL (c, INVALID, "tensor token_embd.weight has %d rows; 1 to %d are allowed", t->vocab_size,
         GEMMA_MAX_VOCAB);
   if (!shape (c, "token_embd.weight", 0, t->vocab_size, t->hidden)
-      || !shape (c, "per_layer_model_proj.weight", 0, (gint64) t->ple_dim * t->n_layers, t->hidden)
-      || !shape (c, "per_layer_proj_norm.weight", 0, 1, t->ple_dim)
       || !shape (c, "output_norm.weight", 0, 1, t->hidden))
     return FALSE;
-  for (gint i = 0; i < t->n_altup - 1; i++)
-    if (!shape (c, "altup_proj.%d.weight", i, t->hidden, t->hidden)
-        || !shape (c, "altup_unembd_proj.%d.weight", i, t->hidden, t->hidden))
-      return FALSE;
   for (gint i = 0; i < t->n_layers; i++)
     if (!check_layer (c, i))
+      return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (own_checks); i++)
+    if (strcmp (own_checks[i].architecture, c->config->architecture) == 0 && !own_checks[i].check_text (c))
       return FALSE;
   return TRUE;
 }

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#define TEXT "gemma3n."
+#define GEMMA3N "gemma3n."
 #define AUDIO "clip.audio."
 #define VISION "clip.vision."
 #define TOKENS "tokenizer.ggml.tokens"
@@ -11,9 +11,8 @@
 /* Layers with K and V of their own in E2B and E4B, for files that lack the number of the others. */
 #define DEFAULT_OWN_KV 20
 
-/* A key that may be absent: the value then stays. */
-static gboolean
-get_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value, GError **error)
+gboolean
+gemma_config_get_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value, GError **error)
 {
   gint64 found;
 
@@ -33,11 +32,11 @@ need_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value
 {
   if (!gemma_weights_has_key (w, key))
     return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_NOT_FOUND, error, "key %s is missing", key);
-  return get_int (w, key, min, max, value, error);
+  return gemma_config_get_int (w, key, min, max, value, error);
 }
 
-static gboolean
-get_float (GemmaWeights *w, const gchar *key, gdouble min, gdouble max, gfloat *value, GError **error)
+gboolean
+gemma_config_get_float (GemmaWeights *w, const gchar *key, gdouble min, gdouble max, gfloat *value, GError **error)
 {
   gdouble found;
 
@@ -74,6 +73,13 @@ dim_of (GemmaWeights *w, const gchar *name, guint d, gint otherwise)
 
 /* ---- text ----------------------------------------------------------------------- */
 
+/* A text model's key: "gemma3n.block_count". */
+static gchar *
+text_key (const GemmaArchitecture *a, const gchar *name)
+{
+  return g_strconcat (a->name, ".", name, NULL);
+}
+
 /* Numbers a layer, or NULL; *@error is set if they are there and wrong. */
 static gdouble *
 get_numbers (GemmaWeights *w, const gchar *key, gint n, GError **error)
@@ -82,9 +88,9 @@ get_numbers (GemmaWeights *w, const gchar *key, gint n, GError **error)
 }
 
 static gboolean
-read_ffn (GemmaTextConfig *t, GemmaWeights *w, GError **error)
+read_ffn (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  static const gchar key[] = TEXT "feed_forward_length";
+  g_autofree gchar *key = text_key (a, "feed_forward_length");
   g_autofree gdouble *ffn = gemma_weights_get_numbers (w, key, t->n_layers, error);
 
   if (ffn == NULL)
@@ -98,39 +104,18 @@ read_ffn (GemmaTextConfig *t, GemmaWeights *w, GError **error)
   return TRUE;
 }
 
-/* activation_sparsity_scale: the factor itself; minus infinity (llama.cpp's converter) or 0 for no sparsity. */
-static gboolean
-read_sparsity (GemmaTextConfig *t, GemmaWeights *w, GError **error)
-{
-  static const gchar key[] = TEXT "activation_sparsity_scale";
-  g_autofree gdouble *scale = NULL;
-
-  if (!gemma_weights_has_key (w, key))
-    return TRUE;
-  scale = gemma_weights_get_numbers (w, key, t->n_layers, error);
-  if (scale == NULL)
-    return FALSE;
-  for (gint i = 0; i < t->n_layers; i++) {
-    if (isnan (scale[i]) || scale[i] > GEMMA_MAX_SPARSITY)
-      return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_INVALID, error,
-          "key %s[%d] is %g; at most %g is allowed", key, i, scale[i], GEMMA_MAX_SPARSITY);
-    t->sparsity[i] = scale[i] < -GEMMA_MAX_SPARSITY ? 0 : (gfloat) scale[i];
-  }
-  return TRUE;
-}
-
 /* sliding_window_pattern: a flag a layer, or the period of the full layers. */
 static gboolean
-read_pattern (GemmaTextConfig *t, GemmaWeights *w, GError **error)
+read_pattern (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  static const gchar key[] = TEXT "attention.sliding_window_pattern";
+  g_autofree gchar *key = text_key (a, "attention.sliding_window_pattern");
   g_autofree gdouble *flags = NULL;
-  gint period = GEMMA_DEFAULT_PERIOD;
+  gint period = a->period;
 
   if (!gemma_weights_has_key (w, key))
     return TRUE;
   if (gemma_weights_get_length (w, key) < 0) {
-    if (!get_int (w, key, 1, GEMMA_MAX_LAYERS, &period, error))
+    if (!gemma_config_get_int (w, key, 1, GEMMA_MAX_LAYERS, &period, error))
       return FALSE;
   } else if ((flags = gemma_weights_get_numbers (w, key, t->n_layers, error)) == NULL) {
     return FALSE;
@@ -146,7 +131,7 @@ same_for_all (GemmaTextConfig *t, GemmaWeights *w, const gchar *key, gint *value
   g_autofree gdouble *all = NULL;
 
   if (gemma_weights_get_length (w, key) < 0)
-    return get_int (w, key, 1, GEMMA_MAX_HEADS, value, error);
+    return gemma_config_get_int (w, key, 1, GEMMA_MAX_HEADS, value, error);
   all = get_numbers (w, key, t->n_layers, error);
   if (all == NULL)
     return FALSE;
@@ -159,70 +144,142 @@ same_for_all (GemmaTextConfig *t, GemmaWeights *w, const gchar *key, gint *value
 }
 
 static gboolean
-read_heads (GemmaTextConfig *t, GemmaWeights *w, GError **error)
+read_heads (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
+  g_autofree gchar *count = text_key (a, "attention.head_count"), *kv = text_key (a, "attention.head_count_kv");
+  g_autofree gchar *key = text_key (a, "attention.key_length"), *value = text_key (a, "attention.value_length");
   gint value_length;
 
   t->head_dim = dim_of (w, "blk.0.attn_q_norm.weight", 0, 256);
-  if (!gemma_weights_has_key (w, TEXT "attention.head_count"))
-    return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_NOT_FOUND, error, "key %s is missing",
-        TEXT "attention.head_count");
-  if (!same_for_all (t, w, TEXT "attention.head_count", &t->n_heads, error))
+  if (!gemma_weights_has_key (w, count))
+    return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_NOT_FOUND, error, "key %s is missing", count);
+  if (!same_for_all (t, w, count, &t->n_heads, error))
     return FALSE;
   t->n_kv_heads = t->n_heads;
-  if (!same_for_all (t, w, TEXT "attention.head_count_kv", &t->n_kv_heads, error)
-      || !get_int (w, TEXT "attention.key_length", 2, GEMMA_MAX_WIDTH, &t->head_dim, error))
+  if (!same_for_all (t, w, kv, &t->n_kv_heads, error)
+      || !gemma_config_get_int (w, key, 2, GEMMA_MAX_WIDTH, &t->head_dim, error))
     return FALSE;
   value_length = t->head_dim;
-  if (!get_int (w, TEXT "attention.value_length", 2, GEMMA_MAX_WIDTH, &value_length, error))
+  if (!gemma_config_get_int (w, value, 2, GEMMA_MAX_WIDTH, &value_length, error))
     return FALSE;
   return value_length == t->head_dim || gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_UNSUPPORTED, error,
-      "keys " TEXT "attention.key_length and value_length are %d and %d; equal ones are supported", t->head_dim,
-      value_length);
+      "keys %s and value_length are %d and %d; equal ones are supported", key, t->head_dim, value_length);
 }
 
-static gint
-default_n_altup (GemmaWeights *w)
+/* rope.scaling.type: "none", and "linear" where the architecture has it, which older files write without a type. */
+static gboolean
+read_rope_scaling (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  return dim_of (w, "altup_proj.weight", 2, 3) + 1;
+  g_autofree gchar *type_key = text_key (a, "rope.scaling.type"), *factor = text_key (a, "rope.scaling.factor");
+  const gchar *type = a->linear_rope && gemma_weights_has_key (w, factor) ? "linear" : "none";
+
+  if (gemma_weights_has_key (w, type_key) && !(type = gemma_weights_get_string (w, type_key, error)))
+    return FALSE;
+  if (a->linear_rope && strcmp (type, "linear") == 0)
+    return gemma_config_get_float (w, factor, 1, GEMMA_MAX_CONTEXT, &t->rope_factor, error);
+  return !gemma_weights_has_key (w, type_key) || require_string (w, type_key, "none", error);
+}
+
+/* The numbers of a text model, keys after the architecture's name. */
+static gboolean
+read_text_numbers (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
+{
+  const struct
+  {
+    const gchar *name;
+    gint max, *value;
+    gboolean needed;
+  } ints[] = {
+    { "block_count", GEMMA_MAX_LAYERS, &t->n_layers, TRUE },
+    { "embedding_length", GEMMA_MAX_WIDTH, &t->hidden, TRUE },
+    { "context_length", GEMMA_MAX_CONTEXT, &t->context_length, FALSE },
+    { "attention.sliding_window", GEMMA_MAX_CONTEXT, &t->window, FALSE },
+  };
+  const struct
+  {
+    const gchar *name;
+    gdouble min, max;
+    gfloat *value;
+  } floats[] = {
+    { "rope.freq_base", 1, GEMMA_MAX_ROPE, &t->rope_base },
+    { "rope.freq_base_swa", 1, GEMMA_MAX_ROPE, &t->rope_base_local },
+    { "attention.layer_norm_rms_epsilon", 0, 1, &t->rms_eps },
+    { "final_logit_softcapping", 0, 1e6, &t->logit_softcap },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ints); i++) {
+    g_autofree gchar *key = text_key (a, ints[i].name);
+
+    if (!(ints[i].needed ? need_int : gemma_config_get_int) (w, key, 1, ints[i].max, ints[i].value, error))
+      return FALSE;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (floats); i++) {
+    g_autofree gchar *key = text_key (a, floats[i].name);
+
+    if (!gemma_config_get_float (w, key, floats[i].min, floats[i].max, floats[i].value, error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 static gboolean
-read_text (GemmaConfig *config, GemmaWeights *w, GError **error)
+read_text (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  GemmaTextConfig *t = &config->text;
-  gint active = 0;
-
   if (gemma_weights_peek (w, "token_embd.weight") == NULL)
     return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_NOT_FOUND, error,
         "tensor token_embd.weight is missing");
+  a->set_defaults (t);
   t->vocab_size = dim_of (w, "token_embd.weight", 1, 0);
-  t->laurel_rank = dim_of (w, "blk.0.laurel_l.weight", 1, 64);
-  t->ple_dim = dim_of (w, "per_layer_proj_norm.weight", 0, 256);
-  t->n_altup = default_n_altup (w);
-  if (!need_int (w, TEXT "block_count", 1, GEMMA_MAX_LAYERS, &t->n_layers, error)
-      || !need_int (w, TEXT "embedding_length", 1, GEMMA_MAX_WIDTH, &t->hidden, error)
-      || !get_int (w, TEXT "context_length", 1, GEMMA_MAX_CONTEXT, &t->context_length, error)
-      || !get_int (w, TEXT "attention.sliding_window", 1, GEMMA_MAX_CONTEXT, &t->window, error)
-      || !get_int (w, TEXT "embedding_length_per_layer_input", 1, GEMMA_MAX_WIDTH, &t->ple_dim, error)
-      || !get_int (w, TEXT "altup.num_inputs", 1, GEMMA_MAX_ALTUP, &t->n_altup, error)
-      || !get_int (w, TEXT "altup.active_idx", 0, GEMMA_MAX_ALTUP, &active, error)
-      || !get_float (w, TEXT "rope.freq_base", 1, GEMMA_MAX_ROPE, &t->rope_base, error)
-      || !get_float (w, TEXT "rope.freq_base_swa", 1, GEMMA_MAX_ROPE, &t->rope_base_local, error)
-      || !get_float (w, TEXT "attention.layer_norm_rms_epsilon", 0, 1, &t->rms_eps, error)
-      || !get_float (w, TEXT "final_logit_softcapping", 0, 1e6, &t->logit_softcap, error))
+  if (!read_text_numbers (t, a, w, error))
     return FALSE;
-  t->n_shared_kv = MAX (t->n_layers - DEFAULT_OWN_KV, 0);
-  if (!get_int (w, TEXT "attention.shared_kv_layers", 0, GEMMA_MAX_LAYERS, &t->n_shared_kv, error))
+  gemma_text_config_set_layers (t, 1, a->period);
+  return read_rope_scaling (t, a, w, error) && read_heads (t, a, w, error) && read_ffn (t, a, w, error)
+      && read_pattern (t, a, w, error) && a->read_gguf_text (t, w, error);
+}
+
+/* ---- Gemma 3n's own ------------------------------------------------------------- */
+
+/* activation_sparsity_scale: the factor itself; minus infinity (llama.cpp's converter) or 0 for no sparsity. */
+static gboolean
+read_gemma3n_sparsity (GemmaTextConfig *t, GemmaWeights *w, GError **error)
+{
+  static const gchar key[] = GEMMA3N "activation_sparsity_scale";
+  g_autofree gdouble *scale = NULL;
+
+  if (!gemma_weights_has_key (w, key))
+    return TRUE;
+  scale = gemma_weights_get_numbers (w, key, t->n_layers, error);
+  if (scale == NULL)
+    return FALSE;
+  for (gint i = 0; i < t->n_layers; i++) {
+    if (isnan (scale[i]) || scale[i] > GEMMA_MAX_SPARSITY)
+      return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_INVALID, error,
+          "key %s[%d] is %g; at most %g is allowed", key, i, scale[i], GEMMA_MAX_SPARSITY);
+    t->gemma3n.sparsity[i] = scale[i] < -GEMMA_MAX_SPARSITY ? 0 : (gfloat) scale[i];
+  }
+  return TRUE;
+}
+
+gboolean
+gemma3n_config_read_gguf (GemmaTextConfig *t, GemmaWeights *w, GError **error)
+{
+  Gemma3nTextConfig *n = &t->gemma3n;
+  gint active = 0;
+
+  n->laurel_rank = dim_of (w, "blk.0.laurel_l.weight", 1, 64);
+  n->ple_dim = dim_of (w, "per_layer_proj_norm.weight", 0, 256);
+  n->n_altup = dim_of (w, "altup_proj.weight", 2, 3) + 1;
+  n->n_shared_kv = MAX (t->n_layers - DEFAULT_OWN_KV, 0);
+  if (!gemma_config_get_int (w, GEMMA3N "embedding_length_per_layer_input", 1, GEMMA_MAX_WIDTH, &n->ple_dim, error)
+      || !gemma_config_get_int (w, GEMMA3N "altup.num_inputs", 1, GEMMA_MAX_ALTUP, &n->n_altup, error)
+      || !gemma_config_get_int (w, GEMMA3N "altup.active_idx", 0, GEMMA_MAX_ALTUP, &active, error)
+      || !gemma_config_get_int (w, GEMMA3N "attention.shared_kv_layers", 0, GEMMA_MAX_LAYERS, &n->n_shared_kv, error))
     return FALSE;
   if (active != 0)
     return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_UNSUPPORTED, error,
-        "key " TEXT "altup.active_idx is %d; 0 is supported", active);
-  if (gemma_weights_has_key (w, TEXT "rope.scaling.type") && !require_string (w, TEXT "rope.scaling.type", "none", error))
-    return FALSE;
-  gemma_config_set_layers (config, 1);
-  return read_heads (t, w, error) && read_ffn (t, w, error) && read_sparsity (t, w, error)
-      && read_pattern (t, w, error);
+        "key " GEMMA3N "altup.active_idx is %d; 0 is supported", active);
+  gemma3n_config_set_sparsity (t);
+  return read_gemma3n_sparsity (t, w, error);
 }
 
 /* ---- tokens --------------------------------------------------------------------- */
@@ -310,8 +367,8 @@ read_tokens (GemmaConfig *config, GemmaWeights *w, GError **error)
   if (!check_token_arrays (w, error)
       || !need_int (w, "tokenizer.ggml.bos_token_id", 0, GEMMA_MAX_VOCAB, &config->bos_id, error)
       || !need_int (w, "tokenizer.ggml.eos_token_id", 0, GEMMA_MAX_VOCAB, &eos, error)
-      || !get_int (w, "tokenizer.ggml.padding_token_id", 0, GEMMA_MAX_VOCAB, &config->pad_id, error)
-      || !get_int (w, "tokenizer.ggml.eot_token_id", 0, GEMMA_MAX_VOCAB, &eot, error))
+      || !gemma_config_get_int (w, "tokenizer.ggml.padding_token_id", 0, GEMMA_MAX_VOCAB, &config->pad_id, error)
+      || !gemma_config_get_int (w, "tokenizer.ggml.eot_token_id", 0, GEMMA_MAX_VOCAB, &eot, error))
     return FALSE;
   find_tokens (config, w, &end_of_turn);
   fall_back (config);
@@ -358,7 +415,7 @@ check_projection (const GemmaConfig *config, GemmaWeights *m, const gchar *key, 
 {
   gint width = config->text.hidden;
 
-  if (!get_int (m, key, 1, GEMMA_MAX_WIDTH, &width, error))
+  if (!gemma_config_get_int (m, key, 1, GEMMA_MAX_WIDTH, &width, error))
     return FALSE;
   return width == config->text.hidden || gemma_config_fail (gemma_weights_get_path (m), GEMMA_ERROR_INVALID, error,
       "key %s is %d; the text model's width of %d is expected: the mmproj belongs to another model", key, width,
@@ -380,7 +437,7 @@ read_audio (GemmaConfig *config, GemmaWeights *m, GError **error)
       || !need_int (m, AUDIO "embedding_length", 2, GEMMA_MAX_WIDTH, &a->hidden, error)
       || !need_int (m, AUDIO "block_count", 1, GEMMA_MAX_LAYERS, &a->n_layers, error)
       || !need_int (m, AUDIO "attention.head_count", 1, GEMMA_MAX_HEADS, &a->n_heads, error)
-      || !get_int (m, AUDIO "num_mel_bins", 4, 4096, &a->n_mels, error))
+      || !gemma_config_get_int (m, AUDIO "num_mel_bins", 4, 4096, &a->n_mels, error))
     return FALSE;
   return !gemma_weights_has_key (m, "gemma.audio.pad_clip")
       || gemma_weights_get_bool (m, "gemma.audio.pad_clip", &a->pad_clip, error);
@@ -394,9 +451,9 @@ read_vision (GemmaConfig *config, GemmaWeights *m, GError **error)
   config->vision_vocab_size = dim_of (m, "mm.embedding.weight", 1, GEMMA_DEFAULT_MM_VOCAB);
   return check_projector (m, VISION "projector_type", "gemma3nv", error)
       && check_projection (config, m, VISION "projection_dim", error)
-      && get_int (m, VISION "image_size", 1, 65536, &ignored, error)
-      && get_int (m, VISION "patch_size", 1, 65536, &ignored, error)
-      && get_int (m, VISION "spatial_merge_size", 1, 65536, &ignored, error);
+      && gemma_config_get_int (m, VISION "image_size", 1, 65536, &ignored, error)
+      && gemma_config_get_int (m, VISION "patch_size", 1, 65536, &ignored, error)
+      && gemma_config_get_int (m, VISION "spatial_merge_size", 1, 65536, &ignored, error);
 }
 
 static gboolean
@@ -416,16 +473,33 @@ read_mmproj (GemmaConfig *config, GemmaWeights *m, GError **error)
       && (!config->has_vision || read_vision (config, m, error));
 }
 
+static gboolean
+find_template (GemmaConfig *config, GemmaWeights *w, GError **error)
+{
+  static const gchar key[] = "tokenizer.chat_template";
+  const gchar *text;
+
+  if (config->has_turns || !gemma_weights_has_key (w, key))
+    return TRUE;
+  text = gemma_weights_get_string (w, key, error);
+  config->has_turns = text && strstr (text, GEMMA_TURN);
+  return text != NULL;
+}
+
 gboolean
 gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights *mmproj, GError **error)
 {
-  if (!require_string (weights, "general.architecture", "gemma3n", error))
+  const gchar *path = gemma_weights_get_path (weights);
+  const gchar *name = gemma_weights_get_string (weights, "general.architecture", error);
+  const GemmaArchitecture *a = name ? gemma_architecture_find (path, "key general.architecture", name, TRUE, error) : NULL;
+
+  if (!a)
     return FALSE;
-  config->architecture = g_strdup ("gemma3n");
-  if (!read_text (config, weights, error)
-      || !gemma_config_check_text (config, weights, gemma_weights_get_path (weights), error)
-      || !read_tokens (config, weights, error)
-      || (mmproj && !read_mmproj (config, mmproj, error)))
+  gemma_config_set_architecture (config, a);
+  if (!read_text (&config->text, a, weights, error)
+      || !gemma_config_check_text (config, weights, path, error)
+      || !read_tokens (config, weights, error) || !find_template (config, weights, error)
+      || (mmproj && (a->hears || a->sees) && !read_mmproj (config, mmproj, error)))
     return FALSE;
   place_soft_ids (config);
   return config->text.first_soft_id > 0 || gemma_config_fail (gemma_weights_get_path (mmproj ? mmproj : weights),

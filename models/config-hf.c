@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* A member that must have the one value that we compute with, where it is present. */
 static gboolean
 require_string (const GemmaJsonObject *o, const gchar *key, const gchar *wanted, GError **error)
 {
@@ -16,8 +15,8 @@ require_string (const GemmaJsonObject *o, const gchar *key, const gchar *wanted,
       "%s%s is \"%.80s\"; \"%s\" is supported", o->prefix, key, found, wanted);
 }
 
-static gboolean
-require_bool (const GemmaJsonObject *o, const gchar *key, gboolean wanted, GError **error)
+gboolean
+gemma_config_require_bool (const GemmaJsonObject *o, const gchar *key, gboolean wanted, GError **error)
 {
   JsonNode *node = gemma_json_has (o, key) ? json_object_get_member (o->object, key) : NULL;
 
@@ -72,7 +71,7 @@ read_ffn (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error)
 {
   static const gchar key[] = "intermediate_size";
   JsonArray *array = NULL;
-  gint all = 16384;
+  gint all = text->ffn[0];
 
   if (!is_array (o, key)) {
     if (!gemma_json_get_int (o, key, 1, GEMMA_MAX_FFN, &all, error))
@@ -121,7 +120,7 @@ read_sparsity (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error)
       return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error,
           "%s%s[%d] is %g; from 0 to less than 1 is allowed", o->prefix, key, i, p);
     scale = p == 0 ? 0 : gemma_normal_quantile (p);
-    text->sparsity[i] = p == 0 ? 0 : fabs (scale) < 1e-12 ? FLT_MIN : (gfloat) scale;        /* 0 means none */
+    text->gemma3n.sparsity[i] = p == 0 ? 0 : fabs (scale) < 1e-12 ? FLT_MIN : (gfloat) scale;        /* 0 means none */
   }
   return TRUE;
 }
@@ -151,59 +150,60 @@ read_layer_types (GemmaTextConfig *text, const GemmaJsonObject *o, GError **erro
   return TRUE;
 }
 
+/* The type of scaling; with "linear" its factor, for architectures that know it. */
 static gboolean
-read_rope_kind (const GemmaJsonObject *o, const gchar *key, const gchar *prefix, gfloat *base, GError **error)
+read_scaling (const GemmaJsonObject *o, const gchar *key, gfloat *factor, GError **error)
+{
+  const gchar *type = "default";
+
+  if (!gemma_json_get_string (o, key, &type, error))
+    return FALSE;
+  if (factor == NULL || strcmp (type, "linear") != 0)
+    return require_string (o, key, "default", error);
+  return gemma_json_get_float (o, "factor", 1, GEMMA_MAX_CONTEXT, factor, error);
+}
+
+/* @factor: (nullable) */
+static gboolean
+read_rope_kind (const GemmaJsonObject *o, const gchar *key, const gchar *prefix, gfloat *base, gfloat *factor,
+    GError **error)
 {
   GemmaJsonObject kind;
 
   return gemma_json_get_object (o, key, prefix, &kind, error)
-      && require_string (&kind, "rope_type", "default", error)
+      && read_scaling (&kind, "rope_type", factor, error)
       && gemma_json_get_float (&kind, "rope_theta", 1, GEMMA_MAX_ROPE, base, error);
 }
 
 /* rope_theta and rope_local_base_freq, or the newer rope_parameters by kind of layer. */
 static gboolean
-read_rope (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error)
+read_rope (GemmaTextConfig *text, const GemmaArchitecture *a, const GemmaJsonObject *o, GError **error)
 {
   GemmaJsonObject scaling, parameters;
+  gfloat *factor = a->linear_rope ? &text->rope_factor : NULL;
 
   return gemma_json_get_float (o, "rope_theta", 1, GEMMA_MAX_ROPE, &text->rope_base, error)
       && gemma_json_get_float (o, "rope_local_base_freq", 1, GEMMA_MAX_ROPE, &text->rope_base_local, error)
       && gemma_json_get_object (o, "rope_scaling", "rope_scaling.", &scaling, error)
-      && require_string (&scaling, "rope_type", "default", error)
-      && require_string (&scaling, "type", "default", error)
+      && read_scaling (&scaling, "rope_type", factor, error)
+      && read_scaling (&scaling, "type", factor, error)
       && gemma_json_get_object (o, "rope_parameters", "rope_parameters.", &parameters, error)
-      && read_rope_kind (&parameters, "full_attention", "rope_parameters.full_attention.", &text->rope_base, error)
+      && read_rope_kind (&parameters, "full_attention", "rope_parameters.full_attention.", &text->rope_base, factor,
+          error)
       && read_rope_kind (&parameters, "sliding_attention", "rope_parameters.sliding_attention.",
-      &text->rope_base_local, error);
+          &text->rope_base_local, NULL, error);
 }
 
 static gboolean
-read_text (GemmaConfig *config, const GemmaJsonObject *o, gint *ple_vocab, GError **error)
+read_text (GemmaTextConfig *t, const GemmaArchitecture *a, const GemmaJsonObject *o, GError **error)
 {
-  GemmaTextConfig *t = &config->text;
-
-  t->vocab_size = GEMMA_DEFAULT_VOCAB;
-  *ple_vocab = GEMMA_DEFAULT_TEXT_VOCAB;
-  t->hidden = 2048;
-  t->n_layers = 35;
-  t->n_heads = 8;
-  t->n_kv_heads = 2;
-  t->head_dim = 256;
-  t->n_shared_kv = 15;
-  t->ple_dim = 256;
-  t->laurel_rank = 64;
+  a->set_defaults (t);
   if (!gemma_json_get_int (o, "vocab_size", 1, GEMMA_MAX_VOCAB, &t->vocab_size, error)
-      || !gemma_json_get_int (o, "vocab_size_per_layer_input", 1, GEMMA_MAX_VOCAB, ple_vocab, error)
       || !gemma_json_get_int (o, "hidden_size", 1, GEMMA_MAX_WIDTH, &t->hidden, error)
       || !gemma_json_get_int (o, "num_hidden_layers", 1, GEMMA_MAX_LAYERS, &t->n_layers, error)
       || !gemma_json_get_int (o, "num_attention_heads", 1, GEMMA_MAX_HEADS, &t->n_heads, error)
       || !gemma_json_get_int (o, "num_key_value_heads", 1, GEMMA_MAX_HEADS, &t->n_kv_heads, error)
       || !gemma_json_get_int (o, "head_dim", 2, GEMMA_MAX_WIDTH, &t->head_dim, error)
-      || !gemma_json_get_int (o, "num_kv_shared_layers", 0, GEMMA_MAX_LAYERS, &t->n_shared_kv, error)
-      || !gemma_json_get_int (o, "hidden_size_per_layer_input", 1, GEMMA_MAX_WIDTH, &t->ple_dim, error)
-      || !gemma_json_get_int (o, "laurel_rank", 1, GEMMA_MAX_WIDTH, &t->laurel_rank, error)
-      || !gemma_json_get_int (o, "altup_num_inputs", 1, GEMMA_MAX_ALTUP, &t->n_altup, error)
       || !gemma_json_get_int (o, "sliding_window", 1, GEMMA_MAX_CONTEXT, &t->window, error)
       || !gemma_json_get_int (o, "max_position_embeddings", 1, GEMMA_MAX_CONTEXT, &t->context_length, error)
       || !gemma_json_get_float (o, "rms_norm_eps", 0, 1, &t->rms_eps, error)
@@ -212,14 +212,33 @@ read_text (GemmaConfig *config, const GemmaJsonObject *o, gint *ple_vocab, GErro
   if (gemma_json_has (o, "final_logit_softcapping") == FALSE && o->object
       && json_object_has_member (o->object, "final_logit_softcapping"))
     t->logit_softcap = 0;       /* null */
-  gemma_config_set_layers (config, 1);
-  return require_int (o, "altup_active_idx", 0, error)
-      && require_bool (o, "altup_correct_scale", TRUE, error)
-      && require_bool (o, "attention_bias", FALSE, error)
-      && require_bool (o, "tie_word_embeddings", TRUE, error)
+  t->first_soft_id = t->vocab_size;
+  gemma_text_config_set_layers (t, a->ffn, a->period);
+  return gemma_config_require_bool (o, "attention_bias", FALSE, error)
+      && gemma_config_require_bool (o, "tie_word_embeddings", TRUE, error)
       && require_string (o, "hidden_activation", "gelu_pytorch_tanh", error)
-      && read_ffn (t, o, error) && read_sparsity (t, o, error) && read_layer_types (t, o, error)
-      && read_rope (t, o, error);
+      && a->read_hf_text (t, o, error)
+      && read_ffn (t, o, error) && read_layer_types (t, o, error)
+      && read_rope (t, a, o, error);
+}
+
+static gboolean
+read_gemma3n_text (GemmaTextConfig *t, const GemmaJsonObject *o, GError **error)
+{
+  Gemma3nTextConfig *n = &t->gemma3n;
+  gint ple_vocab = GEMMA_DEFAULT_TEXT_VOCAB;
+
+  if (!gemma_json_get_int (o, "vocab_size_per_layer_input", 1, GEMMA_MAX_VOCAB, &ple_vocab, error)
+      || !gemma_json_get_int (o, "num_kv_shared_layers", 0, GEMMA_MAX_LAYERS, &n->n_shared_kv, error)
+      || !gemma_json_get_int (o, "hidden_size_per_layer_input", 1, GEMMA_MAX_WIDTH, &n->ple_dim, error)
+      || !gemma_json_get_int (o, "laurel_rank", 1, GEMMA_MAX_WIDTH, &n->laurel_rank, error)
+      || !gemma_json_get_int (o, "altup_num_inputs", 1, GEMMA_MAX_ALTUP, &n->n_altup, error))
+    return FALSE;
+  t->first_soft_id = MIN (t->vocab_size, ple_vocab);
+  gemma3n_config_set_sparsity (t);
+  return require_int (o, "altup_active_idx", 0, error)
+      && gemma_config_require_bool (o, "altup_correct_scale", TRUE, error)
+      && read_sparsity (t, o, error);
 }
 
 /* Both convolutions of the front end have kernels of 3x3 and steps of 2x2. */
@@ -349,28 +368,14 @@ read_id (const GemmaJsonObject *const *from, guint n, const gchar *key, gint *id
 
 static gboolean
 read_ids (GemmaConfig *config, const GemmaJsonObject *root, const GemmaJsonObject *text,
-    const GemmaJsonObject *generation, gboolean multimodal, GError **error)
+    const GemmaJsonObject *generation, GError **error)
 {
   const GemmaJsonObject *const from[] = { generation, root, text };
 
   config->bos_id = 2;
   config->pad_id = 0;
-  if (multimodal) {
-    config->boi_id = 255999;
-    config->eoi_id = 262144;
-    config->image_token_id = 262145;
-    config->boa_id = 256000;
-    config->eoa_id = 262272;
-    config->audio_token_id = 262273;
-  }
   if (!read_id (from, 3, "bos_token_id", &config->bos_id, error)
       || !read_id (from, 3, "pad_token_id", &config->pad_id, error)
-      || !read_id (from + 1, 1, "boi_token_id", &config->boi_id, error)
-      || !read_id (from + 1, 1, "eoi_token_id", &config->eoi_id, error)
-      || !read_id (from + 1, 1, "image_token_id", &config->image_token_id, error)
-      || !read_id (from + 1, 1, "boa_token_id", &config->boa_id, error)
-      || !read_id (from + 1, 1, "eoa_token_id", &config->eoa_id, error)
-      || !read_id (from + 1, 1, "audio_token_id", &config->audio_token_id, error)
       || !read_eos (config, generation, error) || !read_eos (config, root, error) || !read_eos (config, text, error))
     return FALSE;
   if (config->n_eos == 0) {
@@ -378,6 +383,23 @@ read_ids (GemmaConfig *config, const GemmaJsonObject *root, const GemmaJsonObjec
     config->n_eos = 1;
   }
   return TRUE;
+}
+
+static gboolean
+read_gemma3n_ids (GemmaConfig *config, const GemmaJsonObject *root, GError **error)
+{
+  config->boi_id = 255999;
+  config->eoi_id = 262144;
+  config->image_token_id = 262145;
+  config->boa_id = 256000;
+  config->eoa_id = 262272;
+  config->audio_token_id = 262273;
+  return gemma_json_get_int (root, "boi_token_id", 0, GEMMA_MAX_VOCAB, &config->boi_id, error)
+      && gemma_json_get_int (root, "eoi_token_id", 0, GEMMA_MAX_VOCAB, &config->eoi_id, error)
+      && gemma_json_get_int (root, "image_token_id", 0, GEMMA_MAX_VOCAB, &config->image_token_id, error)
+      && gemma_json_get_int (root, "boa_token_id", 0, GEMMA_MAX_VOCAB, &config->boa_id, error)
+      && gemma_json_get_int (root, "eoa_token_id", 0, GEMMA_MAX_VOCAB, &config->eoa_id, error)
+      && gemma_json_get_int (root, "audio_token_id", 0, GEMMA_MAX_VOCAB, &config->audio_token_id, error);
 }
 
 /* The mel front end is fixed; an extractor that is described as another one is not for us. */
@@ -391,7 +413,7 @@ check_extractor (const GemmaConfig *config, const GemmaJsonObject *o, GError **e
   if (!require_int (o, "sampling_rate", 16000, error) || !require_int (o, "frame_length", 512, error)
       || !require_int (o, "hop_length", 160, error) || !require_int (o, "fft_length", 1024, error)
       || !require_int (o, "feature_size", config->audio.n_mels, error)
-      || !require_bool (o, "preemphasis_htk_flavor", TRUE, error)
+      || !gemma_config_require_bool (o, "preemphasis_htk_flavor", TRUE, error)
       || !gemma_json_get_float (o, "min_frequency", 0, 8000, &low, error)
       || !gemma_json_get_float (o, "max_frequency", 0, 8000, &high, error)
       || !gemma_json_get_float (o, "preemphasis", 0, 1, &preemphasis, error)
@@ -409,20 +431,9 @@ check_extractor (const GemmaConfig *config, const GemmaJsonObject *o, GError **e
   return TRUE;
 }
 
-/* Ids from the first of the ranges of soft tokens on are not in the token table. */
-static gint
-first_soft_id (const GemmaConfig *config, gboolean multimodal, gint ple_vocab)
-{
-  gint first = MIN (config->text.vocab_size, ple_vocab);
-
-  if (multimodal)
-    first = MIN (first, MIN (config->vision_vocab_offset, config->audio.vocab_offset));
-  return first;
-}
-
 static gboolean
-read_parts (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject *root, gboolean multimodal,
-    gint ple_vocab, GError **error)
+read_gemma3n_parts (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject *root, gboolean multimodal,
+    GError **error)
 {
   GemmaJsonObject audio, vision;
 
@@ -437,9 +448,40 @@ read_parts (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject *r
     return FALSE;
   config->has_audio = multimodal && gemma_weights_peek (weights, "mm.a.input_projection.weight");
   config->has_vision = multimodal && gemma_weights_peek (weights, "mm.input_projection.weight");
-  config->text.first_soft_id = first_soft_id (config, multimodal, ple_vocab);
-  return TRUE;
+  if (!multimodal)
+    return TRUE;
+  /* ids from the first of the ranges of soft tokens on are not in the token table */
+  config->text.first_soft_id = MIN (config->text.first_soft_id,
+      MIN (config->vision_vocab_offset, config->audio.vocab_offset));
+  return read_gemma3n_ids (config, root, error);
 }
+
+static void
+set_gemma3n_defaults (GemmaTextConfig *t)
+{
+  t->vocab_size = GEMMA_DEFAULT_VOCAB;
+  t->hidden = 2048;
+  t->n_layers = 35;
+  t->n_heads = 8;
+  t->n_kv_heads = 2;
+  t->head_dim = 256;
+  t->gemma3n = (Gemma3nTextConfig) { .n_shared_kv = 15, .ple_dim = 256, .laurel_rank = 64, .n_altup = 4 };
+}
+
+const GemmaArchitecture gemma_architecture_gemma3n = {
+  .name = "gemma3n",
+  .hf_type = "gemma3n",
+  .hf_text_type = "gemma3n_text",
+  .hears = TRUE,
+  .sees = TRUE,
+  .always_turns = TRUE,
+  .period = 5,
+  .ffn = 16384,
+  .set_defaults = set_gemma3n_defaults,
+  .read_hf_text = read_gemma3n_text,
+  .read_gguf_text = gemma3n_config_read_gguf,
+  .read_hf_parts = read_gemma3n_parts,
+};
 
 static gboolean
 optional_root (JsonNode *node, const gchar *directory, const gchar *name, gchar **path, GemmaJsonObject *root,
@@ -457,8 +499,8 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
   const gchar *directory = gemma_weights_get_path (weights), *type = "";
   g_autofree gchar *generation_path = NULL, *processor_path = NULL, *preprocessor_path = NULL;
   GemmaJsonObject root, text, generation, processor, preprocessor, extractor;
+  const GemmaArchitecture *architecture;
   gboolean multimodal;
-  gint ple_vocab;
 
   if (!gemma_json_root (node, path, &root, error)
       || !optional_root (generation_node, directory, "generation_config.json", &generation_path, &generation, error)
@@ -467,21 +509,23 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
           error)
       || !gemma_json_get_string (&root, "model_type", &type, error))
     return FALSE;
-  multimodal = strcmp (type, "gemma3n") == 0;
-  if (!multimodal && strcmp (type, "gemma3n_text") != 0)
-    return gemma_config_fail (path, type[0] ? GEMMA_ERROR_UNSUPPORTED : GEMMA_ERROR_NOT_FOUND, error,
-        type[0] ? "model_type is \"%.80s\"; gemma3n and gemma3n_text are supported" : "model_type is missing%s", type);
-  config->architecture = g_strdup ("gemma3n");
+  if (!type[0])
+    return gemma_config_fail (path, GEMMA_ERROR_NOT_FOUND, error, "model_type is missing");
+  architecture = gemma_architecture_find (path, "model_type", type, FALSE, error);
+  if (!architecture)
+    return FALSE;
+  gemma_config_set_architecture (config, architecture);
+  multimodal = strcmp (type, architecture->hf_type) == 0;
   if (!multimodal)
     text = root;
   else if (!gemma_json_get_object (&root, "text_config", "text_config.", &text, error))
     return FALSE;
-  return require_bool (&root, "tie_word_embeddings", TRUE, error)
-      && read_text (config, &text, &ple_vocab, error)
+  return gemma_config_require_bool (&root, "tie_word_embeddings", TRUE, error)
+      && read_text (&config->text, architecture, &text, error)
       && gemma_config_check_text (config, weights, path, error)
-      && read_parts (config, weights, &root, multimodal, ple_vocab, error)
+      && architecture->read_hf_parts (config, weights, &root, multimodal, error)
       && gemma_json_get_int (&processor, "audio_seq_length", 1, 65536, &config->audio.tokens_per_clip, error)
       && gemma_json_get_object (&processor, "feature_extractor", "feature_extractor.", &extractor, error)
       && check_extractor (config, &preprocessor, error) && check_extractor (config, &extractor, error)
-      && read_ids (config, &root, &text, &generation, multimodal, error);
+      && read_ids (config, &root, &text, &generation, error);
 }

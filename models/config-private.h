@@ -20,23 +20,64 @@ G_BEGIN_DECLS
 /* What E2B and E4B have, for keys that a file may lack. */
 #define GEMMA_DEFAULT_CONTEXT 32768
 #define GEMMA_DEFAULT_WINDOW 512
-#define GEMMA_DEFAULT_PERIOD 5  /* every 5th layer has full attention */
 #define GEMMA_DEFAULT_SPARSE 10 /* the first 10 layers of larger models are sparse */
 #define GEMMA_DEFAULT_PATTERN 0.95
 #define GEMMA_DEFAULT_VOCAB 262400
 #define GEMMA_DEFAULT_TEXT_VOCAB 262144
 #define GEMMA_DEFAULT_MM_VOCAB 128
 
+/* What a chat template of Gemma's has, whatever else it does. */
+#define GEMMA_TURN "<start_of_turn>"
+
+/** What an architecture has to itself in its files; the rest of a text model is read the same way for all. */
+typedef struct
+{
+  const gchar *name;            /* general.architecture of a GGUF, and the beginning of its keys */
+  const gchar *hf_type, *hf_text_type;  /* model_type of config.json: with a text_config, and the text model alone */
+  gboolean hears, sees;         /* as in GemmaConfig */
+  gboolean always_turns;        /* no base models are used, and the template is not looked for */
+  gboolean linear_rope;         /* rope_scaling may be "linear" */
+  gint period;                  /* every so many layers one has full attention */
+  gint ffn;                     /* for a config.json that lacks intermediate_size */
+  /* For what a config.json may lack. */
+  void (*set_defaults) (GemmaTextConfig *text);
+  /* The rest of the text model: n_layers and what is common are known. */
+  gboolean (*read_hf_text) (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error);
+  gboolean (*read_gguf_text) (GemmaTextConfig *text, GemmaWeights *weights, GError **error);
+  /* Audio, vision and their ids, and which ids are soft. */
+  gboolean (*read_hf_parts) (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject *root,
+      gboolean multimodal, GError **error);
+} GemmaArchitecture;
+
+extern const GemmaArchitecture gemma_architecture_gemma3, gemma_architecture_gemma3n;
+
+/** By general.architecture or by model_type; NULL with an error that names @key and the known values. */
+const GemmaArchitecture *gemma_architecture_find (const gchar *path, const gchar *key, const gchar *value,
+    gboolean is_gguf, GError **error);
+/** Makes @config one of @architecture. */
+void gemma_config_set_architecture (GemmaConfig *config, const GemmaArchitecture *architecture);
+
 /** Fills in what no file carries, and marks what has not been found with -1. */
 void gemma_config_set_defaults (GemmaConfig *config);
-/** Allocates the arrays for n_layers, with the default patterns. @ffn for all. */
-void gemma_config_set_layers (GemmaConfig *config, gint ffn);
+/** Allocates the arrays for n_layers, with the default pattern: one full layer in @period. @ffn for all. */
+void gemma_text_config_set_layers (GemmaTextConfig *text, gint ffn, gint period);
+/** Gemma 3n's rest of a GGUF's text model, and the default of its sparsity, which it allocates. */
+gboolean gemma3n_config_read_gguf (GemmaTextConfig *text, GemmaWeights *weights, GError **error);
+void gemma3n_config_set_sparsity (GemmaTextConfig *text);
 /** Inverse of the normal distribution function, for 0 < @p < 1. */
 gdouble gemma_normal_quantile (gdouble p);
 
 /** An error of @path: printf-like. Always FALSE. */
 gboolean gemma_config_fail (const gchar *path, GemmaError code, GError **error, const gchar *format, ...)
     G_GNUC_PRINTF (4, 5);
+
+/* ---- reading (config-hf.c, config-gguf.c): a value that may be absent stays as it is -------------------------- */
+
+/** A member that must have the one value that we compute with, where it is present. */
+gboolean gemma_config_require_bool (const GemmaJsonObject *o, const gchar *key, gboolean wanted, GError **error);
+gboolean gemma_config_get_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value, GError **error);
+gboolean gemma_config_get_float (GemmaWeights *w, const gchar *key, gdouble min, gdouble max, gfloat *value,
+    GError **error);
 
 /** @generation, @processor, @preprocessor: (nullable) as parsed; @weights for the path of messages and for has_*. */
 gboolean gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *path, JsonNode *root,

@@ -1,6 +1,7 @@
 #include "config-private.h"
 
 #include <math.h>
+#include <string.h>
 
 #define MAX_CONFIG ((gsize) 16 << 20)
 
@@ -39,7 +40,8 @@ gemma_config_set_defaults (GemmaConfig *config)
   GemmaTextConfig *text = &config->text;
   GemmaAudioConfig *audio = &config->audio;
 
-  text->n_altup = 4;
+  text->rope_factor = 1;
+  text->attention_scale = 1;
   text->window = GEMMA_DEFAULT_WINDOW;
   text->context_length = GEMMA_DEFAULT_CONTEXT;
   text->rms_eps = 1e-6f;
@@ -66,20 +68,44 @@ gemma_config_set_defaults (GemmaConfig *config)
 }
 
 void
-gemma_config_set_layers (GemmaConfig *config, gint ffn)
+gemma_text_config_set_layers (GemmaTextConfig *text, gint ffn, gint period)
 {
-  GemmaTextConfig *text = &config->text;
-  const gint n = text->n_layers;
-  const gfloat sparse = (gfloat) gemma_normal_quantile (GEMMA_DEFAULT_PATTERN);
-
-  text->ffn = g_new (gint, n);
-  text->sparsity = g_new (gfloat, n);
-  text->sliding = g_new (gboolean, n);
-  for (gint i = 0; i < n; i++) {
+  text->ffn = g_new (gint, text->n_layers);
+  text->sliding = g_new (gboolean, text->n_layers);
+  for (gint i = 0; i < text->n_layers; i++) {
     text->ffn[i] = ffn;
-    text->sparsity[i] = n > GEMMA_DEFAULT_SPARSE && i < GEMMA_DEFAULT_SPARSE ? sparse : 0;
-    text->sliding[i] = (i + 1) % GEMMA_DEFAULT_PERIOD != 0;
+    text->sliding[i] = (i + 1) % period != 0;
   }
+}
+
+void
+gemma3n_config_set_sparsity (GemmaTextConfig *text)
+{
+  const gfloat sparse = (gfloat) gemma_normal_quantile (GEMMA_DEFAULT_PATTERN);
+  const gint n = text->n_layers;
+
+  text->gemma3n.sparsity = g_new (gfloat, n);
+  for (gint i = 0; i < n; i++)
+    text->gemma3n.sparsity[i] = n > GEMMA_DEFAULT_SPARSE && i < GEMMA_DEFAULT_SPARSE ? sparse : 0;
+}
+
+void
+gemma_text_config_copy (GemmaTextConfig *to, const GemmaTextConfig *from)
+{
+  const gint n = from->n_layers;
+
+  *to = *from;
+  to->ffn = g_memdup2 (from->ffn, n * sizeof (gint));
+  to->sliding = g_memdup2 (from->sliding, n * sizeof (gboolean));
+  to->gemma3n.sparsity = g_memdup2 (from->gemma3n.sparsity, n * sizeof (gfloat));
+}
+
+void
+gemma_text_config_clear (GemmaTextConfig *text)
+{
+  g_clear_pointer (&text->ffn, g_free);
+  g_clear_pointer (&text->sliding, g_free);
+  g_clear_pointer (&text->gemma3n.sparsity, g_free);
 }
 
 void
@@ -87,12 +113,59 @@ gemma_config_free (GemmaConfig *config)
 {
   if (config == NULL)
     return;
-  g_free (config->architecture);
-  g_free (config->text.ffn);
-  g_free (config->text.sparsity);
-  g_free (config->text.sliding);
+  gemma_text_config_clear (&config->text);
   g_free (config);
 }
+
+/* ---- architectures -------------------------------------------------------------- */
+
+static const GemmaArchitecture *const architectures[] = { &gemma_architecture_gemma3n, &gemma_architecture_gemma3 };
+
+/* "a, b and c" */
+static gchar *
+known_values (gboolean is_gguf)
+{
+  GString *all = g_string_new (NULL);
+  const guint n = G_N_ELEMENTS (architectures);
+
+  for (guint i = 0; i < n; i++) {
+    const GemmaArchitecture *a = architectures[i];
+    const gchar *before = i == 0 ? "" : i + 1 < n ? ", " : is_gguf ? " and " : ", ";
+
+    if (is_gguf)
+      g_string_append_printf (all, "%s\"%s\"", before, a->name);
+    else
+      g_string_append_printf (all, "%s%s%s%s", before, a->hf_type, i + 1 < n ? ", " : " and ", a->hf_text_type);
+  }
+  return g_string_free (all, FALSE);
+}
+
+const GemmaArchitecture *
+gemma_architecture_find (const gchar *path, const gchar *key, const gchar *value, gboolean is_gguf, GError **error)
+{
+  g_autofree gchar *known = known_values (is_gguf);
+
+  for (guint i = 0; i < G_N_ELEMENTS (architectures); i++) {
+    const GemmaArchitecture *a = architectures[i];
+
+    if (is_gguf ? strcmp (value, a->name) == 0
+        : strcmp (value, a->hf_type) == 0 || strcmp (value, a->hf_text_type) == 0)
+      return a;
+  }
+  gemma_config_fail (path, GEMMA_ERROR_UNSUPPORTED, error, "%s is \"%.80s\"; %s are supported", key, value, known);
+  return NULL;
+}
+
+void
+gemma_config_set_architecture (GemmaConfig *config, const GemmaArchitecture *architecture)
+{
+  config->architecture = architecture->name;
+  config->hears = architecture->hears;
+  config->sees = architecture->sees;
+  config->has_turns = architecture->always_turns;
+}
+
+/* ---- files ---------------------------------------------------------------------- */
 
 /* A file of the directory that may be missing; FALSE if it is there and broken. */
 static gboolean
@@ -105,6 +178,30 @@ parse_optional (const gchar *directory, const gchar *name, JsonNode **node, GErr
   if (*node == NULL && !g_error_matches (cause, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND)) {
     g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
+  }
+  return TRUE;
+}
+
+/* TRUE if the template writes Gemma's turns; a member of a JSON file, or a file of its own. */
+static gboolean
+find_template (const gchar *directory, gboolean *has_turns, GError **error)
+{
+  static const gchar *const files[] = { "tokenizer_config.json", "chat_template.json" };
+  g_autofree gchar *path = g_build_filename (directory, "chat_template.jinja", NULL), *jinja = NULL;
+
+  if (g_file_get_contents (path, &jinja, NULL, NULL) && strstr (jinja, GEMMA_TURN))
+    *has_turns = TRUE;
+  for (guint i = 0; !*has_turns && i < G_N_ELEMENTS (files); i++) {
+    g_autoptr (JsonNode) node = NULL;
+    GemmaJsonObject root;
+    const gchar *text = "";
+
+    if (!parse_optional (directory, files[i], &node, error))
+      return FALSE;
+    if (node && (!gemma_json_root (node, files[i], &root, error)
+            || !gemma_json_get_string (&root, "chat_template", &text, error)))
+      return FALSE;
+    *has_turns = strstr (text, GEMMA_TURN) != NULL;
   }
   return TRUE;
 }
@@ -124,7 +221,8 @@ read_directory (GemmaConfig *config, GemmaWeights *weights, const gchar *path, G
       || !parse_optional (directory, "processor_config.json", &processor, error)
       || !parse_optional (directory, "preprocessor_config.json", &preprocessor, error))
     return FALSE;
-  return gemma_config_read_hf (config, weights, path, root, generation, processor, preprocessor, error);
+  return gemma_config_read_hf (config, weights, path, root, generation, processor, preprocessor, error)
+      && (config->has_turns || find_template (directory, &config->has_turns, error));
 }
 
 GemmaConfig *

@@ -5,22 +5,34 @@
 
 G_BEGIN_DECLS
 
-/** Gemma 3n's language model. Arrays have n_layers entries. */
+/** What only Gemma 3n has; zero elsewhere. */
 typedef struct
 {
-  gint hidden, n_layers, n_heads, n_kv_heads, head_dim;
   gint n_shared_kv;             /* the last layers, which own no K/V */
   gint ple_dim;                 /* hidden_size_per_layer_input */
   gint laurel_rank;             /* from the tensor's shape in GGUF */
   gint n_altup;                 /* streams; the active one is 0 */
+  gfloat *sparsity;             /* [n_layers]: Phi^-1 (pattern): 1.6448536 for 0.95; 0 for none */
+} Gemma3nTextConfig;
+
+/** A language model. Arrays have n_layers entries. */
+typedef struct
+{
+  gint hidden, n_layers, n_heads, n_kv_heads, head_dim;
   gint window, context_length;
   gint vocab_size;              /* rows of the token table, soft and hard ids included */
   gint first_soft_id;           /* ids from here on are not looked up in the token table: vision's, then audio's */
   gfloat rms_eps, rope_base, rope_base_local, logit_softcap;   /* 0: no cap */
+  gfloat rope_factor;           /* positions of full layers are divided by it */
+  gfloat attention_scale;       /* of q k */
   gint *ffn;
-  gfloat *sparsity;             /* Phi^-1 (pattern): 1.6448536 for 0.95; 0 for none */
   gboolean *sliding;
+  Gemma3nTextConfig gemma3n;
 } GemmaTextConfig;
+
+/** Copies with arrays of its own, for gemma_text_config_clear(). */
+void gemma_text_config_copy (GemmaTextConfig *to, const GemmaTextConfig *from);
+void gemma_text_config_clear (GemmaTextConfig *text);
 
 /** USM. Constants that no file carries have the reference's values. */
 typedef struct
@@ -38,7 +50,9 @@ typedef struct
 
 typedef struct
 {
-  gchar *architecture;          /* "gemma3n" */
+  const gchar *architecture;    /* "gemma3n", "gemma3": what GGUF calls it; static */
+  gboolean hears, sees;         /* whether models of this architecture may have these parts, as far as we know them */
+  gboolean has_turns;           /* the chat template is for it; a base model just goes on with a text */
   GemmaTextConfig text;
   gboolean has_audio, has_vision;
   GemmaAudioConfig audio;

@@ -1,81 +1,29 @@
 #include "gemma3n-weights.h"
 
-/* What every loading step needs; the first failure makes the rest do nothing. */
+/* The loader and the model that it fills. */
 typedef struct
 {
+  GemmaLmLoader base;
   Gemma3n *model;
-  gint layer; /* -1 outside of layers */
-  gboolean failed;
-  GError **error;
 } Loader;
 
-static gchar *
-full_name (Loader *ld, const gchar *name)
-{
-  return ld->layer < 0 ? g_strdup_printf ("%s.weight", name) : g_strdup_printf ("blk.%d.%s.weight", ld->layer, name);
-}
-
-/* A small tensor in float32. */
 static OclTensor
 load_tensor (Loader *ld, const gchar *name, gint rows, gint cols)
 {
-  OclTensor t = { NULL };
-  if (ld->failed)
-    return t;
-  g_autofree gchar *full = full_name (ld, name);
-  g_autofree gfloat *data = gemma_weights_read_f32 (ld->model->weights, full, rows, cols, ld->error);
-  if (data)
-    t = ocl_tensor_new_from (ld->model->device, rows, cols, data, ld->error);
-  ld->failed = !t.mem;
-  return t;
-}
-
-static gboolean
-find (Loader *ld, OclMatrix *m, const gchar *name, gint rows, gint cols)
-{
-  g_autofree gchar *full = full_name (ld, name);
-  ld->failed |= !gemma_weights_find_matrix (ld->model->weights, full, rows, cols, m, ld->error);
-  return !ld->failed;
+  return gemma_lm_load_tensor (&ld->base, name, rows, cols);
 }
 
 static OclWeight *
 load_weight (Loader *ld, const gchar *name, gint rows, gint cols)
 {
-  OclMatrix m;
-  if (ld->failed || !find (ld, &m, name, rows, cols))
-    return NULL;
-  OclWeight *w = ocl_weight_new (ld->model->device, &m, 1, ld->error);
-  ld->failed = !w;
-  return w;
-}
-
-/* Matrices @names of @rows[i] x @cols, merged where neighbours have the same type. */
-static Gemma3nStack
-load_stack (Loader *ld, guint n, const gchar *const *names, const gint *rows, gint cols)
-{
-  Gemma3nStack stack = { { NULL } };
-  OclMatrix m[3];
-  for (guint i = 0; i < n; i++) {
-    if (ld->failed || !find (ld, &m[i], names[i], rows[i], cols))
-      return stack;
-  }
-  for (guint first = 0, i = 1; i <= n && !ld->failed; i++) {
-    if (i < n && m[i].type == m[first].type)
-      continue;
-    OclWeight *w = ocl_weight_new (ld->model->device, &m[first], i - first, ld->error);
-    ld->failed = !w;
-    stack.part[stack.n_parts] = w;
-    stack.n_parts += w != NULL;
-    first = i;
-  }
-  return stack;
+  return gemma_lm_load_weight (&ld->base, name, rows, cols);
 }
 
 /* The layer whose K and V layer @i reads: itself, or the last of its kind before the shared ones; -1 if none. */
 static gint
 kv_layer (const GemmaTextConfig *c, gint i)
 {
-  gint owned = c->n_layers - c->n_shared_kv;
+  gint owned = c->n_layers - c->gemma3n.n_shared_kv;
   if (i < owned)
     return i;
   for (gint l = owned - 1; l >= 0; l--) {
@@ -91,10 +39,10 @@ load_attention (Loader *ld, Gemma3nLayer *l)
   const GemmaTextConfig *c = &ld->model->config;
   static const gchar *const names[] = { "attn_q", "attn_k", "attn_v" };
   gint kv = c->n_kv_heads * c->head_dim, rows[] = { c->n_heads * c->head_dim, kv, kv };
-  gboolean own = l->kv_layer == ld->layer;
+  gboolean own = l->kv_layer == ld->base.layer;
 
   l->attn_norm = load_tensor (ld, "attn_norm", 1, c->hidden);
-  l->qkv = load_stack (ld, own ? 3 : 1, names, rows, c->hidden);
+  l->qkv = gemma_lm_load_stack (&ld->base, own ? 3 : 1, names, rows, c->hidden);
   l->q_norm = load_tensor (ld, "attn_q_norm", 1, c->head_dim);
   if (own)
     l->k_norm = load_tensor (ld, "attn_k_norm", 1, c->head_dim);
@@ -106,15 +54,15 @@ static void
 load_layer (Loader *ld, Gemma3nLayer *l)
 {
   const GemmaTextConfig *c = &ld->model->config;
-  gint C = c->hidden, S = c->n_altup, F = c->ffn[ld->layer];
+  gint C = c->hidden, S = c->gemma3n.n_altup, F = c->ffn[ld->base.layer];
   static const gchar *const gate_up[] = { "ffn_gate", "ffn_up" };
 
-  l->kv_layer = kv_layer (c, ld->layer);
+  l->kv_layer = kv_layer (c, ld->base.layer);
   if (l->kv_layer < 0) {
-    g_set_error (ld->error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
+    g_set_error (ld->base.error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
         "%s: layer %d shares K and V, but no earlier layer is %s like it", gemma_weights_get_path (ld->model->weights),
-        ld->layer, c->sliding[ld->layer] ? "sliding" : "full");
-    ld->failed = TRUE;
+        ld->base.layer, c->sliding[ld->base.layer] ? "sliding" : "full");
+    ld->base.failed = TRUE;
     return;
   }
   l->altup.n_streams = S;
@@ -125,15 +73,15 @@ load_layer (Loader *ld, Gemma3nLayer *l)
   l->altup.correct = load_tensor (ld, "altup_correct_coef", S, S);
   l->correct_scale = load_tensor (ld, "altup_correct_scale", 1, C);
   load_attention (ld, l);
-  l->laurel_l = load_weight (ld, "laurel_l", c->laurel_rank, C);
-  l->laurel_r = load_weight (ld, "laurel_r", C, c->laurel_rank);
+  l->laurel_l = load_weight (ld, "laurel_l", c->gemma3n.laurel_rank, C);
+  l->laurel_r = load_weight (ld, "laurel_r", C, c->gemma3n.laurel_rank);
   l->laurel_norm = load_tensor (ld, "laurel_post_norm", 1, C);
   l->ffn_norm = load_tensor (ld, "ffn_norm", 1, C);
-  l->gate_up = load_stack (ld, 2, gate_up, (gint[]){ F, F }, C);
+  l->gate_up = gemma_lm_load_stack (&ld->base, 2, gate_up, (gint[]){ F, F }, C);
   l->ffn_down = load_weight (ld, "ffn_down", C, F);
   l->post_ffn_norm = load_tensor (ld, "post_ffw_norm", 1, C);
-  l->ple_gate = load_weight (ld, "inp_gate", c->ple_dim, C);
-  l->ple_proj = load_weight (ld, "proj", C, c->ple_dim);
+  l->ple_gate = load_weight (ld, "inp_gate", c->gemma3n.ple_dim, C);
+  l->ple_proj = load_weight (ld, "proj", C, c->gemma3n.ple_dim);
   l->post_ple_norm = load_tensor (ld, "post_norm", 1, C);
 }
 
@@ -142,22 +90,22 @@ load_outside_layers (Loader *ld)
 {
   Gemma3n *m = ld->model;
   const GemmaTextConfig *c = &m->config;
-  m->token_table = gemma_weights_find (m->weights, "token_embd.weight", ld->error, 2, c->hidden, c->vocab_size);
+  m->token_table = gemma_weights_find (m->weights, "token_embd.weight", ld->base.error, 2, c->hidden, c->vocab_size);
   if (m->token_table)
     m->ple_table =
-        gemma_weights_find (m->weights, "per_layer_token_embd.weight", ld->error, 2, c->n_layers * c->ple_dim, -1);
-  ld->failed = !m->ple_table;
+        gemma_weights_find (m->weights, "per_layer_token_embd.weight", ld->base.error, 2, c->n_layers * c->gemma3n.ple_dim, -1);
+  ld->base.failed = !m->ple_table;
   if (m->ple_table && m->ple_table->dims[1] < c->first_soft_id) {
-    g_set_error (ld->error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
+    g_set_error (ld->base.error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
         "%s: per_layer_token_embd.weight has %" G_GINT64_FORMAT " rows; at least %d are needed",
         gemma_weights_get_path (m->weights), m->ple_table->dims[1], c->first_soft_id);
-    ld->failed = TRUE;
+    ld->base.failed = TRUE;
   }
   m->head = load_weight (ld, "token_embd", c->vocab_size, c->hidden);
-  m->ple_model_proj = load_weight (ld, "per_layer_model_proj", c->n_layers * c->ple_dim, c->hidden);
-  m->ple_norm = load_tensor (ld, "per_layer_proj_norm", 1, c->ple_dim);
+  m->ple_model_proj = load_weight (ld, "per_layer_model_proj", c->n_layers * c->gemma3n.ple_dim, c->hidden);
+  m->ple_norm = load_tensor (ld, "per_layer_proj_norm", 1, c->gemma3n.ple_dim);
   m->out_norm = load_tensor (ld, "output_norm", 1, c->hidden);
-  for (gint i = 0; i < c->n_altup - 1; i++) {
+  for (gint i = 0; i < c->gemma3n.n_altup - 1; i++) {
     g_autofree gchar *proj = g_strdup_printf ("altup_proj.%d", i);
     g_autofree gchar *unembed = g_strdup_printf ("altup_unembd_proj.%d", i);
     m->altup_proj[i] = load_weight (ld, proj, c->hidden, c->hidden);
@@ -169,13 +117,13 @@ load_outside_layers (Loader *ld)
 static gboolean
 check_config (GemmaWeights *weights, const GemmaTextConfig *c, GError **error)
 {
-  if (c->n_altup >= 1 && c->n_altup <= GEMMA3N_MAX_STREAMS && c->n_layers >= 1 && c->n_shared_kv >= 0 &&
-      c->n_shared_kv < c->n_layers && c->n_kv_heads >= 1 && c->n_heads % c->n_kv_heads == 0 && c->head_dim >= 2 &&
+  if (c->gemma3n.n_altup >= 1 && c->gemma3n.n_altup <= GEMMA3N_MAX_STREAMS && c->n_layers >= 1 && c->gemma3n.n_shared_kv >= 0 &&
+      c->gemma3n.n_shared_kv < c->n_layers && c->n_kv_heads >= 1 && c->n_heads % c->n_kv_heads == 0 && c->head_dim >= 2 &&
       c->head_dim % 2 == 0 && c->window >= 1)
     return TRUE;
   g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
       "%s: %d AltUp streams (1 to %d), %d layers of which %d share K and V, %d heads on %d KV heads of %d, window %d",
-      gemma_weights_get_path (weights), c->n_altup, GEMMA3N_MAX_STREAMS, c->n_layers, c->n_shared_kv, c->n_heads,
+      gemma_weights_get_path (weights), c->gemma3n.n_altup, GEMMA3N_MAX_STREAMS, c->n_layers, c->gemma3n.n_shared_kv, c->n_heads,
       c->n_kv_heads, c->head_dim, c->window);
   return FALSE;
 }
@@ -188,33 +136,23 @@ gemma3n_weights_load (GemmaWeights *weights, const GemmaTextConfig *config, OclD
     return NULL;
   Gemma3n *m = g_new0 (Gemma3n, 1);
   GemmaTextConfig *c = &m->config;
-  *c = *config;
-  c->ffn = g_memdup2 (config->ffn, c->n_layers * sizeof (gint));
-  c->sparsity = g_memdup2 (config->sparsity, c->n_layers * sizeof (gfloat));
-  c->sliding = g_memdup2 (config->sliding, c->n_layers * sizeof (gboolean));
+  gemma_text_config_copy (c, config);
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
   m->layers = g_new0 (Gemma3nLayer, c->n_layers);
 
-  Loader ld = { m, -1, FALSE, error };
+  Loader ld = { { m->weights, m->device, -1, 0, FALSE, error }, m };
   load_outside_layers (&ld);
-  for (gint i = 0; i < c->n_layers && !ld.failed; i++) {
+  for (gint i = 0; i < c->n_layers && !ld.base.failed; i++) {
     g_autofree gchar *what = g_strdup_printf ("loading layer %d of %d", i + 1, c->n_layers);
     if (progress)
       progress ((i + 1.) / (c->n_layers + 1.), what, user_data);
-    ld.layer = i;
+    ld.base.layer = i;
     load_layer (&ld, &m->layers[i]);
   }
-  if (ld.failed)
+  if (ld.base.failed)
     g_clear_pointer (&m, gemma3n_weights_free);
   return m;
-}
-
-static void
-free_stack (Gemma3nStack *stack)
-{
-  for (gint i = 0; i < stack->n_parts; i++)
-    ocl_weight_free (stack->part[i]);
 }
 
 static void
@@ -228,8 +166,8 @@ free_layer (OclDevice *device, Gemma3nLayer *l)
     ocl_tensor_clear (device, tensors[i]);
   for (guint i = 0; i < G_N_ELEMENTS (weights); i++)
     g_clear_pointer (&weights[i], ocl_weight_free);
-  free_stack (&l->qkv);
-  free_stack (&l->gate_up);
+  gemma_lm_stack_clear (&l->qkv);
+  gemma_lm_stack_clear (&l->gate_up);
 }
 
 void
@@ -246,9 +184,7 @@ gemma3n_weights_free (Gemma3n *m)
   ocl_tensor_clear (m->device, &m->ple_norm);
   ocl_tensor_clear (m->device, &m->out_norm);
   g_free (m->layers);
-  g_free (m->config.ffn);
-  g_free (m->config.sparsity);
-  g_free (m->config.sliding);
+  gemma_text_config_clear (&m->config);
   gemma_weights_unref (m->weights);
   ocl_device_unref (m->device);
   g_free (m);

@@ -1,18 +1,11 @@
 /* Gemma 3n's language model as it lies on the device. Names as in model files, shapes [outputs][inputs]. */
 #pragma once
 
-#include "lm-impl.h"
+#include "lm-parts.h"
 
 G_BEGIN_DECLS
 
 #define GEMMA3N_MAX_STREAMS 8
-
-/** Matrices with the same inputs, side by side in the output; one launch for each run of equal types. */
-typedef struct
-{
-  OclWeight *part[3];
-  gint n_parts;
-} Gemma3nStack;
 
 /* C hidden, H heads, G KV heads, D head_dim, F ffn, R laurel_rank, P ple_dim, S streams */
 typedef struct
@@ -22,9 +15,9 @@ typedef struct
   OclTensor attn_norm, laurel_norm, post_attn_norm, ffn_norm, post_ffn_norm, post_ple_norm; /* [1][C] */
   OclTensor q_norm, k_norm;       /* [1][D]; no k_norm in a layer that shares K and V */
   OclWeight *laurel_l, *laurel_r; /* [R][C], [C][R] */
-  Gemma3nStack qkv;               /* [(H + 2 G) * D][C], or [H * D][C] in a layer that shares K and V */
+  GemmaLmStack qkv;               /* [(H + 2 G) * D][C], or [H * D][C] in a layer that shares K and V */
   OclWeight *attn_out;            /* [C][H * D] */
-  Gemma3nStack gate_up;           /* [2 F][C] */
+  GemmaLmStack gate_up;           /* [2 F][C] */
   OclWeight *ffn_down;            /* [C][F] */
   OclWeight *ple_gate, *ple_proj; /* [P][C], [C][P] */
   gint kv_layer;                  /* whose keys and values it reads: itself, or an earlier one */

@@ -12,11 +12,9 @@
 #include "gemma3n-weights.h"
 
 #include <math.h>
-#include <string.h>
 
 #define DEFAULT_CHUNK 256
-#define LOGIT_BLOCK (16 * 1024 * 1024) /* floats of logits in flight at most, but one row at least */
-#define MAGNITUDE_FLOOR 1e-5f          /* of AltUp's embedding projections */
+#define MAGNITUDE_FLOOR 1e-5f /* of AltUp's embedding projections */
 #define SQRT1_2 0.70710678118654752440f
 
 /* The activations, for params.chunk rows; one allocation each for the life of the session. */
@@ -57,26 +55,10 @@ session_model (Session *s)
   return (const Gemma3n *) s->session.lm;
 }
 
-static OclTensor
-top (OclTensor t, gint rows)
-{
-  return ocl_tensor_rows (t, 0, rows);
-}
-
 static void
 multiply (Session *s, OclTensor y, OclTensor x, const OclWeight *w)
 {
-  ocl_matmul (s->session.queue, y, x, w, s->session.params.matmul_flags);
-}
-
-static void
-multiply_stack (Session *s, OclTensor y, OclTensor x, const Gemma3nStack *stack)
-{
-  for (gint i = 0, col = 0; i < stack->n_parts; i++) {
-    gint cols = ocl_weight_get_rows (stack->part[i]);
-    multiply (s, ocl_tensor_cols (y, col, cols), x, stack->part[i]);
-    col += cols;
-  }
+  gemma_lm_session_multiply (&s->session, y, x, w);
 }
 
 /** RMS (x) * weight (Gemma3nRMSNorm); the caller adds what is to be added. */
@@ -88,13 +70,6 @@ norm_with (Session *s, OclTensor weight)
 
 /* ---- embeddings ------------------------------------------------------------------------------------------- */
 
-static void
-scale_row (gfloat *row, gint n, gfloat scale)
-{
-  for (gint i = 0; i < n; i++)
-    row[i] *= scale;
-}
-
 /**
  * Token rows and per-layer rows of the tables on the host (Gemma3nTextScaledWordEmbedding), uploaded. A soft
  * token's row comes from the caller, unscaled, and its per-layer row is that of <pad>.
@@ -104,22 +79,15 @@ look_up (Session *s, const GemmaLmChunk *chunk, OclTensor e, OclTensor ple, GErr
 {
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
-  const gfloat *soft = chunk->rows;
-  gint wide = c->n_layers * c->ple_dim;
+  gint wide = c->n_layers * c->gemma3n.ple_dim;
+  if (!gemma_lm_look_up (s->session.lm, m->weights, m->token_table, chunk, s->host_rows, error))
+    return FALSE;
   for (gint i = 0; i < chunk->n; i++) {
-    gfloat *row = s->host_rows + (gsize) i * c->hidden, *ple_row = s->host_ple + (gsize) i * wide;
-    gboolean is_soft = chunk->ids[i] >= c->first_soft_id;
-    if (is_soft) {
-      memcpy (row, soft, c->hidden * sizeof (gfloat));
-      soft += c->hidden;
-    } else {
-      if (!gemma_weights_read_row (m->weights, m->token_table, chunk->ids[i], row, error))
-        return FALSE;
-      scale_row (row, c->hidden, sqrtf (c->hidden));
-    }
-    if (!gemma_weights_read_row (m->weights, m->ple_table, is_soft ? 0 : chunk->ids[i], ple_row, error))
+    gfloat *ple_row = s->host_ple + (gsize) i * wide;
+    gint id = chunk->ids[i] >= c->first_soft_id ? 0 : chunk->ids[i];
+    if (!gemma_weights_read_row (m->weights, m->ple_table, id, ple_row, error))
       return FALSE;
-    scale_row (ple_row, wide, sqrtf (c->ple_dim));
+    gemma_lm_scale_row (ple_row, wide, sqrtf (c->gemma3n.ple_dim));
   }
   ocl_tensor_write (s->session.queue, e, s->host_rows);
   ocl_tensor_write (s->session.queue, ple, s->host_ple);
@@ -134,7 +102,7 @@ static void
 project_per_layer (Session *s, OclTensor e, const Flow *f)
 {
   const Gemma3n *m = session_model (s);
-  gint groups = f->rows * m->config.n_layers, P = m->config.ple_dim;
+  gint groups = f->rows * m->config.n_layers, P = m->config.gemma3n.ple_dim;
   OclTensor proj = top (s->arena.per_layer_proj, f->rows);            /* [M][L * P] */
   OclTensor per_layer = ocl_tensor_reshape (f->per_layer, groups, P); /* [M * L][P] */
   multiply (s, proj, e, m->ple_model_proj);
@@ -155,21 +123,21 @@ embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 
   f->rows = M;
   f->position0 = gemma_lm_session_get_length (&s->session);
-  f->streams = top (s->arena.streams, c->n_altup * M);
+  f->streams = top (s->arena.streams, c->gemma3n.n_altup * M);
   f->per_layer = top (s->arena.per_layer, M);
   OclTensor e = top (f->streams, M); /* [M][C]: stream 0 */
   if (!look_up (s, chunk, e, f->per_layer, error))
     return FALSE;
   gemma_lm_session_observe (&s->session, "embed", e);
   project_per_layer (s, e, f);
-  for (gint i = 1; i < c->n_altup; i++) {
+  for (gint i = 1; i < c->gemma3n.n_altup; i++) {
     OclTensor h = ocl_tensor_rows (f->streams, i * M, M); /* [M][C] */
     multiply (s, h, e, m->altup_proj[i - 1]);
     ocl_match_magnitude (q, h, e, MAGNITUDE_FLOOR);
   }
   for (gint sliding = 0; sliding < 2; sliding++) {
     f->rope[sliding] = top (s->arena.rope[sliding], M); /* [M][D] */
-    ocl_rope_table (q, f->rope[sliding], f->position0, sliding ? c->rope_base_local : c->rope_base);
+    ocl_rope_table (q, f->rope[sliding], f->position0, sliding ? c->rope_base_local : c->rope_base, 1);
   }
   return TRUE;
 }
@@ -193,7 +161,7 @@ attention (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor x)
   OclTensor qkv = ocl_tensor_cols (top (s->arena.qkv, f->rows), 0, (own ? H + 2 * G : H) * D);
   OclTensor attended = top (s->arena.attended, f->rows); /* [M][H * D] */
 
-  multiply_stack (s, qkv, x, &l->qkv);
+  gemma_lm_session_multiply_stack (&s->session, qkv, x, &l->qkv);
   OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer]] };
   ocl_qkv_norm_rope (s->session.queue, qkv, own ? cache : NULL, &prepare);
   OclAttention attend = { H, G, D, f->position0, c->sliding[layer] ? c->window : 0, 1.f };
@@ -222,8 +190,8 @@ feed_forward (Session *s, gint layer, OclTensor y, OclTensor x)
   gint F = m->config.ffn[layer];
   OclTensor gate_up = ocl_tensor_cols (top (s->arena.gate_up, x.rows), 0, 2 * F);
   OclTensor ffn = ocl_tensor_cols (top (s->arena.ffn, x.rows), 0, F);
-  multiply_stack (s, gate_up, x, &l->gate_up);
-  ocl_gated_gelu (s->session.queue, ffn, gate_up, m->config.sparsity[layer]);
+  gemma_lm_session_multiply_stack (&s->session, gate_up, x, &l->gate_up);
+  ocl_gated_gelu (s->session.queue, ffn, gate_up, m->config.gemma3n.sparsity[layer]);
   multiply (s, y, ffn, l->ffn_down);
 }
 
@@ -237,12 +205,13 @@ per_layer_input (Session *s, gint layer, const Flow *f, OclTensor scaled)
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
   const Gemma3nLayer *l = &m->layers[layer];
+  gint P = c->gemma3n.ple_dim;
   OclTensor ple = top (s->arena.ple, f->rows);    /* [M][P] */
   OclTensor out = top (s->arena.branch, f->rows); /* [M][C] */
   multiply (s, ple, scaled, l->ple_gate);
-  ocl_gelu_mul (s->session.queue, ple, ple, ocl_tensor_cols (f->per_layer, layer * c->ple_dim, c->ple_dim));
+  ocl_gelu_mul (s->session.queue, ple, ple, ocl_tensor_cols (f->per_layer, layer * P, P));
   multiply (s, out, ple, l->ple_proj);
-  ocl_altup_add (s->session.queue, f->streams, out, l->post_ple_norm, c->rms_eps, c->n_altup);
+  ocl_altup_add (s->session.queue, f->streams, out, l->post_ple_norm, c->rms_eps, c->gemma3n.n_altup);
 }
 
 /**
@@ -256,7 +225,7 @@ run_layer (Session *s, gint layer, const Flow *f)
   const Gemma3nLayer *l = &m->layers[layer];
   OclQueue *q = s->session.queue;
   gint M = f->rows;
-  OclTensor predicted = top (s->arena.predicted, m->config.n_altup * M);     /* [S * M][C] */
+  OclTensor predicted = top (s->arena.predicted, m->config.gemma3n.n_altup * M); /* [S * M][C] */
   OclTensor active = top (predicted, M);                                     /* [M][C] */
   OclTensor x = top (s->arena.normed, M), branch = top (s->arena.branch, M); /* [M][C] */
   OclTensor lau = top (s->arena.laurel, M), g = top (s->arena.residual, M);  /* [M][C] */
@@ -295,7 +264,7 @@ unembed (Session *s, const Flow *f)
 {
   const Gemma3n *m = session_model (s);
   OclQueue *q = s->session.queue;
-  gint M = f->rows, S = m->config.n_altup;
+  gint M = f->rows, S = m->config.gemma3n.n_altup;
   OclTensor out = top (s->arena.predicted, S * M);                         /* [S * M][C] */
   OclTensor active = top (f->streams, M), mean = top (s->arena.branch, M); /* [M][C] */
   OclTensor normed = top (s->arena.logit_rows, M);                         /* [M][C] */
@@ -312,28 +281,13 @@ unembed (Session *s, const Flow *f)
   return normed;
 }
 
-/** Gemma3nForCausalLM's head: logits = cap * tanh (token_table x / cap), some rows at a time. */
+/** Gemma3nForCausalLM's head. */
 static gboolean
 head (Session *s, OclTensor x, gfloat *logits, GError **error)
 {
   const Gemma3n *m = session_model (s);
-  gint V = m->config.vocab_size, block = CLAMP (LOGIT_BLOCK / V, 1, x.rows);
-  if (s->arena.logits.rows < block) {
-    ocl_tensor_clear (m->device, &s->arena.logits);
-    s->arena.logits = ocl_tensor_new (m->device, block, V, error);
-    if (!s->arena.logits.mem)
-      return FALSE;
-  }
-  for (gint row = 0; row < x.rows; row += block) {
-    gint n = MIN (block, x.rows - row);
-    OclTensor y = top (s->arena.logits, n); /* [n][V] */
-    multiply (s, y, ocl_tensor_rows (x, row, n), m->head);
-    if (m->config.logit_softcap > 0)
-      ocl_softcap (s->session.queue, y, m->config.logit_softcap);
-    if (!ocl_tensor_read (s->session.queue, y, logits + (gsize) row * V))
-      break;
-  }
-  return TRUE;
+  return gemma_lm_session_head (
+      &s->session, m->device, &s->arena.logits, x, m->head, m->config.logit_softcap, logits, error);
 }
 
 /* ---- a chunk -------------------------------------------------------------------------------------------------- */
@@ -342,7 +296,7 @@ head (Session *s, OclTensor x, gfloat *logits, GError **error)
 static void
 keep_last (Session *s, Flow *f)
 {
-  gint M = f->rows, S = session_model (s)->config.n_altup;
+  gint M = f->rows, S = session_model (s)->config.gemma3n.n_altup;
   if (M == 1)
     return;
   OclTensor rows = ocl_tensor_rows (f->streams, M - 1, (S - 1) * M + 1);
@@ -360,28 +314,18 @@ run_layers (Session *s, gint first, gint end, const Flow *f, GCancellable *cance
 {
   for (gint layer = first; layer < end; layer++) {
     run_layer (s, layer, f);
-    if (s->session.observer) {
-      g_autofree gchar *name = g_strdup_printf ("layer%d", layer);
-      gemma_lm_session_observe (&s->session, name, top (f->streams, f->rows));
-    }
-    if (!cancellable || f->rows < 16)
-      continue;
-    /* A layer of many rows takes long enough for a wait not to show. */
-    if (!ocl_queue_finish (s->session.queue, error))
+    if (!gemma_lm_session_end_layer (&s->session, layer, top (f->streams, f->rows), cancellable, error))
       return FALSE;
-    if (g_cancellable_is_cancelled (cancellable)) {
-      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled in layer %d", layer);
-      return FALSE;
-    }
   }
   return TRUE;
 }
 
 static gboolean
-run_chunk (Session *s, const GemmaLmChunk *chunk, GError **error)
+gemma3n_forward (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error)
 {
+  Session *s = (Session *) session;
   const GemmaTextConfig *c = &session_model (s)->config;
-  gint owned = c->n_layers - c->n_shared_kv;
+  gint owned = c->n_layers - c->gemma3n.n_shared_kv;
   Flow f;
   if (!embed (s, chunk, &f, error) || !run_layers (s, 0, owned, &f, chunk->cancellable, error))
     return FALSE;
@@ -393,21 +337,6 @@ run_chunk (Session *s, const GemmaLmChunk *chunk, GError **error)
       head (s, unembed (s, &f), chunk->logits, error);
 }
 
-static gboolean
-gemma3n_forward (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error)
-{
-  g_autoptr (GError) own_error = NULL, queue_error = NULL;
-  gboolean ok = run_chunk ((Session *) session, chunk, &own_error);
-  /* Always: nothing of this chunk may still run. What the queue says is the cause of what followed. */
-  if (!ocl_queue_finish (session->queue, &queue_error)) {
-    g_propagate_error (error, g_steal_pointer (&queue_error));
-    return FALSE;
-  }
-  if (!ok)
-    g_propagate_error (error, g_steal_pointer (&own_error));
-  return ok;
-}
-
 /* ---- session and model ------------------------------------------------------------------------------------------ */
 
 static gboolean
@@ -416,15 +345,11 @@ allocate_arena (Session *s, GError **error)
   const Gemma3n *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
   Arena *a = &s->arena;
-  gint M = s->session.params.chunk, S = c->n_altup, C = c->hidden, F = 0;
+  gint M = s->session.params.chunk, S = c->gemma3n.n_altup, C = c->hidden, F = 0;
   for (gint i = 0; i < c->n_layers; i++)
     F = MAX (F, c->ffn[i]);
-  gint wide = c->n_layers * c->ple_dim, heads = c->n_heads * c->head_dim;
-  struct
-  {
-    OclTensor *tensor;
-    gint rows, cols;
-  } all[] = {
+  gint wide = c->n_layers * c->gemma3n.ple_dim, heads = c->n_heads * c->head_dim;
+  const GemmaLmBuffer all[] = {
     { &a->streams, S * M, C },
     { &a->predicted, S * M, C },
     { &a->last, S, C },
@@ -436,19 +361,16 @@ allocate_arena (Session *s, GError **error)
     { &a->laurel, M, C },
     { &a->branch, M, C },
     { &a->residual, M, C },
-    { &a->laurel_low, M, c->laurel_rank },
+    { &a->laurel_low, M, c->gemma3n.laurel_rank },
     { &a->qkv, M, heads + 2 * c->n_kv_heads * c->head_dim },
     { &a->attended, M, heads },
     { &a->gate_up, M, 2 * F },
     { &a->ffn, M, F },
-    { &a->ple, M, c->ple_dim },
+    { &a->ple, M, c->gemma3n.ple_dim },
     { &a->logit_rows, M, C },
   };
-  for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
-    *all[i].tensor = ocl_tensor_new (m->device, all[i].rows, all[i].cols, error);
-    if (!all[i].tensor->mem)
-      return FALSE;
-  }
+  if (!gemma_lm_allocate (m->device, all, G_N_ELEMENTS (all), error))
+    return FALSE;
   s->host_rows = g_new (gfloat, (gsize) M * C);
   s->host_ple = g_new (gfloat, (gsize) M * wide);
   return TRUE;

@@ -26,7 +26,7 @@ typedef struct
   /* Parameters are resolved: no zeros. */
   GemmaLmSession *(*session_new) (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);
   void (*session_free) (GemmaLmSession *session);
-  /* Runs a chunk to its end: the queue is finished, whatever the outcome. */
+  /* Queues a chunk; lm.c waits for it, whatever the outcome. */
   gboolean (*forward) (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error);
 } GemmaLmClass;
 
@@ -48,7 +48,7 @@ struct _GemmaLmSession
   gpointer observer_data;
 };
 
-extern const GemmaLmClass gemma3n_lm_class;
+extern const GemmaLmClass gemma3n_lm_class, gemma3_lm_class;
 
 /** Shows @t to the observer, if there is one. */
 void gemma_lm_session_observe (GemmaLmSession *session, const gchar *name, OclTensor t);

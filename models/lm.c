@@ -1,7 +1,7 @@
 /* Language models of any architecture: choice of the network, limits, chunks, cancellation. */
 #include "lm-impl.h"
 
-static const GemmaLmClass *const classes[] = { &gemma3n_lm_class };
+static const GemmaLmClass *const classes[] = { &gemma3n_lm_class, &gemma3_lm_class };
 
 GemmaLm *
 gemma_lm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
@@ -11,8 +11,8 @@ gemma_lm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *devi
     if (g_strcmp0 (classes[i]->architecture, config->architecture) == 0)
       return classes[i]->load (weights, config, device, progress, user_data, error);
   }
-  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: no language model of architecture '%s'; known: %s",
-      gemma_weights_get_path (weights), config->architecture, classes[0]->architecture);
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: no language model of architecture '%s'",
+      gemma_weights_get_path (weights), config->architecture);
   return NULL;
 }
 
@@ -108,6 +108,21 @@ check_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *row
   return n_soft == 0 || (n_soft > 0 && rows);
 }
 
+/* Nothing of a chunk may still run when this returns. What the queue says is the cause of what followed. */
+static gboolean
+forward (GemmaLmSession *self, const GemmaLmChunk *chunk, GError **error)
+{
+  g_autoptr (GError) own_error = NULL, queue_error = NULL;
+  gboolean ok = self->lm->klass->forward (self, chunk, &own_error);
+  if (!ocl_queue_finish (self->queue, &queue_error)) {
+    g_propagate_error (error, g_steal_pointer (&queue_error));
+    return FALSE;
+  }
+  if (!ok)
+    g_propagate_error (error, g_steal_pointer (&own_error));
+  return ok;
+}
+
 static gboolean
 append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all_logits,
     GCancellable *cancellable, GError **error)
@@ -123,7 +138,7 @@ append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *ro
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled after %d of %d tokens", done, n);
       return FALSE;
     }
-    if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error) || !lm->klass->forward (self, &chunk, error))
+    if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error) || !forward (self, &chunk, error))
       return FALSE;
     gemma_kv_cache_advance (self->cache, chunk.n);
     for (gint i = 0; rows && i < chunk.n; i++)

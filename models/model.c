@@ -77,13 +77,16 @@ open_files (GemmaModel *model, const gchar *path, const gchar *mmproj, GError **
 }
 
 static gboolean
-check_encoder (GemmaModel *model, gboolean has, const gchar *what, GError **error)
+check_encoder (GemmaModel *model, gboolean takes, gboolean has, const gchar *what, GError **error)
 {
   const gchar *path = gemma_weights_get_path (model->weights);
 
   if (has)
     return TRUE;
-  if (gemma_weights_is_gguf (model->weights) && !model->mmproj)
+  if (!takes)
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s take text only, they have no %s "
+        "encoder", path, model->config->architecture, what);
+  else if (gemma_weights_is_gguf (model->weights) && !model->mmproj)
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND,
         "%s: has no %s encoder and no *mmproj*.gguf is beside it; name the file with mmproj", path, what);
   else
@@ -95,8 +98,10 @@ check_encoder (GemmaModel *model, gboolean has, const gchar *what, GError **erro
 static gboolean
 check_parts (GemmaModel *model, GemmaParts parts, GError **error)
 {
-  return (!(parts & GEMMA_PART_AUDIO) || check_encoder (model, model->config->has_audio, "audio", error))
-      && (!(parts & GEMMA_PART_VISION) || check_encoder (model, model->config->has_vision, "picture", error));
+  const GemmaConfig *config = model->config;
+
+  return (!(parts & GEMMA_PART_AUDIO) || check_encoder (model, config->hears, config->has_audio, "audio", error))
+      && (!(parts & GEMMA_PART_VISION) || check_encoder (model, config->sees, config->has_vision, "picture", error));
 }
 
 static GemmaModel *

@@ -84,6 +84,15 @@ put_trimmed (Builder *b, const gchar *user_text)
   g_string_append_len (b->text, start, end - start);
 }
 
+/* As it is: where no template trims, the spaces at the end of "Spanish: " are the user's. */
+static void
+put_untrimmed (Builder *b, const gchar *user_text)
+{
+  g_autofree gchar *valid = g_utf8_make_valid (user_text, -1);
+
+  g_string_append (b->text, valid);
+}
+
 /* The row of a hard id. */
 static gboolean
 put_hard_row (Builder *b, gint id)
@@ -146,7 +155,7 @@ put_content (Builder *b, const GemmaContent *content, gboolean pad_audio)
 {
   switch (content->kind) {
     case GEMMA_CONTENT_TEXT:
-      put_trimmed (b, content->text);
+      (gemma_model_get_config (b->model)->has_turns ? put_trimmed : put_untrimmed) (b, content->text);
       return TRUE;
     case GEMMA_CONTENT_AUDIO:
       return put_audio (b, content, pad_audio);
@@ -195,13 +204,27 @@ put_turn (Builder *b, const GemmaContent *content, guint n_content, gboolean pad
   return TRUE;
 }
 
+/* A model without turns goes on with the text. */
+static gboolean
+put_plain (Builder *b, const GemmaContent *content, guint n_content, gboolean pad_audio)
+{
+  if (b->prompt->ids->len == 0 && !put_id (b, gemma_model_get_config (b->model)->bos_id, "<bos>"))
+    return FALSE;
+  for (guint i = 0; i < n_content; i++)
+    if (!put_content (b, &content[i], pad_audio))
+      return FALSE;
+  flush_text (b);
+  return TRUE;
+}
+
 gboolean
 gemma_prompt_add_turn (GemmaPrompt *prompt, GemmaModel *model, const GemmaContent *content, guint n_content,
     gboolean pad_audio, GError **error)
 {
   Builder b = { model, prompt, g_string_new (NULL), error };
   guint n_ids = prompt->ids->len, n_rows = prompt->rows->len;
-  gboolean ok = put_turn (&b, content, n_content, pad_audio);
+  gboolean has_turns = gemma_model_get_config (model)->has_turns;
+  gboolean ok = (has_turns ? put_turn : put_plain) (&b, content, n_content, pad_audio);
 
   if (!ok) {
     g_array_set_size (prompt->ids, n_ids);

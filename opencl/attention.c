@@ -12,7 +12,7 @@ typedef struct
 {
   OclTensor table;
   gint position0;
-  gfloat base;
+  gfloat base, factor;
 } RopeTableArgs;
 
 typedef struct
@@ -27,7 +27,7 @@ get_frequencies (Frequencies *inverse, const RopeTableArgs *a, gint first)
   gint n = MIN (MAX_FREQUENCIES, a->table.cols / 2 - first);
 
   for (gint i = 0; i < n; i++)
-    inverse->f[i] = ref_rope_inv_freq (first + i, a->table.cols, a->base);
+    inverse->f[i] = ref_rope_inv_freq (first + i, a->table.cols, a->base, a->factor);
   return n;
 }
 
@@ -37,7 +37,7 @@ rope_table_ref (OclQueue *q, gconstpointer data)
   const RopeTableArgs *a = data;
   REF_VIEWS (q, v, a->table);
 
-  ref_rope_table (v[0], a->position0, a->base);
+  ref_rope_table (v[0], a->position0, a->base, a->factor);
 }
 
 static void
@@ -76,11 +76,11 @@ rope_table_cpu (OclQueue *q, gconstpointer data)
 OCL_DEFINE_OPERATION (rope_table)
 
 void
-ocl_rope_table (OclQueue *q, OclTensor table, gint position0, gfloat base)
+ocl_rope_table (OclQueue *q, OclTensor table, gint position0, gfloat base, gfloat factor)
 {
-  RopeTableArgs args = { table, position0, base };
+  RopeTableArgs args = { table, position0, base, factor };
 
-  if (ocl_launch_check (q, &ocl_op_rope_table, table.cols % 2 == 0) && table.rows > 0)
+  if (ocl_launch_check (q, &ocl_op_rope_table, table.cols % 2 == 0 && factor > 0) && table.rows > 0)
     ocl_variant_run (q, &ocl_op_rope_table, &args);
 }
 
@@ -113,7 +113,8 @@ qkv_norm_rope_portable (OclQueue *q, gconstpointer data)
   ocl_queue_run (q, ocl_queue_get_kernel (q, "attention", "qkv_norm_rope", NULL), 2, global, ocl_row_group,
       OCL_ARG_TENSOR (a->qkv), OCL_ARG_TENSOR (a->k), OCL_ARG_TENSOR (a->v), OCL_ARG_TENSOR (p->q_weight),
       OCL_ARG_TENSOR (p->k_weight), OCL_ARG_TENSOR (p->rope), OCL_ARG (p->n_heads), OCL_ARG (p->n_kv_heads),
-      OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (a->capacity), OCL_ARG (p->eps), OCL_ARGS_END);
+      OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (a->capacity), OCL_ARG (p->eps), OCL_ARG (p->raw_values),
+      OCL_ARGS_END);
 }
 
 static void
@@ -127,7 +128,7 @@ qkv_norm_rope_cpu (OclQueue *q, gconstpointer data)
       OCL_ARG_TENSOR (a->qkv), OCL_ARG_TENSOR (a->k), OCL_ARG_TENSOR (a->v), OCL_ARG_TENSOR (p->q_weight),
       OCL_ARG_TENSOR (p->k_weight), OCL_ARG_TENSOR (p->rope), OCL_ARG (a->qkv.rows), OCL_ARG (cut.row_step),
       OCL_ARG (p->n_heads), OCL_ARG (p->n_kv_heads), OCL_ARG (p->head_dim), OCL_ARG (p->position0),
-      OCL_ARG (a->capacity), OCL_ARG (p->eps), OCL_ARGS_END);
+      OCL_ARG (a->capacity), OCL_ARG (p->eps), OCL_ARG (p->raw_values), OCL_ARGS_END);
 }
 
 OCL_DEFINE_OPERATION (qkv_norm_rope)

@@ -69,9 +69,10 @@ void ocl_softcap (OclQueue *q, OclTensor x, gfloat cap);
 
 /**
  * table [M][head_dim]: cos (p * inv_freq[i]) for i < head_dim/2, then sin likewise,
- * p = position0 + row, inv_freq[i] = base^(-2i/head_dim); the product is taken in float32.
+ * p = position0 + row, inv_freq[i] = base^(-2i/head_dim) / factor; the product is taken in float32.
+ * @factor > 0: 1, or what a model with "linear" rope scaling stretches its context by.
  */
-void ocl_rope_table (OclQueue *q, OclTensor table, gint position0, gfloat base);
+void ocl_rope_table (OclQueue *q, OclTensor table, gint position0, gfloat base, gfloat factor);
 
 /**
  * The cache of one layer: row (position % capacity) holds the keys (values) of all
@@ -86,7 +87,7 @@ typedef struct
 /**
  * For each row m (position0 + m): q heads = rope (RMS (q) * q_weight), in place in
  * @qkv [M][(heads + 2 * kv_heads) * head_dim] (queries, keys, values); keys =
- * rope (RMS (k) * k_weight) and values = RMS (v) are stored into @cache.
+ * rope (RMS (k) * k_weight) and values = RMS (v), or v with @raw_values, are stored into @cache.
  * With @cache NULL, @qkv has only the queries ([M][heads * head_dim]). Rotate-half rope.
  */
 typedef struct
@@ -96,6 +97,7 @@ typedef struct
   gfloat eps;
   OclTensor q_weight, k_weight; /* [1][head_dim] */
   OclTensor rope;               /* [M][head_dim] of ocl_rope_table() */
+  gboolean raw_values;
 } OclQkv;
 void ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const OclQkv *p);
 

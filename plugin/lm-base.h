@@ -79,7 +79,7 @@ void gemma_work_free (GemmaWork *work);
 typedef struct
 {
   GemmaTask task;
-  gchar *prompt, *source_language, *target_language, *submodel;
+  gchar *prompt, *stop, *source_language, *target_language, *submodel;
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
   guint64 seed;
@@ -99,6 +99,7 @@ enum
   GEMMA_LM_PROP_MODEL = 1,
   GEMMA_LM_PROP_TASK = GEMMA_LM_PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
   GEMMA_LM_PROP_PROMPT,
+  GEMMA_LM_PROP_STOP,
   GEMMA_LM_PROP_SOURCE_LANGUAGE,
   GEMMA_LM_PROP_TARGET_LANGUAGE,
   GEMMA_LM_PROP_MAX_TOKENS,

@@ -2,12 +2,15 @@
 #include "debug.h"
 #include "lm-base.h"
 
+#include <string.h>
+
 /* An utterance of 30 s and a picture, with instruction and answer, or a page of text. */
 #define DEFAULT_CONTEXT 2048
 /* A picture with the tokens around it. */
 #define PICTURE_CONTEXT (GEMMA_VISION_TOKENS + 4)
 /* Nobody speaks more than 25 tokens a second: a model that writes more has lost its way. */
 #define TOKENS_PER_ROW 4
+#define TEXT_PLACE "{text}"
 
 typedef struct
 {
@@ -15,6 +18,7 @@ typedef struct
   GemmaPartialFunc partial;
   gpointer user_data;
   gint64 deadline;              /* monotonic; 0: none */
+  const gchar *stop;            /* nullable */
   GemmaDecodeStats *stats;
 } Answer;
 
@@ -78,14 +82,24 @@ list_content (const GemmaWork *work, const gchar *text, guint hidden, GemmaConte
   return n;
 }
 
+/* The instruction, then the text; or the instruction with the text where it has TEXT_PLACE. */
+static gchar *
+join_text (const gchar *instruction, const gchar *text)
+{
+  const gchar *place = strstr (instruction, TEXT_PLACE);
+
+  if (place)
+    return g_strdup_printf ("%.*s%s%s", (gint) (place - instruction), instruction, text, place + strlen (TEXT_PLACE));
+  return *instruction ? g_strconcat (instruction, "\n\n", text, NULL) : g_strdup (text);
+}
+
 static GemmaPrompt *
 make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork *work, GError **error)
 {
   const GemmaConfig *config = gemma_model_get_config (model);
   g_autofree gchar *instruction = gemma_task_instruction (get_task (settings, work), settings->source_language,
       settings->target_language, settings->prompt ? settings->prompt : "");
-  g_autofree gchar *text = !work->text ? g_strdup (instruction) :
-      *instruction ? g_strconcat (instruction, "\n\n", work->text, NULL) : g_strdup (work->text);
+  g_autofree gchar *text = work->text ? join_text (instruction, work->text) : g_strdup (instruction);
   g_autofree GemmaContent *content = g_new (GemmaContent, 2 + (work->pictures ? work->pictures->len : 0));
   guint n = list_content (work, text, config->text.hidden, content);
 
@@ -103,6 +117,11 @@ on_token (gint id, const gchar *text, gpointer data)
   answer->stats->tokens++;
   if (*text) {
     g_string_append (answer->text, text);
+    gchar *end = answer->stop && *answer->stop ? strstr (answer->text->str, answer->stop) : NULL;
+    if (end) {
+      g_string_truncate (answer->text, end - answer->text->str);
+      return FALSE;
+    }
     answer->partial (answer->text->str, answer->user_data);
   }
   answer->stats->timed_out = answer->deadline && g_get_monotonic_time () > answer->deadline;
@@ -139,7 +158,7 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
     gpointer user_data, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
-  Answer answer = { .partial = partial, .user_data = user_data, .stats = stats };
+  Answer answer = { .stop = settings->stop, .partial = partial, .user_data = user_data, .stats = stats };
   gboolean ok;
 
   *stats = (GemmaDecodeStats) { 0, };

@@ -24,7 +24,7 @@ void
 gemma_lm_settings_init (GemmaLmSettings *s)
 {
   *s = (GemmaLmSettings) {
-    .task = GEMMA_TASK_TRANSCRIBE, .prompt = NULL, .source_language = g_strdup ("en"),
+    .task = GEMMA_TASK_TRANSCRIBE, .prompt = NULL, .stop = NULL, .source_language = g_strdup ("en"),
     .target_language = g_strdup ("en"), .submodel = g_strdup ("full"), .max_tokens = 256, .top_p = 1., .max_pictures = 1,
     .segment_silence = 480, .max_segment = 30000, .decode_timeout = 120000, .latency = 8000,
   };
@@ -34,6 +34,7 @@ void
 gemma_lm_settings_clear (GemmaLmSettings *s)
 {
   g_clear_pointer (&s->prompt, g_free);
+  g_clear_pointer (&s->stop, g_free);
   g_clear_pointer (&s->source_language, g_free);
   g_clear_pointer (&s->target_language, g_free);
   g_clear_pointer (&s->submodel, g_free);
@@ -44,6 +45,7 @@ gemma_lm_settings_copy (GemmaLmSettings *to, const GemmaLmSettings *from)
 {
   *to = *from;
   to->prompt = g_strdup (from->prompt);
+  to->stop = g_strdup (from->stop);
   to->source_language = g_strdup (from->source_language);
   to->target_language = g_strdup (from->target_language);
   to->submodel = g_strdup (from->submodel);
@@ -64,7 +66,11 @@ install_what (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
           "What the model is asked to do; a picture without sound or text is described, unless this is custom", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
-          "The instruction of task custom; it precedes the sound or the text and follows the picture", NULL, flags));
+          "The instruction of task custom; it follows the picture and precedes the sound or the text, or has {text} in the "
+          "place of the text. A base model, which has no chat template, goes on with it", NULL, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
+          "Characters that end an answer and are left out of it, a line break for one; base models need them", NULL,
+          flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
           "Source language", "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
@@ -133,6 +139,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
   switch (id) {
     case GEMMA_LM_PROP_TASK: s->task = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_PROMPT: take_string (&s->prompt, value); return TRUE;
+    case GEMMA_LM_PROP_STOP: take_string (&s->stop, value); return TRUE;
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: take_string (&s->source_language, value); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: take_string (&s->target_language, value); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: take_string (&s->submodel, value); return TRUE;
@@ -156,6 +163,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
   switch (id) {
     case GEMMA_LM_PROP_TASK: g_value_set_enum (value, s->task); return TRUE;
     case GEMMA_LM_PROP_PROMPT: g_value_set_string (value, s->prompt); return TRUE;
+    case GEMMA_LM_PROP_STOP: g_value_set_string (value, s->stop); return TRUE;
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: g_value_set_string (value, s->source_language); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: g_value_set_string (value, s->target_language); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: g_value_set_string (value, s->submodel); return TRUE;

@@ -17,7 +17,7 @@ rope_table (TENSOR (table), int first, int n, int half_dim, int position0, Frequ
 /* Group (h, m): heads are first the queries, then the keys, then the values, as in a row of qkv. */
 ROW_GROUP kernel void
 qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weight), TENSOR (k_weight), TENSOR (rope),
-    int n_heads, int n_kv_heads, int head_dim, int position0, int capacity, float eps)
+    int n_heads, int n_kv_heads, int head_dim, int position0, int capacity, float eps, int raw_values)
 {
   local float scratch[GROUP_SIZE];
   int head = get_group_id (0), row = get_group_id (1), slot = (position0 + row) % capacity, half_dim = head_dim / 2;
@@ -36,6 +36,8 @@ qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weigh
   for (int i = get_local_id (0); i < head_dim; i += GROUP_SIZE)
     part = fma (x[i], x[i], part);
   scale = 1 / sqrt (group_sum (part, scratch) / head_dim + eps);
+  if (is_value && raw_values)
+    scale = 1;
   barrier (CLK_GLOBAL_MEM_FENCE);       /* y may be x, of which others have read what this item writes */
 
   for (int i = get_local_id (0); i < half_dim; i += GROUP_SIZE) {

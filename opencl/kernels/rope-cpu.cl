@@ -62,7 +62,8 @@ norm_rope (global float *y, global const float *x, global const float *weight, g
 
 SINGLE_ITEM kernel void
 qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weight), TENSOR (k_weight), TENSOR (rope),
-    int rows, int row_step, int n_heads, int n_kv_heads, int head_dim, int position0, int capacity, float eps)
+    int rows, int row_step, int n_heads, int n_kv_heads, int head_dim, int position0, int capacity, float eps,
+    int raw_values)
 {
   int row = get_global_id (1) * row_step, end = min (row + row_step, rows);
 
@@ -75,7 +76,9 @@ qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weigh
       norm_rope (x, x, ROW (q_weight, 0), angles, head_dim, eps);
     for (int h = 0; h < n_kv_heads; h++, x += head_dim)
       norm_rope (ROW (k_cache, slot) + h * head_dim, x, ROW (k_weight, 0), angles, head_dim, eps);
-    for (int h = 0; h < n_kv_heads; h++, x += head_dim)
+    for (int h = 0; !raw_values && h < n_kv_heads; h++, x += head_dim)
       norm_rope (ROW (v_cache, slot) + h * head_dim, x, 0, 0, head_dim, eps);
+    for (int i = 0; raw_values && i < n_kv_heads * head_dim; i++)
+      ROW (v_cache, slot)[i] = x[i];
   }
 }

@@ -1,25 +1,26 @@
 #include "functions.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Rounded to float32 at each step, as the networks' authors do: the angle at position 30,000 shows the last bit. */
 gfloat
-ref_rope_inv_freq (gint i, gint head_dim, gfloat base)
+ref_rope_inv_freq (gint i, gint head_dim, gfloat base, gfloat factor)
 {
   gfloat exponent = (gfloat) (2 * i) / head_dim;
-  gfloat power = pow (base, exponent);
+  gfloat power = pow (base, exponent), inverse = 1 / power;
 
-  return 1 / power;
+  return inverse / factor;
 }
 
 void
-ref_rope_table (RefTensor table, gint position0, gfloat base)
+ref_rope_table (RefTensor table, gint position0, gfloat base, gfloat factor)
 {
   gint half = table.cols / 2;
 
   for (gint r = 0; r < table.rows; r++)
     for (gint i = 0; i < half; i++) {
-      gfloat angle = (gfloat) (position0 + r) * ref_rope_inv_freq (i, table.cols, base);
+      gfloat angle = (gfloat) (position0 + r) * ref_rope_inv_freq (i, table.cols, base, factor);
 
       ref_row (table, r)[i] = cos (angle);
       ref_row (table, r)[half + i] = sin (angle);
@@ -64,7 +65,10 @@ ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, RefTenso
     slot = (p->position0 + m) % k_cache.rows;
     for (gint h = 0; h < p->n_kv_heads; h++) {
       norm_rope (ref_row (k_cache, slot) + h * d, keys + h * d, d, k_weight.data, angles, p->eps);
-      norm_rope (ref_row (v_cache, slot) + h * d, values + h * d, d, NULL, NULL, p->eps);
+      if (p->raw_values)
+        memcpy (ref_row (v_cache, slot) + h * d, values + h * d, d * sizeof (gfloat));
+      else
+        norm_rope (ref_row (v_cache, slot) + h * d, values + h * d, d, NULL, NULL, p->eps);
     }
   }
 }

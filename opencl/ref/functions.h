@@ -60,8 +60,8 @@ void ref_softcap (RefTensor x, gfloat cap);
 void ref_scale_cols (RefTensor y, RefTensor x, RefTensor weight);
 
 /* attention.c */
-gfloat ref_rope_inv_freq (gint i, gint head_dim, gfloat base);
-void ref_rope_table (RefTensor table, gint position0, gfloat base);
+gfloat ref_rope_inv_freq (gint i, gint head_dim, gfloat base, gfloat factor);
+void ref_rope_table (RefTensor table, gint position0, gfloat base, gfloat factor);
 /* @k_cache and @v_cache: the whole ring, .data NULL where @qkv has only the queries. */
 void ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, RefTensor q_weight,
     RefTensor k_weight, RefTensor rope, const OclQkv *p);

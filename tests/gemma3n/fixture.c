@@ -7,7 +7,7 @@ static GHashTable *models;
 static gchar *
 golden_path (const gchar *size, const gchar *name)
 {
-  return g_build_filename (GOLDEN_DIR, "gemma3n", size, name, NULL);
+  return g_build_filename (GOLDEN_DIR, GOLDEN_AREA, size, name, NULL);
 }
 
 Model *

@@ -1,4 +1,4 @@
-/* Seeded models of tests/golden/gemma3n, loaded once for the process, and sessions on them. */
+/* Seeded models of tests/golden/GOLDEN_AREA (gemma3n, gemma3), loaded once for the process, and sessions on them. */
 #pragma once
 
 #include <gst/check/gstcheck.h>
@@ -20,7 +20,7 @@ typedef struct
   GemmaLm *lm;
 } Model;
 
-/** "tiny", "small" or "e2b"; freed by models_free(). */
+/** A size that the area has, "tiny" for one; freed by models_free(). */
 const Model *model_get (const gchar *size);
 /** From open @weights, which it takes; their files can go once this has returned. (transfer full): model_free() */
 Model *model_new (const gchar *size, GemmaWeights *weights);
@@ -45,3 +45,12 @@ void decode (const Model *model, GemmaLmSession *session, gfloat *logits, gint32
 gdouble relative_error (const gfloat *got, const gfloat *expected, gsize n);
 /** Fails the test, naming @what, if the relative error is above @limit. */
 void check_close (const gchar *what, const gfloat *got, const gfloat *expected, gsize n, gdouble limit);
+
+/* What is reached is about 1e-6 for tiny and 3e-6 for 25 layers (float32 sums in another order); a wrong epsilon or
+ * a wrong constant shows above 1e-5. */
+#define GOLDEN_LIMIT 2e-5
+
+/** The states after every layer and the logits of a golden prompt that runs in chunks of @chunk. */
+void golden_check_states (const gchar *size, gint chunk);
+/** The 64 greedy ids after the first PROMPT. */
+void golden_check_greedy (const gchar *size);

@@ -117,35 +117,64 @@ put_tokens (Metadata *kv, const GemmaTextConfig *c)
 }
 
 static void
-put_metadata (Metadata *kv, const GemmaTextConfig *c)
+put_gemma3n (Metadata *kv, const GemmaTextConfig *c)
 {
-  put_key (kv, "general.architecture", KV_STRING);
-  put_string (kv->bytes, "gemma3n");
-  put_int (kv, "gemma3n.block_count", c->n_layers);
-  put_int (kv, "gemma3n.context_length", c->context_length);
-  put_int (kv, "gemma3n.embedding_length", c->hidden);
-  put_array (kv, "gemma3n.feed_forward_length", KV_U32, c->n_layers);
-  for (gint i = 0; i < c->n_layers; i++)
-    put_u32 (kv->bytes, c->ffn[i]);
-  put_int (kv, "gemma3n.attention.head_count", c->n_heads);
-  put_int (kv, "gemma3n.attention.head_count_kv", c->n_kv_heads);
-  put_int (kv, "gemma3n.attention.key_length", c->head_dim);
-  put_int (kv, "gemma3n.attention.value_length", c->head_dim);
-  put_float (kv, "gemma3n.rope.freq_base", c->rope_base);
-  put_float (kv, "gemma3n.rope.freq_base_swa", c->rope_base_local);
-  put_float (kv, "gemma3n.attention.layer_norm_rms_epsilon", c->rms_eps);
-  put_float (kv, "gemma3n.final_logit_softcapping", c->logit_softcap);
-  put_int (kv, "gemma3n.attention.sliding_window", c->window);
   put_int (kv, "gemma3n.altup.active_idx", 0);
-  put_int (kv, "gemma3n.altup.num_inputs", c->n_altup);
-  put_int (kv, "gemma3n.embedding_length_per_layer_input", c->ple_dim);
-  put_int (kv, "gemma3n.attention.shared_kv_layers", c->n_shared_kv);
+  put_int (kv, "gemma3n.altup.num_inputs", c->gemma3n.n_altup);
+  put_int (kv, "gemma3n.embedding_length_per_layer_input", c->gemma3n.ple_dim);
+  put_int (kv, "gemma3n.attention.shared_kv_layers", c->gemma3n.n_shared_kv);
   put_array (kv, "gemma3n.activation_sparsity_scale", KV_F32, c->n_layers);
   for (gint i = 0; i < c->n_layers; i++)
-    put (kv->bytes, &c->sparsity[i], 4);
-  put_array (kv, "gemma3n.attention.sliding_window_pattern", KV_BOOL, c->n_layers);
+    put (kv->bytes, &c->gemma3n.sparsity[i], 4);
+}
+
+static void
+put_gemma3 (Metadata *kv, const GemmaTextConfig *c)
+{
+  if (c->rope_factor == 1)
+    return;
+  put_key (kv, "gemma3.rope.scaling.type", KV_STRING);
+  put_string (kv->bytes, "linear");
+  put_float (kv, "gemma3.rope.scaling.factor", c->rope_factor);
+}
+
+static void
+put_metadata (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
+{
+  const struct
+  {
+    const gchar *name;
+    gint value;
+  } ints[] = { { "block_count", c->n_layers }, { "context_length", c->context_length },
+    { "embedding_length", c->hidden }, { "attention.head_count", c->n_heads },
+    { "attention.head_count_kv", c->n_kv_heads }, { "attention.key_length", c->head_dim },
+    { "attention.value_length", c->head_dim }, { "attention.sliding_window", c->window } };
+  const struct
+  {
+    const gchar *name;
+    gfloat value;
+  } floats[] = { { "rope.freq_base", c->rope_base }, { "rope.freq_base_swa", c->rope_base_local },
+    { "attention.layer_norm_rms_epsilon", c->rms_eps }, { "final_logit_softcapping", c->logit_softcap } };
+  g_autofree gchar *ffn = g_strconcat (architecture, ".feed_forward_length", NULL);
+  g_autofree gchar *pattern = g_strconcat (architecture, ".attention.sliding_window_pattern", NULL);
+
+  put_key (kv, "general.architecture", KV_STRING);
+  put_string (kv->bytes, architecture);
+  for (guint i = 0; i < G_N_ELEMENTS (ints); i++) {
+    g_autofree gchar *key = g_strconcat (architecture, ".", ints[i].name, NULL);
+    put_int (kv, key, ints[i].value);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (floats); i++) {
+    g_autofree gchar *key = g_strconcat (architecture, ".", floats[i].name, NULL);
+    put_float (kv, key, floats[i].value);
+  }
+  put_array (kv, ffn, KV_U32, c->n_layers);
+  for (gint i = 0; i < c->n_layers; i++)
+    put_u32 (kv->bytes, c->ffn[i]);
+  put_array (kv, pattern, KV_BOOL, c->n_layers);
   for (gint i = 0; i < c->n_layers; i++)
     put (kv->bytes, &(guint8){ c->sliding[i] != 0 }, 1);
+  (g_str_equal (architecture, "gemma3") ? put_gemma3 : put_gemma3n) (kv, c);
   put_tokens (kv, c);
 }
 
@@ -243,7 +272,8 @@ compare_names (gconstpointer a, gconstpointer b)
 }
 
 static void
-add_tensor (GPtrArray *list, GemmaWeights *weights, const GemmaTensor *from, OclType type, gboolean dequantized)
+add_tensor (GPtrArray *list, GemmaWeights *weights, const GemmaTensor *from, OclType type, gboolean dequantized,
+    gfloat norm_offset)
 {
   gint cols = from->dims[0], rows = from->n_dims > 1 ? from->dims[1] : 1;
   gsize n = (gsize) rows * cols;
@@ -251,6 +281,8 @@ add_tensor (GPtrArray *list, GemmaWeights *weights, const GemmaTensor *from, Ocl
   g_autofree gfloat *x = gemma_weights_read_f32 (weights, from->name, rows, cols, &error);
   if (!x)
     g_error ("%s", error->message);
+  for (gsize i = 0; g_str_has_suffix (from->name, "norm.weight") && i < n; i++)
+    x[i] += norm_offset;
   g_autoptr (GByteArray) encoded = g_byte_array_new ();
   encode (encoded, x, n, type);
   if (dequantized) {
@@ -275,7 +307,7 @@ add_tensor (GPtrArray *list, GemmaWeights *weights, const GemmaTensor *from, Ocl
 }
 
 static GPtrArray *
-convert (GemmaWeights *weights, OclType type, gboolean dequantized)
+convert (GemmaWeights *weights, OclType type, gboolean dequantized, gfloat norm_offset)
 {
   g_autoptr (GPtrArray) sorted = g_ptr_array_new ();
   GPtrArray *list = gguf_list_new ();
@@ -283,7 +315,7 @@ convert (GemmaWeights *weights, OclType type, gboolean dequantized)
     g_ptr_array_add (sorted, (gpointer) gemma_weights_get_nth (weights, i));
   g_ptr_array_sort (sorted, compare_names);
   for (guint i = 0; i < sorted->len; i++)
-    add_tensor (list, weights, sorted->pdata[i], type_of (sorted->pdata[i], type), dequantized);
+    add_tensor (list, weights, sorted->pdata[i], type_of (sorted->pdata[i], type), dequantized, norm_offset);
   return list;
 }
 
@@ -348,13 +380,13 @@ write_data (FILE *file, const GgufTensor *t)
 }
 
 void
-gguf_write (const gchar *path, const GemmaTextConfig *config, GPtrArray *list)
+gguf_write (const gchar *path, const gchar *architecture, const GemmaTextConfig *config, GPtrArray *list)
 {
   g_autoptr (GByteArray) out = g_byte_array_new ();
   static const guint8 zeros[32];
   Metadata kv = { g_byte_array_new (), 0 };
   guint64 offset = 0;
-  put_metadata (&kv, config);
+  put_metadata (&kv, architecture, config);
   put (out, "GGUF", 4);
   put_u32 (out, 3);
   put_u64 (out, list->len);
@@ -381,8 +413,9 @@ gguf_write (const gchar *path, const GemmaTextConfig *config, GPtrArray *list)
 
 void
 gguf_write_text (
-    const gchar *path, GemmaWeights *weights, const GemmaTextConfig *config, OclType type, gboolean dequantized)
+    const gchar *path, GemmaWeights *weights, const GemmaConfig *config, OclType type, gboolean dequantized)
 {
-  g_autoptr (GPtrArray) list = convert (weights, type, dequantized);
-  gguf_write (path, config, list);
+  gboolean adds_one = g_str_equal (config->architecture, "gemma3"); /* to norms, as llama.cpp's converter does */
+  g_autoptr (GPtrArray) list = convert (weights, type, dequantized, adds_one);
+  gguf_write (path, config->architecture, &config->text, list);
 }

@@ -21,7 +21,8 @@ OclType gguf_type_of (const gchar *name, gint64 cols, OclType type);
 /** A list of GgufTensor that owns them. */
 GPtrArray *gguf_list_new (void);
 GgufTensor *gguf_list_add (GPtrArray *list, const gchar *name, OclType type, gint cols, gint rows, gint slices);
-void gguf_write (const gchar *path, const GemmaTextConfig *config, GPtrArray *list);
+/** @architecture: "gemma3n" or "gemma3" */
+void gguf_write (const gchar *path, const gchar *architecture, const GemmaTextConfig *config, GPtrArray *list);
 
 /**
  * gguf_write_text:
@@ -30,4 +31,4 @@ void gguf_write (const gchar *path, const GemmaTextConfig *config, GPtrArray *li
  * @dequantized: instead, F32 throughout with the values that the quantized tensors stand for
  */
 void gguf_write_text (
-    const gchar *path, GemmaWeights *weights, const GemmaTextConfig *config, OclType type, gboolean dequantized);
+    const gchar *path, GemmaWeights *weights, const GemmaConfig *config, OclType type, gboolean dequantized);

@@ -14,10 +14,10 @@ set_e2b (GemmaTextConfig *c)
     .n_heads = 8,
     .n_kv_heads = 2,
     .head_dim = 256,
-    .n_shared_kv = 10,
-    .ple_dim = 256,
-    .laurel_rank = 64,
-    .n_altup = 4,
+    .gemma3n.n_shared_kv = 10,
+    .gemma3n.ple_dim = 256,
+    .gemma3n.laurel_rank = 64,
+    .gemma3n.n_altup = 4,
     .window = 512,
     .context_length = 32768,
     .vocab_size = 262400,
@@ -36,7 +36,7 @@ set_small (GemmaTextConfig *c)
   c->n_layers = 25;
   c->n_heads = 4;
   c->head_dim = 64;
-  c->n_shared_kv = 5;
+  c->gemma3n.n_shared_kv = 5;
   c->window = 64;
   c->vocab_size = 4096;
   c->first_soft_id = 3968;
@@ -46,11 +46,11 @@ static void
 set_layers (GemmaTextConfig *c, gint ffn)
 {
   c->ffn = g_new (gint, c->n_layers);
-  c->sparsity = g_new (gfloat, c->n_layers);
+  c->gemma3n.sparsity = g_new (gfloat, c->n_layers);
   c->sliding = g_new (gboolean, c->n_layers);
   for (gint i = 0; i < c->n_layers; i++) {
     c->ffn[i] = ffn;
-    c->sparsity[i] = i < 10 ? 1.6448536f : 0.f;
+    c->gemma3n.sparsity[i] = i < 10 ? 1.6448536f : 0.f;
     c->sliding[i] = (i + 1) % 5 != 0;
   }
 }
@@ -74,7 +74,7 @@ add (GPtrArray *list, const Shape *s, gint layer, OclType type)
 static void
 add_layer (GPtrArray *list, const GemmaTextConfig *c, gint layer, OclType type)
 {
-  gint C = c->hidden, D = c->head_dim, S = c->n_altup, F = c->ffn[layer];
+  gint C = c->hidden, D = c->head_dim, S = c->gemma3n.n_altup, F = c->ffn[layer];
   const Shape shapes[] = {
     { "altup_correct_scale", C, 1, 1 },
     { "altup_correct_coef", S, S, 1 },
@@ -82,14 +82,14 @@ add_layer (GPtrArray *list, const GemmaTextConfig *c, gint layer, OclType type)
     { "altup_predict_coef", S, S * S, 1 },
     { "altup_router_norm", C, 1, 1 },
     { "attn_norm", C, 1, 1 },
-    { "laurel_l", C, c->laurel_rank, 1 },
-    { "laurel_r", c->laurel_rank, C, 1 },
+    { "laurel_l", C, c->gemma3n.laurel_rank, 1 },
+    { "laurel_r", c->gemma3n.laurel_rank, C, 1 },
     { "laurel_post_norm", C, 1, 1 },
     { "ffn_down", F, C, 1 },
     { "ffn_gate", C, F, 1 },
     { "ffn_up", C, F, 1 },
-    { "inp_gate", C, c->ple_dim, 1 },
-    { "proj", c->ple_dim, C, 1 },
+    { "inp_gate", C, c->gemma3n.ple_dim, 1 },
+    { "proj", c->gemma3n.ple_dim, C, 1 },
     { "post_attention_norm", C, 1, 1 },
     { "post_ffw_norm", C, 1, 1 },
     { "post_norm", C, 1, 1 },
@@ -127,17 +127,17 @@ main (int argc, char **argv)
   gboolean small = strcmp (argv[1], "small") == 0;
   (small ? set_small : set_e2b) (&c);
   set_layers (&c, small ? 512 : 8192);
-  gint wide = c.n_layers * c.ple_dim;
-  const Shape outside[] = { { "altup_proj", c.hidden, c.hidden, c.n_altup - 1 },
-    { "altup_unembd_proj", c.hidden, c.hidden, c.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1 },
+  gint wide = c.n_layers * c.gemma3n.ple_dim;
+  const Shape outside[] = { { "altup_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 },
+    { "altup_unembd_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1 },
     { "per_layer_token_embd", wide, c.vocab_size, 1 }, { "output_norm", c.hidden, 1, 1 },
-    { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.ple_dim, 1, 1 } };
+    { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.gemma3n.ple_dim, 1, 1 } };
   GPtrArray *list = gguf_list_new ();
   for (guint i = 0; i < G_N_ELEMENTS (outside); i++)
     add (list, &outside[i], -1, type);
   for (gint i = 0; i < c.n_layers; i++)
     add_layer (list, &c, i, type);
-  gguf_write (argv[3], &c, list);
+  gguf_write (argv[3], "gemma3n", &c, list);
   g_ptr_array_unref (list);
   return 0;
 }

@@ -27,7 +27,7 @@ gguf_model (const Model *source, OclType type, gboolean dequantized)
   g_autofree gchar *path = NULL;
   gint fd = g_file_open_tmp ("gemma-test-XXXXXX.gguf", &path, &error);
   fail_unless (fd >= 0 && g_close (fd, NULL));
-  gguf_write_text (path, source->weights, &source->config->text, type, dequantized);
+  gguf_write_text (path, source->weights, source->config, type, dequantized);
   GemmaWeights *weights = gemma_weights_open_gguf (path, &error);
   fail_unless (weights != NULL, "%s", error ? error->message : "no error");
   Model *m = model_new ("gguf", weights);

@@ -1,126 +1,27 @@
 /* Gemma 3n's language model against transformers in float32: states of every layer, logits, greedy ids. */
 #include "fixture.h"
 
-/* What is reached is about 1e-6 for tiny and 3e-6 for 25 layers (float32 sums in another order); a wrong epsilon or
- * a wrong constant shows above 1e-5. */
-#define LIMIT 2e-5
-#define CLOSE_CALL 0.02 /* greedy ids may differ from where the two best logits are as close as this */
-
-/* Observed states: name -> GArray of gfloat, all chunks in order. */
-static void
-collect (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data)
-{
-  GHashTable *states = user_data;
-  GArray *array = g_hash_table_lookup (states, name);
-  if (!array) {
-    array = g_array_new (FALSE, FALSE, sizeof (gfloat));
-    g_hash_table_insert (states, g_strdup (name), array);
-  }
-  g_array_append_vals (array, data, rows * cols);
-}
-
-static gchar *
-state_name (gint index, gint n_layers)
-{
-  if (index == 0)
-    return g_strdup ("embed");
-  return index > n_layers ? g_strdup ("norm") : g_strdup_printf ("layer%d", index - 1);
-}
-
-/* Every kept row of every state; prints the worst. */
-static void
-check_states (const Model *m, GHashTable *states, gint positions)
-{
-  g_autoptr (Npy) rows = golden (m->size, "rows", NPY_I32), expected = golden (m->size, "states", NPY_F32);
-  gint C = m->config->text.hidden, L = m->config->text.n_layers;
-  gdouble worst = 0;
-  fail_unless_equals_int64 (expected->n, (L + 2) * rows->n * C);
-  for (gint i = 0; i < L + 2; i++) {
-    g_autofree gchar *name = state_name (i, L);
-    GArray *got = g_hash_table_lookup (states, name);
-    fail_unless (got && got->len == (guint) positions * C, "state %s was not observed for every position", name);
-    for (gsize r = 0; r < rows->n; r++) {
-      const gfloat *x = (gfloat *) got->data + (gsize) rows->i32[r] * C;
-      const gfloat *y = expected->f32 + (i * rows->n + r) * C;
-      g_autofree gchar *what = g_strdup_printf ("%s: %s at position %d", m->size, name, rows->i32[r]);
-      check_close (what, x, y, C, LIMIT);
-      worst = MAX (worst, relative_error (x, y, C));
-    }
-  }
-  g_print ("%s: worst relative error of a state: %.2g\n", m->size, worst);
-}
-
-static void
-check_logits (const Model *m, const gfloat *logits)
-{
-  g_autoptr (Npy) rows = golden (m->size, "logit-rows", NPY_I32), expected = golden (m->size, "logits", NPY_F32);
-  gint V = m->config->text.vocab_size;
-  gdouble worst = 0;
-  for (gsize r = 0; r < rows->n; r++) {
-    g_autofree gchar *what = g_strdup_printf ("%s: logits at position %d", m->size, rows->i32[r]);
-    const gfloat *x = logits + (gsize) rows->i32[r] * V;
-    check_close (what, x, expected->f32 + r * V, V, LIMIT);
-    worst = MAX (worst, relative_error (x, expected->f32 + r * V, V));
-  }
-  g_print ("%s: worst relative error of logits: %.2g\n", m->size, worst);
-}
-
-static void
-check_whole (const gchar *size, gint chunk)
-{
-  const Model *m = model_get (size);
-  g_autoptr (Npy) ids = golden (size, "ids", NPY_I32);
-  g_autoptr (GHashTable) states =
-      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_array_unref);
-  g_autofree gfloat *logits = g_new0 (gfloat, ids->n * m->config->text.vocab_size);
-  GemmaLmSession *session = session_new (m, 0, chunk, 0);
-  gemma_lm_session_set_observer (session, collect, states);
-  append (session, ids->i32, ids->n, logits, TRUE);
-  fail_unless_equals_int (gemma_lm_session_get_length (session), ids->n);
-  check_states (m, states, ids->n);
-  check_logits (m, logits);
-  gemma_lm_session_free (session);
-}
-
-GST_START_TEST (test_every_layer_tiny) { check_whole ("tiny", 96); }
+GST_START_TEST (test_every_layer_tiny) { golden_check_states ("tiny", 96); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_every_layer_tiny_in_chunks) { check_whole ("tiny", 5); }
+GST_START_TEST (test_every_layer_tiny_in_chunks) { golden_check_states ("tiny", 5); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_every_layer_small) { check_whole ("small", 48); }
+GST_START_TEST (test_every_layer_small) { golden_check_states ("small", 48); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_every_layer_e2b_shapes) { check_whole ("e2b", 128); }
+GST_START_TEST (test_every_layer_e2b_shapes) { golden_check_states ("e2b", 128); }
 
 GST_END_TEST;
 
-static void
-check_greedy (const gchar *size)
-{
-  const Model *m = model_get (size);
-  g_autoptr (Npy) ids = golden (size, "ids", NPY_I32), expected = golden (size, "greedy", NPY_I32);
-  g_autoptr (Npy) margins = golden (size, "margins", NPY_F32);
-  g_autofree gfloat *logits = g_new (gfloat, m->config->text.vocab_size);
-  g_autofree gint32 *got = g_new (gint32, expected->n);
-  GemmaLmSession *session = session_new (m, 0, 0, 0);
-  append (session, ids->i32, PROMPT, logits, FALSE);
-  decode (m, session, logits, got, expected->n);
-  gemma_lm_session_free (session);
-  fail_unless_equals_int (expected->n, 64);
-  for (gsize i = 0; i < expected->n && (got[i] == expected->i32[i] || margins->f32[i] >= CLOSE_CALL); i++)
-    fail_unless (got[i] == expected->i32[i], "%s: greedy id %d is %d, not %d (margin %g)", size, (gint) i, got[i],
-        expected->i32[i], margins->f32[i]);
-}
-
-GST_START_TEST (test_greedy_tiny) { check_greedy ("tiny"); }
+GST_START_TEST (test_greedy_tiny) { golden_check_greedy ("tiny"); }
 
 GST_END_TEST;
 
-GST_START_TEST (test_greedy_small) { check_greedy ("small"); }
+GST_START_TEST (test_greedy_small) { golden_check_greedy ("small"); }
 
 GST_END_TEST;
 
@@ -139,7 +40,7 @@ check_soft (const gchar *size)
     g_autoptr (GError) error = NULL;
     GemmaLmSession *session = session_new (m, 0, chunks[i], 0);
     fail_unless (gemma_lm_session_append (session, ids->i32, ids->n, rows, logits, FALSE, NULL, &error));
-    check_close ("logits after soft tokens", logits, expected->f32, V, LIMIT);
+    check_close ("logits after soft tokens", logits, expected->f32, V, GOLDEN_LIMIT);
     gemma_lm_session_free (session);
   }
 }

@@ -1,31 +1,24 @@
 """Gemma 3n's language model on seeded weights, in float32, from transformers' Gemma3nForCausalLM.
 
 Three sizes: tiny (all positions of all layers), small (25 layers) and e2b, three layers at the full widths of
-google/gemma-3n-E2B: a sparse sliding one, a full one and one that shares K and V. For each size S:
+google/gemma-3n-E2B: a sparse sliding one, a full one and one that shares K and V. For each size S what language.py
+lists, the state being stream 0, and
 
-    S/config.json   as on the Hub           S/tensors.txt   list of seeded tensors (seeded.py)
-    S/ids.npy       [T] random ids, longer than the window
-    S/rows.npy      positions of which states are kept; S/states.npy [(layers + 2) * rows][hidden]: the embeddings,
-                    stream 0 after every layer, the normed output
-    S/logit-rows.npy and S/logits.npy [rows][vocabulary]
-    S/greedy.npy    greedy text ids after ids[:prompt]; S/margins.npy best less second-best logit of each
     S/soft-ids.npy, S/soft-logits.npy       the last position's logits with soft tokens in the middle, whose rows are
                     the seeded tensor "soft_rows" (std 1)
 
 Norm weights are chosen so that the residual stream changes little a layer and rounding does not grow (all norms at 1
 make 25 random layers chaotic), while every branch stays audible in the logits.
 """
-import json
 import re
 
 import numpy as np
 import torch
 from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 
+import language
 import seeded
-
-SEED = 3
-PROMPT, GREEDY = 24, 64
+from language import PROMPT, SEED
 
 SIZES = {
     "tiny": dict(hidden_size=64, intermediate_size=128, num_hidden_layers=6, num_attention_heads=4,
@@ -102,16 +95,6 @@ def tensor_list(model, config):
     return [(n, s, *rule(n, s, config)) for n, s in sorted(shapes.items())]
 
 
-def load(model, tensors, bf16):
-    own = model.state_dict()
-    with torch.no_grad():
-        for name, shape, mean, std in tensors:
-            name_here = name.replace("model.language_model.", "model.", 1)
-            if name_here in own:
-                own[name_here].copy_(torch.from_numpy(seeded.fill(name, shape, SEED, mean, std, bf16)))
-    model.tie_weights()
-
-
 @torch.no_grad()
 def run(model, ids, soft=None):
     """States [layers + 2][T][hidden] and logits [T][vocabulary]; soft: (first id, rows) of soft tokens."""
@@ -130,49 +113,23 @@ def run(model, ids, soft=None):
     return torch.stack([embeds[0], *states, norm]).numpy(), logits.numpy()
 
 
-def greedy(model, ids):
-    """Of text ids only: a soft id could not be fed back."""
-    ids, margins = list(ids), []
-    for _ in range(GREEDY):
-        last = run(model, ids)[1][-1][:model.config.vocab_size_per_layer_input]
-        best = np.sort(last)
-        ids.append(int(last.argmax()))
-        margins.append(best[-1] - best[-2])
-    return ids[-GREEDY:], margins
-
-
 def make_size(out, size, bf16):
     c, text, mm = text_config(size)
     config = Gemma3nTextConfig(**c, attn_implementation="eager")
     model = Gemma3nForCausalLM(config).eval()
     tensors = tensor_list(model, config)
-    load(model, tensors, bf16)
-    out.mkdir(exist_ok=True)
-    (out / "config.json").write_text(json.dumps(hub_config(size), indent=1) + "\n")
-    seeded.write_list(out / "tensors.txt", tensors)
-
-    rng = np.random.default_rng(SEED)
-    ids = rng.integers(3, text - 2, SIZES[size]["positions"])
-    ids[0] = 2
-    save = lambda name, x, kind: np.save(out / f"{name}.npy", np.ascontiguousarray(x, kind))  # noqa: E731
-    states, logits = run(model, ids)
-    save("ids", ids, np.int32)
-    save("rows", list(ROWS[size]), np.int32)
-    save("states", states[:, list(ROWS[size])].reshape(-1, config.hidden_size), np.float32)
-    save("logit-rows", list(LOGIT_ROWS[size]), np.int32)
-    save("logits", logits[list(LOGIT_ROWS[size])], np.float32)
-    print(size, "logits std", logits.std(), "state rms", [round(float(np.sqrt((s ** 2).mean())), 2) for s in states])
+    language.load(model, tensors, lambda name: name.replace("model.language_model.", "model.", 1), bf16)
+    language.save_model(out, hub_config(size), tensors)
+    ids = language.random_ids(text - 2, SIZES[size]["positions"])
+    language.save_run(out, lambda ids: run(model, ids), ids, ROWS[size], LOGIT_ROWS[size])
     if size != "e2b":
-        chosen, margins = greedy(model, ids[:PROMPT])
-        save("greedy", chosen, np.int32)
-        save("margins", margins, np.float32)
-        print(size, "smallest margin", min(margins), "different ids", len(set(chosen)))
+        language.save_greedy(out, lambda ids: run(model, ids), ids, text)
 
     soft_ids = ids[:PROMPT].copy()
     soft_ids[10:18] = text + mm + 1
     soft_rows = seeded.fill("soft_rows", (8, config.hidden_size), SEED, 0., 1.)
-    save("soft-ids", soft_ids, np.int32)
-    save("soft-logits", run(model, soft_ids, (text, soft_rows))[1][-1:], np.float32)
+    language.save(out, "soft-ids", soft_ids, np.int32)
+    language.save(out, "soft-logits", run(model, soft_ids, (text, soft_rows))[1][-1:], np.float32)
 
 
 def make(out):

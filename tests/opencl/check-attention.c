@@ -11,7 +11,7 @@ check_rope_table (Check *c)
   OclTensor table = check_output (c, rows, d);
 
   check_describe (c, "%dx%d from %d", rows, d, position0);
-  ocl_rope_table (check_queue (c), table, position0, check_int (c, 0, 1) ? 1e4f : 1e6f);
+  ocl_rope_table (check_queue (c), table, position0, check_int (c, 0, 1) ? 1e4f : 1e6f, check_int (c, 0, 1) ? 8 : 1);
   check_result (c, table, 3e-7f, 0);    /* the angles have the same bits; cos and sin are good to 4 units of 2^-24 */
 }
 
@@ -21,9 +21,9 @@ bench_rope_table (Check *c)
   OclTensor one = check_dense (c, 1, 256, 0, 0), many = check_dense (c, 256, 256, 0, 0);
 
   check_bench (c, "1x256", 1024, 0)
-    ocl_rope_table (check_queue (c), one, 1000, 1e4f);
+    ocl_rope_table (check_queue (c), one, 1000, 1e4f, 1);
   check_bench (c, "256x256", 256 * 1024, 0)
-    ocl_rope_table (check_queue (c), many, 1000, 1e4f);
+    ocl_rope_table (check_queue (c), many, 1000, 1e4f, 1);
 }
 
 static void
@@ -37,10 +37,10 @@ check_qkv_norm_rope (Check *c)
     check_input (c, capacity, n_kv * d, -4, 4), check_input (c, capacity, n_kv * d, -4, 4), capacity
   };
   OclQkv p = { n_heads, n_kv, d, check_int (c, 0, 50), 1e-6f, check_input (c, 1, d, -2, 2),
-    check_input (c, 1, d, -2, 2), check_input (c, rows, d, -1, 1) };
+    check_input (c, 1, d, -2, 2), check_input (c, rows, d, -1, 1), check_int (c, 0, 1) };
 
-  check_describe (c, "%d rows at %d, %d/%d heads of %d, capacity %d%s", rows, p.position0, n_heads, n_kv, d, capacity,
-      cached ? "" : ", queries only");
+  check_describe (c, "%d rows at %d, %d/%d heads of %d, capacity %d%s%s", rows, p.position0, n_heads, n_kv, d, capacity,
+      cached ? "" : ", queries only", p.raw_values ? ", raw values" : "");
   ocl_qkv_norm_rope (check_queue (c), qkv, cached ? &cache : NULL, &p);
   /* two terms of up to sqrt (80) * 2, good to 1e-6 */
   check_result (c, qkv, 3e-5f, 0);

@@ -80,7 +80,7 @@ GST_START_TEST (test_attention)
   OclAttention p = { 1, 1, 16, 0, 0, 1 }, uneven = { 2, 3, 8, 0, 0, 1 };
   OclLocalAttention local = { 1, 16, 2, 2, 50, ocl_tensor_rows (a, 0, 1) };
 
-  ocl_rope_table (queue, ocl_tensor_cols (a, 0, 7), 0, 1e4f);
+  ocl_rope_table (queue, ocl_tensor_cols (a, 0, 7), 0, 1e4f, 1);
   expect_refused ("rope_table");
   ocl_qkv_norm_rope (queue, a, &cache, &qkv);
   expect_refused ("qkv_norm_rope");

@@ -312,10 +312,10 @@ check_text (const GemmaTextConfig *t)
   fail_unless_equals_int (t->n_heads, 2);
   fail_unless_equals_int (t->n_kv_heads, 1);
   fail_unless_equals_int (t->head_dim, 16);
-  fail_unless_equals_int (t->n_shared_kv, 2);
-  fail_unless_equals_int (t->ple_dim, 8);
-  fail_unless_equals_int (t->laurel_rank, 4);
-  fail_unless_equals_int (t->n_altup, 4);
+  fail_unless_equals_int (t->gemma3n.n_shared_kv, 2);
+  fail_unless_equals_int (t->gemma3n.ple_dim, 8);
+  fail_unless_equals_int (t->gemma3n.laurel_rank, 4);
+  fail_unless_equals_int (t->gemma3n.n_altup, 4);
   fail_unless_equals_int (t->window, 8);
   fail_unless_equals_int (t->context_length, 128);
   fail_unless_equals_int (t->vocab_size, 64);
@@ -325,7 +325,7 @@ check_text (const GemmaTextConfig *t)
     fail_unless_equals_int (t->ffn[i], 32);
     fail_unless_equals_int (t->sliding[i] != 0, i % 2 == 0);
     /* torch.distributions.Normal (0, 1).icdf (0.95) in float32 */
-    fail_unless (t->sparsity[i] == (i == 0 ? 1.6448535919189453f : 0), "%d: %.9g", i, t->sparsity[i]);
+    fail_unless (t->gemma3n.sparsity[i] == (i == 0 ? 1.6448535919189453f : 0), "%d: %.9g", i, t->gemma3n.sparsity[i]);
   }
 }
 
@@ -401,11 +401,11 @@ GST_START_TEST (test_config_of_sparse_gguf)
   image_set_bool (mmproj, "gemma.audio.pad_clip", FALSE);
   config = config_of (image, mmproj);
   t = &config->text;
-  fail_unless (t->n_altup == 4 && t->ple_dim == 8 && t->laurel_rank == 4 && t->head_dim == 16);
-  fail_unless (t->window == 512 && t->context_length == 32768 && t->n_shared_kv == 0);
+  fail_unless (t->gemma3n.n_altup == 4 && t->gemma3n.ple_dim == 8 && t->gemma3n.laurel_rank == 4 && t->head_dim == 16);
+  fail_unless (t->window == 512 && t->context_length == 32768 && t->gemma3n.n_shared_kv == 0);
   fail_unless (t->rms_eps == 1e-6f && t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->logit_softcap == 30);
   for (gint i = 0; i < 4; i++)
-    fail_unless (t->ffn[i] == 32 && t->sliding[i] && t->sparsity[i] == 0);
+    fail_unless (t->ffn[i] == 32 && t->sliding[i] && t->gemma3n.sparsity[i] == 0);
   fail_unless (config->pad_id == 0 && !config->audio.pad_clip);
   gemma_config_free (config);
 }
@@ -437,10 +437,10 @@ GST_START_TEST (test_config_in_other_words)
   gemma_config_free (config);
 
   config = config_of_changed ("[0.95, 0.0, 0.0, 0.0]", "[0.0, 0.5, 0.9, 0.25]");
-  fail_unless (config->text.sparsity[0] == 0);
-  fail_unless (config->text.sparsity[1] > 0 && config->text.sparsity[1] < 1e-30f);      /* 0, but not "none" */
-  fail_unless (fabsf (config->text.sparsity[2] - 1.28155155f) < 2e-7f);
-  fail_unless (fabsf (config->text.sparsity[3] + 0.674489737f) < 2e-7f);
+  fail_unless (config->text.gemma3n.sparsity[0] == 0);
+  fail_unless (config->text.gemma3n.sparsity[1] > 0 && config->text.gemma3n.sparsity[1] < 1e-30f);      /* 0, but not "none" */
+  fail_unless (fabsf (config->text.gemma3n.sparsity[2] - 1.28155155f) < 2e-7f);
+  fail_unless (fabsf (config->text.gemma3n.sparsity[3] + 0.674489737f) < 2e-7f);
   gemma_config_free (config);
 
   config = config_of_changed ("\"final_logit_softcapping\": 30.0", "\"final_logit_softcapping\": null");
