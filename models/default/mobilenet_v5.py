@@ -12,6 +12,8 @@ import re
 import torch
 import torch.nn.functional as F
 
+from rms import rms, rms_gelu
+
 STEM = 8
 STAGES = (
     ("er_r1_k3_s2_e4_c16",),
@@ -95,14 +97,6 @@ def init(hidden, reserved, seed=0):
 
 # ---- the network ------------------------------------------------------------------------------------------
 
-def norm(x, weight):
-    return F.rms_norm(x, (x.shape[-1],), weight, 1e-6)
-
-
-def norm_act(x, weight):
-    return F.gelu(norm(x, weight), approximate="tanh")
-
-
 def pointwise(x, weight):
     return F.linear(x, weight.flatten(1))
 
@@ -123,29 +117,29 @@ def conv(x, weight, stride=1, bias=None):
 
 
 def edge_residual(x, w, n):
-    y = norm_act(conv(x, w["conv_exp.weight"], n["s"]), w["bn1.weight"])
-    y = norm(pointwise(y, w["conv_pwl.weight"]), w["bn2.weight"])
+    y = rms_gelu(conv(x, w["conv_exp.weight"], n["s"]), w["bn1.weight"])
+    y = rms(pointwise(y, w["conv_pwl.weight"]), w["bn2.weight"])
     return x + y if x.shape == y.shape else y
 
 
 def inverted_residual(x, w, n):
     y = x
     if n["a"]:
-        y = norm(conv(y, w["dw_start.conv.weight"], 1 if n["k"] else n["s"]), w["dw_start.bn.weight"])
-    y = norm_act(pointwise(y, w["pw_exp.conv.weight"]), w["pw_exp.bn.weight"])
+        y = rms(conv(y, w["dw_start.conv.weight"], 1 if n["k"] else n["s"]), w["dw_start.bn.weight"])
+    y = rms_gelu(pointwise(y, w["pw_exp.conv.weight"]), w["pw_exp.bn.weight"])
     if n["k"]:
-        y = norm_act(conv(y, w["dw_mid.conv.weight"], n["s"]), w["dw_mid.bn.weight"])
-    y = norm(pointwise(y, w["pw_proj.conv.weight"]), w["pw_proj.bn.weight"]) * w["layer_scale.gamma"]
+        y = rms_gelu(conv(y, w["dw_mid.conv.weight"], n["s"]), w["dw_mid.bn.weight"])
+    y = rms(pointwise(y, w["pw_proj.conv.weight"]), w["pw_proj.bn.weight"]) * w["layer_scale.gamma"]
     return x + y if x.shape == y.shape else y
 
 
 def attention(x, w, n):
     b, height, width, _ = x.shape
-    y, parts = norm(x, w["norm.weight"]), []
+    y, parts = rms(x, w["norm.weight"]), []
     for which in ("key", "value"):
         z = y
         if n.get("v", 1) > 1:
-            z = norm(conv(z, w[f"attn.{which}.down_conv.weight"], n["v"]), w[f"attn.{which}.norm.weight"])
+            z = rms(conv(z, w[f"attn.{which}.down_conv.weight"], n["v"]), w[f"attn.{which}.norm.weight"])
         parts.append(pointwise(z, w[f"attn.{which}.proj.weight"]).flatten(1, 2)[:, None])              # [B,1,hw,d]
     q = pointwise(y, w["attn.query.proj.weight"]).view(b, height * width * n["h"], n["d"])[:, None]    # one key for all
     y = F.scaled_dot_product_attention(q, *parts)[:, 0].reshape(b, height, width, n["h"] * n["d"])
@@ -157,7 +151,7 @@ KINDS = {"er": edge_residual, "uir": inverted_residual, "mqa": attention}
 
 def tower(pixels, w, grid=GRID):
     """pixels [B,H,W,3] in [0, 1] -> [B,grid,grid,WIDTH]"""
-    x = norm_act(conv(pixels, w["v.conv_stem.conv.weight"], 2, w["v.conv_stem.conv.bias"]), w["v.conv_stem.bn.weight"])
+    x = rms_gelu(conv(pixels, w["v.conv_stem.conv.weight"], 2, w["v.conv_stem.conv.bias"]), w["v.conv_stem.bn.weight"])
     last, ends = {f"v.blk.{s}.{len(stage) - 1}." for s, stage in enumerate(STAGES)}, []
     for p, kind, n, _ in blocks():
         x = KINDS[kind](x, {k[len(p):]: v for k, v in w.items() if k.startswith(p)}, n)
@@ -166,11 +160,11 @@ def tower(pixels, w, grid=GRID):
     fine, coarse = ends[-2:]
     coarse = coarse.repeat_interleave(fine.shape[1] // coarse.shape[1], 1)
     x = torch.cat([fine, coarse.repeat_interleave(fine.shape[2] // coarse.shape[2], 2)], -1)
-    x = norm_act(pointwise(x, w["v.msfa.ffn.pw_exp.conv.weight"]), w["v.msfa.ffn.pw_exp.bn.weight"])
-    x = norm(pointwise(x, w["v.msfa.ffn.pw_proj.conv.weight"]), w["v.msfa.ffn.pw_proj.bn.weight"])
+    x = rms_gelu(pointwise(x, w["v.msfa.ffn.pw_exp.conv.weight"]), w["v.msfa.ffn.pw_exp.bn.weight"])
+    x = rms(pointwise(x, w["v.msfa.ffn.pw_proj.conv.weight"]), w["v.msfa.ffn.pw_proj.bn.weight"])
     if x.shape[1] != grid:
         x = F.avg_pool2d(x.permute(0, 3, 1, 2), x.shape[1] // grid).permute(0, 2, 3, 1)
-    return norm(x, w["v.msfa.norm.weight"])
+    return rms(x, w["v.msfa.norm.weight"])
 
 
 def macs(side=SIDE):

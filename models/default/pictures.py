@@ -128,70 +128,73 @@ class Stamps:
 
 # ---- backgrounds ------------------------------------------------------------------------------------------
 
-_AXIS = np.linspace(-1, 1, SIDE, dtype=np.float32)
+# Each is drawn as [side,side,3] floats; wave numbers are per half side, so that a smaller picture shows the same.
+
+def axis(side):
+    return np.linspace(-1, 1, side, dtype=np.float32)
 
 
 def colour(rng):
     return rng.random(3, dtype=np.float32)
 
 
-def slanted(rng):
-    """A coordinate along a drawn direction, [SIDE,SIDE]"""
-    t = rng.uniform(0, 2 * np.pi)
-    return np.float32(np.cos(t)) * _AXIS + np.float32(np.sin(t)) * _AXIS[:, None]
+def slanted(rng, side):
+    """A coordinate along a drawn direction, [side,side]"""
+    t, x = rng.uniform(0, 2 * np.pi), axis(side)
+    return np.float32(np.cos(t)) * x + np.float32(np.sin(t)) * x[:, None]
 
 
 def mix(t, a, b):
     return a + (b - a) * t[..., None]
 
 
-def grid_of(rng, n, how):
+def grid_of(rng, n, how, side):
     """n x n drawn colours, enlarged"""
     small = Image.fromarray((rng.random((n, n, 3), dtype=np.float32) * 255).astype(np.uint8))
-    return np.asarray(small.resize((SIDE, SIDE), how), np.float32) / 255
+    return np.asarray(small.resize((side, side), how), np.float32) / 255
 
 
-def flat(rng):
-    return np.broadcast_to(colour(rng), (SIDE, SIDE, 3))
+def flat(rng, side):
+    return np.broadcast_to(colour(rng), (side, side, 3))
 
 
-def gradient(rng):
-    return mix(np.clip(slanted(rng) * rng.uniform(.3, 1) + .5, 0, 1), colour(rng), colour(rng))
+def gradient(rng, side):
+    return mix(np.clip(slanted(rng, side) * rng.uniform(.3, 1) + .5, 0, 1), colour(rng), colour(rng))
 
 
-def noise(rng):
+def noise(rng, side):
     how = Image.Resampling.NEAREST if rng.random() < .5 else Image.Resampling.BILINEAR
-    return mix(np.float32(rng.uniform(.1, .8)), colour(rng), grid_of(rng, int(rng.integers(16, 129)), how))
+    return mix(np.float32(rng.uniform(.1, .8)), colour(rng), grid_of(rng, int(rng.integers(16, 129)), how, side))
 
 
-def blobs(rng):
-    return grid_of(rng, int(rng.integers(3, 12)), Image.Resampling.BICUBIC)
+def blobs(rng, side):
+    return grid_of(rng, int(rng.integers(3, 12)), Image.Resampling.BICUBIC, side)
 
 
-def stripes(rng):
-    wave = np.sin(slanted(rng) * np.float32(rng.uniform(6, 60)))
+def stripes(rng, side):
+    wave = np.sin(slanted(rng, side) * np.float32(rng.uniform(6, 60)))
     return mix(wave / 2 + .5 if rng.random() < .5 else (wave > 0).astype(np.float32), colour(rng), colour(rng))
 
 
-def checks(rng):
+def checks(rng, side):
     size = rng.uniform(6, 40)
-    return mix((np.sin(slanted(rng) * size) * np.sin(slanted(rng) * size) > 0).astype(np.float32), colour(rng), colour(rng))
+    return mix((np.sin(slanted(rng, side) * size) * np.sin(slanted(rng, side) * size) > 0).astype(np.float32), colour(rng), colour(rng))
 
 
-def rings(rng):
-    x, y = _AXIS - rng.uniform(-1, 1), _AXIS[:, None] - rng.uniform(-1, 1)
+def rings(rng, side):
+    x, y = axis(side) - rng.uniform(-1, 1), axis(side)[:, None] - rng.uniform(-1, 1)
     wave = np.sin(np.sqrt(x * x + y * y).astype(np.float32) * np.float32(rng.uniform(4, 50)))
     return mix(wave / 2 + .5, colour(rng), colour(rng))
 
 
-def dots(rng):
-    n = rng.uniform(8, 40)
-    inside = np.cos(_AXIS * n) + np.cos(_AXIS[:, None] * n + rng.uniform(0, 6)) > rng.uniform(-.5, 1)
+def dots(rng, side):
+    n, x = rng.uniform(8, 40), axis(side)
+    inside = np.cos(x * n) + np.cos(x[:, None] * n + rng.uniform(0, 6)) > rng.uniform(-.5, 1)
     return mix(inside.astype(np.float32), colour(rng), colour(rng))
 
 
-def clouds(rng):
-    layers = [grid_of(rng, n, Image.Resampling.BICUBIC).mean(-1) for n in (3, 6, 12, 24, 48, 96)]
+def clouds(rng, side):
+    layers = [grid_of(rng, n, Image.Resampling.BICUBIC, side).mean(-1) for n in (3, 6, 12, 24, 48, 96)]
     t = sum(x * np.float32(.6 ** i) for i, x in enumerate(layers))
     t = (t - t.min()) / (t.max() - t.min())
     return mix(t, colour(rng), colour(rng))
@@ -231,13 +234,13 @@ def apart(ground, rgb, alpha):
     return ground * .35 if mine.mean() > .5 else 1 - (1 - ground) * .35
 
 
-def degrade(image, rng):
+def degrade(image, rng, side):
     """As a camera and a low bit rate leave it."""
     if rng.random() < .25:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(.3, 1.4)))
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(.3, 1.4) * side / SIDE))
     if rng.random() < .15:
-        n = int(rng.integers(112, 224))
-        image = image.resize((n, n), Image.Resampling.BILINEAR).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        n = int(rng.uniform(.45, .9) * side)
+        image = image.resize((n, n), Image.Resampling.BILINEAR).resize((side, side), Image.Resampling.BILINEAR)
     if rng.random() < .5:
         image = recompress(image, int(rng.integers(8, 60)))
     return image
@@ -249,24 +252,24 @@ def recompress(image, quality):
     return Image.open(io.BytesIO(blob.getvalue())).convert("RGB")
 
 
-def compose(all_stamps, item, rng, held_out=False):
-    """-> [SIDE,SIDE,3] bytes. @held_out: background, size and place are such as training never draws; no damage."""
+def compose(all_stamps, item, rng, held_out=False, side=SIDE):
+    """-> [side,side,3] bytes. @held_out: background, size and place are such as training never draws; no damage."""
     families = HELD_OUT if held_out else BACKGROUNDS
-    ground = families[int(rng.integers(len(families)))](rng)
+    ground = families[int(rng.integers(len(families)))](rng, side)
     stamp = Image.fromarray(np.asarray(all_stamps.pictures[item["row"]]), "RGBA")       # premultiplied, all channels alike
     scale, stretch = between(rng, held_out, .42, (.64, .72), .97), np.exp(rng.uniform(-.12, .12))
-    width, height = (min(SIDE, max(8, round(SIDE * scale * f))) for f in (stretch, 1 / stretch))
+    width, height = (min(side, max(8, round(side * scale * f))) for f in (stretch, 1 / stretch))
     if item["mirror"] and rng.random() < .4:
         stamp = stamp.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     rgb, alpha = tint(np.asarray(stamp.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255, rng)
-    x, y = (int(between(rng, held_out, 0, (.4, .55), 1) * (SIDE - n)) for n in (width, height))
+    x, y = (int(between(rng, held_out, 0, (.4, .55), 1) * (side - n)) for n in (width, height))
     picture = np.array(apart(ground, rgb, alpha))
     picture[y:y + height, x:x + width] *= 1 - alpha
     picture[y:y + height, x:x + width] += rgb
     if not held_out and rng.random() < .4:
         picture += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(rng.uniform(.005, .06))
     image = Image.fromarray((np.clip(picture, 0, 1) * 255 + .5).astype(np.uint8))
-    return np.asarray(image if held_out else degrade(image, rng))
+    return np.asarray(image if held_out else degrade(image, rng, side))
 
 
 def main():
