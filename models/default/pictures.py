@@ -226,12 +226,12 @@ def tint(stamp, rng):
 
 
 def apart(ground, rgb, alpha):
-    """A background that is as bright as the stamp, and as coloured, hides it: make it darker or lighter."""
+    """A background that looks as bright as the stamp, and as coloured, hides it: make it darker or lighter."""
+    eye = np.array([.3, .6, .1], np.float32)                                # how much of brightness each colour is
     mine = rgb.sum((0, 1)) / (alpha.sum() + 1e-6)
-    theirs = ground.mean((0, 1))
-    if np.abs(mine - theirs).max() > .25:
+    if eye @ np.square(mine - ground.mean((0, 1))) > .25 ** 2:
         return ground
-    return ground * .35 if mine.mean() > .5 else 1 - (1 - ground) * .35
+    return ground * .3 if eye @ mine > .5 else 1 - (1 - ground) * .3
 
 
 def degrade(image, rng, side):
