@@ -77,7 +77,7 @@ def edits(a, b):
 def instruction(task, source, target=None):
     """The wording of models/task.h."""
     s, t = LANGUAGES.get(source), CAPTIONS.get(target)
-    return {"describe": f"Describe this image in {t}:",
+    return {"describe": f"Describe the image in {t}.",
             "transcribe": f"Transcribe the following speech segment in {s}:",
             "translate": f"Translate the following speech segment from {s} into {t}:",
             "chain": f"Transcribe the following speech segment in {s}, then translate it into {t}:"}[task]

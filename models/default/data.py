@@ -215,15 +215,15 @@ def collate(clips, t, letters):
     for i, (m, _, said) in enumerate(clips):
         mel[i, :len(m)] = m
         targets.append([letters[ch] for ch in " ".join(corpus.words(said)) if ch in letters])
-    rows = [(i, model.n_tokens(len(m)), *pair) for i, (m, asked, _) in enumerate(clips) for pair in asked]
+    rows = [(i, model.n_tokens(len(m)), t.before(instruction), *t.after(answer))
+            for i, (m, asked, _) in enumerate(clips) for instruction, answer in asked]
     return {"mel": mel, "frames": torch.tensor(frames), "ctc": torch.tensor(sum(targets, [])),
-            "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows, t, "audio")}
+            "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows, tok.AUDIO)}
 
 
-def sequences(rows, t, what):
-    """[(clip or picture, its number of soft tokens, instruction, answer)] -> ids, and where what goes in them"""
-    rows = [(i, n, t.before(instruction, what), *t.after(answer, what)) for i, n, instruction, answer in rows]
-    whole = [before + [tok.SOFT[what][1]] * n + given + reply for _, n, before, given, reply in rows]
+def sequences(rows, soft):
+    """[(clip, its number of soft tokens, ids before them, from their end on, of the answer)] -> ids, and where what goes in them"""
+    whole = [before + [soft] * n + given + reply for _, n, before, given, reply in rows]
     ids = torch.zeros(len(rows), max(map(len, whole)), dtype=torch.long)
     at_row, at_col, source, token, sel_row, sel_col, label, end = ([] for _ in range(8))
     for r, ((i, n, before, _, reply), seq) in enumerate(zip(rows, whole)):
@@ -244,23 +244,28 @@ def sequences(rows, t, what):
 # ---- pictures ---------------------------------------------------------------------------------------------
 
 class PictureBatches(torch.utils.data.Dataset):
-    """Compositions and what is to be said about them; part k depends on (seed, k) only."""
+    """Compositions and what is to be said about them; part k depends on (seed, k) only.
 
-    def __init__(self, stamps, seed=0, count=6, languages=1, grid=16):
+    A picture and what precedes it are one prefix, "prefix"; each language asked about it is a row that follows one.
+    """
+
+    def __init__(self, stamps, seed=0, count=4, languages=6, grid=16):
         self.stamps, self.seed, self.count, self.languages, self.grid = stamps, seed, count, languages, grid
         self.tok = tok.Tokenizer()
 
     def __getitem__(self, k):
         rng = np.random.default_rng([self.seed, k, 1])
-        composed, rows = [], []
+        composed, rows, of = [], [], []
         for i in range(self.count):
             item = self.stamps.draw(rng)
             texts = self.stamps.texts[item["class"]]
             for lang in rng.choice(list(texts), min(self.languages, len(texts)), replace=False):
-                rows.append((i, self.grid ** 2, corpus.instruction("describe", None, str(lang)), texts[lang]))
+                rows.append((i, 0, [], *self.tok.after(texts[lang], "image", corpus.instruction("describe", None, str(lang)))))
+                of.append(i)
             composed.append(pictures.compose(self.stamps, item, rng))
-        return {"pictures": torch.from_numpy(np.stack(composed)), "grid": self.grid,
-                **sequences(rows, self.tok, "image")}
+        prefix = self.tok.before(what="image") + [tok.IMAGE] * self.grid ** 2
+        return {"pictures": torch.from_numpy(np.stack(composed)), "grid": self.grid, "of": torch.tensor(of),
+                "prefix": torch.tensor(prefix).expand(self.count, -1), **sequences(rows, tok.IMAGE)}
 
 
 class Mixed(torch.utils.data.Dataset):

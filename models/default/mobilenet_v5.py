@@ -82,15 +82,28 @@ def mine(name):
     return name.startswith("v.") or (name.startswith("mm.") and not name.startswith("mm.a."))
 
 
+def gguf_keys(hidden):
+    """clip.vision.* of the mmproj; as in converted files, most say nothing about this network"""
+    return {"projection_dim": hidden, "image_size": SIDE, "patch_size": SIDE // (GRID * GRID), "embedding_length": WIDTH,
+            "feed_forward_length": 4 * WIDTH, "block_count": sum(map(len, STAGES)), "attention.head_count": 4}
+
+
+def stored(name, data):
+    """As llama.cpp wants it: some vectors of channels have axes of height and width."""
+    return data.reshape(1, -1, 1, 1) if name.endswith(("layer_scale.gamma", "conv_stem.conv.bias")) else data
+
+
 def init(hidden, reserved, seed=0):
     g, w = torch.Generator().manual_seed(seed), {}
     skips = {p + "layer_scale.gamma" for p, kind, n, width in blocks() if n["s"] == 1 and n["c"] == width}
     for name, shape in shapes(hidden, reserved).items():
-        if len(shape) > 1:
+        if name.endswith("bias"):           # not 0: black would stay 0 through all norms, whose slope there is 1000
+            w[name] = torch.randn(shape, generator=g) * .1
+        elif len(shape) > 1:
             std = 1. if name == "mm.embedding.weight" else math.prod(shape[1:]) ** -.5
             w[name] = torch.randn(shape, generator=g) * std
         else:
-            w[name] = torch.full(shape, 0. if name.endswith("bias") else .3 if name in skips else 1.)
+            w[name] = torch.full(shape, .3 if name in skips else 1.)
         w[name].requires_grad_()
     return w
 

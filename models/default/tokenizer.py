@@ -59,13 +59,13 @@ class Tokenizer:
             self.cache[text] = self.sp.encode(text)
         return self.cache[text]
 
-    def before(self, instruction, what="audio"):
-        """Up to and with <start_of_audio>, or <start_of_image>."""
+    def before(self, instruction="", what="audio"):
+        """Up to and with <start_of_audio>, or <start_of_image>. An instruction precedes a clip, but follows a picture."""
         return [BOS] + self.encode(f"<start_of_turn>user\n{instruction}\n\n{SOFT[what][0]}")
 
-    def after(self, answer=None, what="audio"):
+    def after(self, answer=None, what="audio", instruction=""):
         """From <end_of_audio> or <end_of_image> on: the ids that are given, then those of the answer."""
-        given, end = "\n\n<end_of_turn>\n<start_of_turn>model\n", [SOFT[what][2]]
+        given, end = f"\n\n{instruction}<end_of_turn>\n<start_of_turn>model\n", [SOFT[what][2]]
         ids = end + self.encode(given)
         if answer is None:
             return ids, []

@@ -28,39 +28,45 @@ import pictures
 import tokenizer as tok
 
 
-def encoded(batch, w, c, a):
-    """-> soft tokens of the batch's clips or pictures before the embedder, whose names begin with what, further losses"""
-    if "pictures" in batch:
-        return mobilenet_v5.tower(batch["pictures"].float() / 255, w, batch["grid"]).flatten(1, 2), "mm.", {}
+def speech(batch, w, c, a):
+    """-> logits of the answers, the CTC loss"""
     x, tap = model.encode(batch["mel"], w, c, a.ctc_layer, a.dropout)
     log = F.log_softmax(F.linear(tap, w["ctc.weight"], w["ctc.bias"]), -1)
     frames = torch.tensor([model.n_frames(int(n)) for n in batch["frames"]])
     ctc = F.ctc_loss(log.transpose(0, 1), batch["ctc"], frames, batch["ctc_n"], zero_infinity=True, reduction="none")
-    return x, "mm.a.", {"ctc": (ctc / batch["ctc_n"].clamp(min=1)).mean()}
-
-
-def losses(batch, w, c, a):
-    x, embedder, more = encoded(batch, w, c, a)
-    rows = model.soft_tokens(x[tuple(batch["soft"])], w, embedder)
-    ends = model.hard_tokens(torch.zeros(len(batch["end"][0]), dtype=torch.long), w, embedder)
+    rows = torch.cat([model.soft_tokens(x[tuple(batch["soft"])], w), model.hard_tokens(torch.zeros_like(batch["end"][0]), w)])
     at = tuple(torch.cat([p, q]) for p, q in zip(batch["at"], batch["end"]))
-    e, pli = model.embed(batch["ids"], torch.cat([rows, ends]), at, w, c)
-    logits = model.forward(e, pli, w, c, tuple(batch["select"]), rate=a.dropout)
-    lm = F.cross_entropy(logits, batch["label"], label_smoothing=a.smoothing)
-    return lm, more, (logits.argmax(-1) == batch["label"]).float().mean()
+    e, pli = model.embed(batch["ids"], rows, at, w, c)
+    return model.forward(e, pli, w, c, tuple(batch["select"]), rate=a.dropout), (ctc / batch["ctc_n"].clamp(min=1)).mean()
+
+
+def sight(batch, w, c, a):
+    """-> logits of the answers. A picture's keys and values are computed once, for all languages that it is described in."""
+    x = mobilenet_v5.tower(batch["pictures"].float() / 255, w, batch["grid"]).flatten(1, 2)
+    cache, prefix, nothing = {}, batch["prefix"], torch.zeros(0, dtype=torch.long)
+    b, n, first = *x.shape[:2], prefix.shape[1] - x.shape[1]
+    at = torch.arange(b).repeat_interleave(n), torch.arange(first, first + n).repeat(b)
+    e, pli = model.embed(prefix, model.soft_tokens(x, w, "mm.").flatten(0, 1), at, w, c)
+    model.forward(e, pli, w, c, (nothing, nothing), cache, rate=a.dropout)
+    cache = {i: tuple(t[batch["of"]] for t in kv) for i, kv in cache.items()}
+    ends = model.hard_tokens(torch.zeros_like(batch["of"]), w, "mm.")
+    e, pli = model.embed(batch["ids"], ends, tuple(batch["end"]), w, c)
+    return model.forward(e, pli, w, c, tuple(batch["select"]), cache, prefix.shape[1], a.dropout)
 
 
 def gradients(batch, w, c, a):
     """One thread's share of a step."""
-    names = list(w)
-    lm, more, right = losses(batch, w, c, a)
-    grads = torch.autograd.grad(lm + a.ctc * sum(more.values()), [w[k] for k in names], allow_unused=True)
-    report = {"lm": lm, "right": right, **more}
-    if "pictures" in batch:
-        report = {f"picture {k}": v for k, v in report.items()} | {"/s pictures": len(batch["pictures"])}
+    names, seen = list(w), "pictures" in batch
+    logits, ctc = (sight(batch, w, c, a), None) if seen else speech(batch, w, c, a)
+    lm = F.cross_entropy(logits, batch["label"], label_smoothing=a.smoothing)
+    loss = lm if seen else lm + a.ctc * ctc
+    grads = torch.autograd.grad(loss, [w[k] for k in names], allow_unused=True)
+    right = (logits.detach().argmax(-1) == batch["label"]).float().mean()
+    if seen:
+        report = {"picture lm": lm, "picture right": right, "/s pictures": len(batch["pictures"])}
     else:
-        report |= {"/s clips": len(batch["mel"]), "/s s": batch["frames"].sum() / 100}
-    return {k: g for k, g in zip(names, grads) if g is not None}, {k: float(v) for k, v in report.items()}
+        report = {"lm": lm, "ctc": ctc, "right": right, "/s clips": len(batch["mel"]), "/s s": batch["frames"].sum() / 100}
+    return {k: g for k, g in zip(names, grads) if g is not None}, {k: float(torch.as_tensor(v).detach()) for k, v in report.items()}
 
 
 def starting_weights(a, c, letters, state):
@@ -88,8 +94,8 @@ def main():
     ap.add_argument("--longest", type=float, default=7., help="clip drawn, in seconds")
     ap.add_argument("--pictures", type=float, default=0., metavar="SHARE", help="of the parts that are pictures")
     ap.add_argument("--picture-dir", type=Path, help="of pictures.py; default: DIR/pictures")
-    ap.add_argument("--picture-count", type=int, default=6, help="pictures in a part of a batch")
-    ap.add_argument("--picture-languages", type=int, default=1, help="asked about each picture")
+    ap.add_argument("--picture-count", type=int, default=4, help="pictures in a part of a batch")
+    ap.add_argument("--picture-languages", type=int, default=6, help="asked about each picture")
     ap.add_argument("--picture-grid", type=int, default=16, help="soft tokens a side: 4 or 8 are faster to begin with")
     ap.add_argument("--init-vision", type=Path, help="train-vision.py's checkpoint, for one that has seen no pictures")
     ap.add_argument("--ctc", type=float, default=.5)
