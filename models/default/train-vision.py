@@ -3,7 +3,8 @@
 
     train-vision.py --dir DIR [--steps N] [options]
 
-A linear head names the description from the mean of the soft tokens; it is not exported. DIR/pictures comes from
+A linear head names the description from what four queries find among the soft tokens, much as the language model's
+attention will look at them (their mean learns three times slower); it is not exported. DIR/pictures comes from
 pictures.py. As train.py it can be killed and goes on, and train.py --init-vision DIR/checkpoint.pt takes its average.
 The first --small share of the steps sees pictures of half the side, which takes a third of the time.
 """
@@ -22,6 +23,9 @@ import pictures
 import tokenizer as tok
 
 
+QUERIES = 4
+
+
 class Parts(torch.utils.data.Dataset):
     """Part k depends on (seed, k) only."""
 
@@ -38,8 +42,9 @@ class Parts(torch.utils.data.Dataset):
 
 
 def logits(composed, w):
-    x = mobilenet_v5.tower(composed.float() / 255, w, composed.shape[1] // 16)
-    return F.linear(model.soft_tokens(x, w, "mm.").mean((1, 2)), w["head.weight"], w["head.bias"])
+    x = model.soft_tokens(mobilenet_v5.tower(composed.float() / 255, w, composed.shape[1] // 16), w, "mm.").flatten(1, 2)
+    found = F.linear(x, w["head.queries"]).softmax(1).transpose(1, 2) @ x               # [B,QUERIES,hidden]
+    return F.linear(found.flatten(1), w["head.weight"], w["head.bias"])
 
 
 def gradients(batch, w, a):
@@ -86,7 +91,8 @@ def main():
     print("torch", torch.__version__, "seed", a.seed)
     stamps, hidden = pictures.Stamps(a.dir / "pictures"), model.Config().hidden
     weights = mobilenet_v5.init(hidden, tok.RESERVED, a.seed)
-    weights |= {"head.weight": torch.zeros(len(stamps.texts), hidden, requires_grad=True),
+    weights |= {"head.queries": (2 * hidden ** -.5 * torch.randn(QUERIES, hidden)).requires_grad_(),
+                "head.weight": torch.zeros(len(stamps.texts), QUERIES * hidden, requires_grad=True),
                 "head.bias": torch.zeros(len(stamps.texts), requires_grad=True)}
     training = learning.Training(a, weights, learning.load(a.dir), {"texts": [t["en"] for t in stamps.texts]})
     print(f"{sum(v.numel() for v in weights.values()) / 1e6:.2f} M parameters, "
