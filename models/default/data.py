@@ -204,7 +204,18 @@ class Batches(torch.utils.data.Dataset):
             m = melmod.log_mel(torch.from_numpy(roughen(x[:int((self.longest + 4) * RATE)], rng, human)))
             asked, said = self.tasks(lang, names, rng)
             clips.append((mask(m, rng) if rng.random() < .25 else m, asked, said))
-        return collate(clips, self.tok, self.letters)
+        return doubt(collate(clips, self.tok, self.letters), rng)
+
+
+def doubt(batch, rng, share=.2):
+    """Some words of the answers so far become others: what comes next must be heard, not remembered."""
+    row, col = (t[:-1] for t in batch["select"])
+    # an answer's token at a place that predicts the next one; the first such place is the prompt's end
+    inside = (row == batch["select"][0][1:]) & (col + 1 == batch["select"][1][1:])
+    at = torch.nonzero(inside & torch.from_numpy(rng.random(len(row)) < share))[:, 0] + 1
+    others = batch["label"][torch.from_numpy(rng.integers(0, len(batch["label"]), len(at)))]
+    batch["ids"][batch["select"][0][at], batch["select"][1][at]] = others
+    return batch
 
 
 def collate(clips, t, letters):
