@@ -187,7 +187,7 @@ class Training:
         while self.step < end and not self.stop:
             loader = torch.utils.data.DataLoader(
                 batches(), batch_size=None, num_workers=1, prefetch_factor=2 * a.parts,
-                sampler=range(self.step * a.parts, min(end, self.step + 400) * a.parts))
+                sampler=range(self.step * a.parts, min(end, self.step + 400) * a.parts), worker_init_fn=deaf)
             source, reports, began, first = iter(loader), [], time.time(), self.step
             while share := list(islice(source, a.parts)):
                 reports += self.one_step(share, gradients)
@@ -206,6 +206,12 @@ class Training:
                     last_eval = began = time.time()
         self.snapshot()
         self.say(f"stopped at step {self.step}; {'checkpoint written' if self.stop else evaluation(self.average, quick)}")
+
+
+def deaf(_):
+    """A worker ends with its parent, so that a signal to both does not keep the parent from its checkpoint."""
+    for s in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(s, signal.SIG_IGN)
 
 
 def processor_time():
