@@ -491,9 +491,9 @@ gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights
 {
   const gchar *path = gemma_weights_get_path (weights);
   const gchar *name = gemma_weights_get_string (weights, "general.architecture", error);
-  const GemmaArchitecture *a = name ? gemma_architecture_find (path, "key general.architecture", name, TRUE, error) : NULL;
+  const GemmaArchitecture *a;
 
-  if (!a)
+  if (!name || !(a = gemma_architecture_find (path, "key general.architecture", name, TRUE, error)))
     return FALSE;
   gemma_config_set_architecture (config, a);
   if (!read_text (&config->text, a, weights, error)

@@ -94,7 +94,7 @@ embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 
 /* ---- a layer ------------------------------------------------------------------------------------------------ */
 
-/** The first half of Gemma3Attention: this chunk's keys and values go into the cache; returns its queries, [M][H * D]. */
+/** The first half of Gemma3Attention: keys and values go into the cache; returns the queries, [M][H * D]. */
 static OclTensor
 project (Session *s, gint layer, const Flow *f)
 {

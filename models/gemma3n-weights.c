@@ -92,8 +92,8 @@ load_outside_layers (Loader *ld)
   const GemmaTextConfig *c = &m->config;
   m->token_table = gemma_weights_find (m->weights, "token_embd.weight", ld->base.error, 2, c->hidden, c->vocab_size);
   if (m->token_table)
-    m->ple_table =
-        gemma_weights_find (m->weights, "per_layer_token_embd.weight", ld->base.error, 2, c->n_layers * c->gemma3n.ple_dim, -1);
+    m->ple_table = gemma_weights_find (
+        m->weights, "per_layer_token_embd.weight", ld->base.error, 2, c->n_layers * c->gemma3n.ple_dim, -1);
   ld->base.failed = !m->ple_table;
   if (m->ple_table && m->ple_table->dims[1] < c->first_soft_id) {
     g_set_error (ld->base.error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
@@ -117,14 +117,15 @@ load_outside_layers (Loader *ld)
 static gboolean
 check_config (GemmaWeights *weights, const GemmaTextConfig *c, GError **error)
 {
-  if (c->gemma3n.n_altup >= 1 && c->gemma3n.n_altup <= GEMMA3N_MAX_STREAMS && c->n_layers >= 1 && c->gemma3n.n_shared_kv >= 0 &&
-      c->gemma3n.n_shared_kv < c->n_layers && c->n_kv_heads >= 1 && c->n_heads % c->n_kv_heads == 0 && c->head_dim >= 2 &&
+  gint n_altup = c->gemma3n.n_altup, n_shared_kv = c->gemma3n.n_shared_kv;
+  if (n_altup >= 1 && n_altup <= GEMMA3N_MAX_STREAMS && c->n_layers >= 1 && n_shared_kv >= 0 &&
+      n_shared_kv < c->n_layers && c->n_kv_heads >= 1 && c->n_heads % c->n_kv_heads == 0 && c->head_dim >= 2 &&
       c->head_dim % 2 == 0 && c->window >= 1)
     return TRUE;
   g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
       "%s: %d AltUp streams (1 to %d), %d layers of which %d share K and V, %d heads on %d KV heads of %d, window %d",
-      gemma_weights_get_path (weights), c->gemma3n.n_altup, GEMMA3N_MAX_STREAMS, c->n_layers, c->gemma3n.n_shared_kv, c->n_heads,
-      c->n_kv_heads, c->head_dim, c->window);
+      gemma_weights_get_path (weights), n_altup, GEMMA3N_MAX_STREAMS, c->n_layers, n_shared_kv, c->n_heads, c->n_kv_heads,
+      c->head_dim, c->window);
   return FALSE;
 }
 

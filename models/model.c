@@ -150,6 +150,9 @@ load_tokenizer (GemmaModel *model, GError **error)
     return FALSE;
   /* The rows of audio and vision may have no pieces, all others must. */
   n = gemma_tokenizer_get_size (model->tokenizer);
+  /* Gemma 3's smaller models share a tokenizer with the token of pictures, which they have no row for. */
+  while (n > text->vocab_size && gemma_tokenizer_is_control (model->tokenizer, n - 1))
+    n--;
   if (n < MIN (text->first_soft_id, text->vocab_size) || n > text->vocab_size) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
         "%s: the tokenizer has %d tokens, the embedding %d rows of which %d are text's", path, n, text->vocab_size,

@@ -64,7 +64,8 @@ static void
 install_what (GObjectClass *klass, GParamFlags flags)
 {
   g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
-          "What the model is asked to do; a picture without sound or text is described, unless this is custom", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
+          "What the model is asked to do; a picture without sound or text is described, unless this is custom",
+          GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
           "The instruction of task custom; it follows the picture and precedes the sound or the text, or has {text} in the "
           "place of the text. A base model, which has no chat template, goes on with it", NULL, flags));

@@ -169,8 +169,8 @@ answer (const gchar *model, const gchar *stop)
   g_autoptr (GError) error = NULL;
   GString *text = g_string_new (NULL);
   GstElement *pipeline = gst_parse_launch (
-      "appsrc name=src format=time caps=\"text/x-raw, format=(string)utf8\" ! gemmalm name=lm task=custom max-tokens=12 ! "
-      "fakesink name=sink signal-handoffs=true sync=false", &error);
+      "appsrc name=src format=time ! text/x-raw, format=utf8 ! "
+      "gemmalm name=lm task=custom max-tokens=12 ! fakesink name=sink signal-handoffs=true sync=false", &error);
   g_assert_no_error (error);
   g_autoptr (GstElement) lm = gst_bin_get_by_name (GST_BIN (pipeline), "lm");
   g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");

@@ -129,7 +129,8 @@ main (int argc, char **argv)
   set_layers (&c, small ? 512 : 8192);
   gint wide = c.n_layers * c.gemma3n.ple_dim;
   const Shape outside[] = { { "altup_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 },
-    { "altup_unembd_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1 },
+    { "altup_unembd_proj", c.hidden, c.hidden, c.gemma3n.n_altup - 1 },
+    { "token_embd", c.hidden, c.vocab_size, 1 },
     { "per_layer_token_embd", wide, c.vocab_size, 1 }, { "output_norm", c.hidden, 1, 1 },
     { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.gemma3n.ple_dim, 1, 1 } };
   GPtrArray *list = gguf_list_new ();

@@ -119,8 +119,10 @@ GST_START_TEST (test_int8_activations)
   gdouble same = correlation (got, expected, V);
   g_print ("%s: 8-bit activations change the logits by %.2g, correlation %.6f\n", kinds[__i__].name,
       relative_error (got, expected, V), same);
-  /* each value is rounded by up to 1 / 254 of the largest of its 32: 0.008 in all on the small layers of "tiny" */
-  fail_unless (same >= 0.999, "%s: correlation %g", kinds[__i__].name, same);
+  /* each value is rounded by up to 1 / 254 of the largest of its 32; Gemma 3's 18 layers of random weights have one
+   * stream, in which that adds up, where Gemma 3n takes the mean of four */
+  gdouble limit = g_str_equal (source->config->architecture, "gemma3") ? 0.995 : 0.999;
+  fail_unless (same >= limit, "%s: correlation %g", kinds[__i__].name, same);
   gemma_lm_session_free (session);
   model_free (m);
 }

@@ -18,7 +18,7 @@ from language import SEED
 SIZES = {
     "tiny": dict(hidden_size=64, intermediate_size=128, num_hidden_layers=6, num_attention_heads=4,
                  num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=16, sliding_window=16, period=3,
-                 vocab_size=4096, positions=72),
+                 vocab_size=4034, positions=72),
     "small": dict(hidden_size=256, intermediate_size=512, num_hidden_layers=18, num_attention_heads=4,
                   num_key_value_heads=1, head_dim=64, query_pre_attn_scalar=48, sliding_window=64, period=6,
                   vocab_size=512, positions=104, rope_scaling={"factor": 8.0, "rope_type": "linear"}),
