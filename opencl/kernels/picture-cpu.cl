@@ -56,7 +56,7 @@ picture_rows (global uchar4 *y, int first_row, PICTURE, global const int *bounds
 
       for (int k = 0; k < n; k++)
         sum += w[k] * convert_int4 (vload4 (0, p + k * size));  /* of RGB, the fourth is the next pixel's: not used */
-      y[(size_t) (first_row + row) * n_out + i] = convert_uchar4 (TO_BYTES (sum));
+      y[(size_t) (first_row + row) * n_out + i] = convert_uchar4 (TO_BYTES (int4, sum));
     }
   }
 }
@@ -64,7 +64,7 @@ picture_rows (global uchar4 *y, int first_row, PICTURE, global const int *bounds
 /* Four pixels of an output row. */
 #define STORE_PIXELS(sum, at) \
   { \
-    float16 v = convert_float16 (TO_BYTES (sum)) * (1.f / 255); \
+    float16 v = convert_float16 (TO_BYTES (int16, sum)) * (1.f / 255); \
     vstore3 (v.s012, 0, ROW (y, at)); \
     vstore3 (v.s456, 0, ROW (y, (at) + 1)); \
     vstore3 (v.s89a, 0, ROW (y, (at) + 2)); \
@@ -103,7 +103,7 @@ picture_columns (TENSOR (y), global const uchar *x, int width, global const int 
 
       for (int k = 0; k < n; k++)
         sum += w[k] * convert_int4 (vload4 ((size_t) k * width + i, top));
-      vstore3 (convert_float3 (TO_BYTES (sum).xyz) * (1.f / 255), 0, ROW (y, row * width + i));
+      vstore3 (convert_float3 (TO_BYTES (int4, sum).xyz) * (1.f / 255), 0, ROW (y, row * width + i));
     }
   }
 }

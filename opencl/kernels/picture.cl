@@ -11,7 +11,7 @@ picture_rows (global uchar4 *y, int first_row, PICTURE, global const int *bounds
     return;
   for (int k = 0; k < bounds[2 * i + 1]; k++)
     sum += weights[i * ksize + k] * get_pixel (src, width, plane1, plane2, red, green, blue, row, bounds[2 * i] + k);
-  y[(size_t) (first_row + row) * n_out + i] = convert_uchar4 (TO_BYTES (sum));
+  y[(size_t) (first_row + row) * n_out + i] = convert_uchar4 (TO_BYTES (int4, sum));
 }
 
 ROW_GROUP kernel void
@@ -19,11 +19,15 @@ picture_columns (TENSOR (y), global const uchar4 *x, int width, global const int
     int ksize)
 {
   int i = get_global_id (0), row = get_global_id (1);
+  global float *out = ROW (y, (long) row * width + i);
   int4 sum = HALF;
 
   if (i >= width)
     return;
   for (int k = 0; k < bounds[2 * row + 1]; k++)
     sum += weights[row * ksize + k] * convert_int4 (x[(size_t) (bounds[2 * row] + k) * width + i]);
-  vstore3 (convert_float3 (TO_BYTES (sum).xyz) * (1.f / 255), 0, ROW (y, (size_t) row * width + i));
+  sum = TO_BYTES (int4, sum);
+  out[0] = sum.x * (1.f / 255);
+  out[1] = sum.y * (1.f / 255);
+  out[2] = sum.z * (1.f / 255);
 }

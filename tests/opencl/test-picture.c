@@ -38,7 +38,7 @@ teardown (void)
 static guint8 *
 scale (const OclPicture *picture, gint side)
 {
-  gsize n = 3 * (gsize) side * side;
+  gsize n = 3 * (gsize) side * side, n_bad = 0;
   g_autoptr (GError) error = NULL;
   g_autofree gfloat *values = g_new (gfloat, n);
   guint8 *bytes = g_malloc (n);
@@ -51,8 +51,9 @@ scale (const OclPicture *picture, gint side)
   ocl_tensor_clear (device, &y);
   for (gsize i = 0; i < n; i++) {
     bytes[i] = lrintf (values[i] * 255);
-    fail_unless (values[i] == bytes[i] * (1.f / 255));
+    n_bad += values[i] != bytes[i] * (1.f / 255);
   }
+  fail_unless_equals_uint64 (n_bad, 0);
   return bytes;
 }
 
@@ -201,8 +202,10 @@ GST_START_TEST (test_colours)
     memset (v, yuv[2], 6);
     g_autofree guint8 *bytes = scale (&p, 32);
     /* A byte of YUV is worth up to 2 of RGB. */
+    gint worst = 0;
     for (gsize k = 0; k < 32 * 32 * 3; k++)
-      fail_unless (ABS (bytes[k] - rgb[k % 3]) <= 2, "colour %u: %d instead of %d", i / 2, bytes[k], rgb[k % 3]);
+      worst = MAX (worst, ABS (bytes[k] - rgb[k % 3]));
+    fail_unless (worst <= 2, "colour %u is off by %d", i / 2, worst);
   }
 }
 GST_END_TEST;
