@@ -217,8 +217,7 @@ read_text (GemmaTextConfig *t, const GemmaArchitecture *a, const GemmaJsonObject
   return gemma_config_require_bool (o, "attention_bias", FALSE, error)
       && gemma_config_require_bool (o, "tie_word_embeddings", TRUE, error)
       && require_string (o, "hidden_activation", "gelu_pytorch_tanh", error)
-      && a->read_hf_text (t, o, error)
-      && read_ffn (t, o, error) && read_layer_types (t, o, error)
+      && read_ffn (t, o, error) && a->read_hf_text (t, o, error) && read_layer_types (t, o, error)
       && read_rope (t, a, o, error);
 }
 
