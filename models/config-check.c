@@ -271,7 +271,7 @@ check_vision (Check *c)
   static const gchar expand[] = "v.msfa.ffn.pw_exp.conv.weight", project[] = "v.msfa.ffn.pw_proj.conv.weight";
   const GemmaTensor *input = gemma_weights_peek (c->weights, "mm.input_projection.weight");
   const GemmaTensor *fusion = gemma_weights_peek (c->weights, expand);
-  gint64 width;
+  gint64 width, mid;
 
   if (input == NULL)
     return FAIL (c, NOT_FOUND, "tensor mm.input_projection.weight of the vision embedder is missing");
@@ -285,8 +285,9 @@ check_vision (Check *c)
     return FALSE;
   if (fusion == NULL)
     return TRUE;
-  return shape (c, "v.msfa.ffn.pw_exp.bn.weight", 0, 1, fusion->dims[3])
-      && gemma_weights_check_shape (c->weights, project, width, fusion->dims[3], c->error);
+  mid = fusion->dims[MAX (fusion->n_dims, 1) - 1];      /* of [1, 1, in, out], or [in, out] where it is quantized */
+  return shape (c, "v.msfa.ffn.pw_exp.bn.weight", 0, 1, mid)
+      && gemma_weights_check_shape (c->weights, project, width, mid, c->error);
 }
 
 /* ---- ids ------------------------------------------------------------------------ */

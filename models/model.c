@@ -17,6 +17,7 @@ struct _GemmaModel
   GemmaLm *lm;
   GemmaUsm *usm;
   gboolean usm_is_embedder;     /* only hard embeddings */
+  GemmaVision *vision;
 };
 
 /* ---- files --------------------------------------------------------------------------- */
@@ -76,31 +77,31 @@ open_files (GemmaModel *model, const gchar *path, const gchar *mmproj, GError **
 }
 
 static gboolean
-check_parts (GemmaModel *model, GemmaParts parts, GError **error)
+check_encoder (GemmaModel *model, gboolean takes, gboolean has, const gchar *what, GError **error)
 {
   const gchar *path = gemma_weights_get_path (model->weights);
-  const gchar *missing = (parts & GEMMA_PART_AUDIO) && !model->config->hears ? "sound"
-      : (parts & GEMMA_PART_VISION) && !model->config->sees ? "pictures" : NULL;
 
-  if (missing) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s take text only, no %s", path,
-        model->config->architecture, missing);
-    return FALSE;
-  }
-  if (parts & GEMMA_PART_VISION) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: pictures are not supported yet", path);
-    return FALSE;
-  }
-  if ((parts & GEMMA_PART_AUDIO) && !model->config->has_audio) {
-    if (gemma_weights_is_gguf (model->weights) && !model->mmproj)
-      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND,
-          "%s: has no audio encoder and no *mmproj*.gguf is beside it; name the file with mmproj", path);
-    else
-      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND, "%s: has no audio encoder",
-          model->mmproj ? gemma_weights_get_path (model->mmproj) : path);
-    return FALSE;
-  }
-  return TRUE;
+  if (has)
+    return TRUE;
+  if (!takes)
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s take text only, they have no %s "
+        "encoder", path, model->config->architecture, what);
+  else if (gemma_weights_is_gguf (model->weights) && !model->mmproj)
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND,
+        "%s: has no %s encoder and no *mmproj*.gguf is beside it; name the file with mmproj", path, what);
+  else
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND, "%s: has no %s encoder",
+        model->mmproj ? gemma_weights_get_path (model->mmproj) : path, what);
+  return FALSE;
+}
+
+static gboolean
+check_parts (GemmaModel *model, GemmaParts parts, GError **error)
+{
+  const GemmaConfig *config = model->config;
+
+  return (!(parts & GEMMA_PART_AUDIO) || check_encoder (model, config->hears, config->has_audio, "audio", error))
+      && (!(parts & GEMMA_PART_VISION) || check_encoder (model, config->sees, config->has_vision, "picture", error));
 }
 
 static GemmaModel *
@@ -204,11 +205,23 @@ load_audio (GemmaModel *model, GemmaParts parts, Step *step, GError **error)
 }
 
 static gboolean
+load_vision (GemmaModel *model, GemmaParts parts, Step *step, GError **error)
+{
+  GemmaWeights *weights = model->mmproj ? model->mmproj : model->weights;
+
+  if (parts & GEMMA_PART_VISION)
+    model->vision = gemma_vision_load (weights, model->config, model->device, step_progress, step, error);
+  return !(parts & GEMMA_PART_VISION) || model->vision;
+}
+
+/* Shares of the time, in the proportions of E2B's sizes. */
+static gboolean
 load_parts (GemmaModel *model, GemmaParts parts, GCancellable *cancellable, GemmaProgressFunc progress,
     gpointer user_data, GError **error)
 {
-  gdouble text = !(parts & GEMMA_PART_TEXT) ? 0. : parts & GEMMA_PART_AUDIO ? .8 : 1.;
-  Step step = { progress, user_data, 0., text };
+  gdouble text = parts & GEMMA_PART_TEXT ? .8 : 0., audio = parts & GEMMA_PART_AUDIO ? .2 : 0.;
+  gdouble vision = parts & GEMMA_PART_VISION ? .1 : 0., all = MAX (text + audio + vision, .1);
+  Step step = { progress, user_data, 0., text / all };
 
   if (parts & GEMMA_PART_TEXT) {
     step_progress (0., "reading the tokenizer", &step);
@@ -218,9 +231,13 @@ load_parts (GemmaModel *model, GemmaParts parts, GCancellable *cancellable, Gemm
     if (!model->lm || check_cancelled (model, cancellable, error))
       return FALSE;
   }
-  step.start = text;
-  step.share = 1. - text;
-  return load_audio (model, parts, &step, error) && !check_cancelled (model, cancellable, error);
+  step.start = text / all;
+  step.share = audio / all;
+  if (!load_audio (model, parts, &step, error) || check_cancelled (model, cancellable, error))
+    return FALSE;
+  step.start += step.share;
+  step.share = vision / all;
+  return load_vision (model, parts, &step, error) && !check_cancelled (model, cancellable, error);
 }
 
 GemmaModel *
@@ -250,6 +267,7 @@ gemma_model_unref (GemmaModel *model)
 {
   if (!g_atomic_int_dec_and_test (&model->ref_count))
     return;
+  g_clear_pointer (&model->vision, gemma_vision_free);
   g_clear_pointer (&model->usm, gemma_usm_free);
   g_clear_pointer (&model->lm, gemma_lm_free);
   g_clear_pointer (&model->tokenizer, gemma_tokenizer_free);
@@ -284,6 +302,12 @@ GemmaUsm *
 gemma_model_get_usm (GemmaModel *model)
 {
   return model->usm_is_embedder ? NULL : model->usm;
+}
+
+GemmaVision *
+gemma_model_get_vision (GemmaModel *model)
+{
+  return model->vision;
 }
 
 OclDevice *

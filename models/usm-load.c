@@ -2,6 +2,7 @@
 #include "usm-private.h"
 
 #include "opencl/ops.h"
+#include "tensor-loader.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,14 +11,11 @@
 #define FFN 4              /* times hidden */
 #define LONGEST_PERIOD 1e4 /* of the relative positions' sinusoids */
 
-/* Once an error is set, every load_*() does nothing. */
 typedef struct
 {
-  GemmaWeights *weights;
-  OclDevice *device;
+  GemmaLoader base;
   OclQueue *queue; /* for what is computed once */
   GStringChunk *names;
-  GError *error;
 } Loader;
 
 /* The name of a tensor of block @n, as "a.blk.3.ln1.weight"; it lives as long as @l. */
@@ -29,129 +27,28 @@ block_name (Loader *l, gint n, const gchar *what, const gchar *suffix)
   return g_string_chunk_insert (l->names, name);
 }
 
-static gfloat *
-read_f32 (Loader *l, const gchar *name, gint rows, gint cols)
-{
-  return l->error != NULL ? NULL : gemma_weights_read_f32 (l->weights, name, rows, cols, &l->error);
-}
-
-static OclTensor
-to_device (Loader *l, gint rows, gint cols, const gfloat *data)
-{
-  if (l->error != NULL)
-    return (OclTensor){ 0 };
-  return ocl_tensor_new_from (l->device, rows, cols, data, &l->error);
-}
-
-static OclTensor
-load_row (Loader *l, gint cols, const gchar *name)
-{
-  g_autofree gfloat *data = read_f32 (l, name, 1, cols);
-
-  return to_device (l, 1, cols, data);
-}
-
-/* @n matrices of [rows][cols] as one weight [n * rows][cols]. */
-static OclWeight *
-load_stack (Loader *l, gint rows, gint cols, const gchar *const *names, guint n)
-{
-  OclMatrix parts[3];
-  gfloat *converted[3] = { NULL };
-  OclWeight *weight = NULL;
-  gboolean mixed = FALSE;
-
-  g_assert (n <= G_N_ELEMENTS (parts));
-  for (guint i = 0; i < n && l->error == NULL; i++)
-    if (gemma_weights_find_matrix (l->weights, names[i], rows, cols, &parts[i], &l->error))
-      mixed |= parts[i].type != parts[0].type;
-  for (guint i = 0; mixed && i < n; i++) {
-    converted[i] = read_f32 (l, names[i], rows, cols);
-    parts[i] = (OclMatrix){ OCL_TYPE_F32, rows, cols, converted[i] };
-  }
-  if (l->error == NULL)
-    weight = ocl_weight_new (l->device, parts, n, &l->error);
-  for (guint i = 0; i < n; i++)
-    g_free (converted[i]);
-  return weight;
-}
-
-static OclWeight *
-load_matrix (Loader *l, gint rows, gint cols, const gchar *name)
-{
-  return load_stack (l, rows, cols, &name, 1);
-}
-
-/* A convolution's kernel as float32 in the file's order; dimensions of 1 may be absent. */
-static gfloat *
-read_kernel (Loader *l, const gchar *name, gint height, gint width, gint in, gint out)
-{
-  const GemmaTensor *tensor = NULL;
-  gint64 n = (gint64) height * width * in * out;
-  gfloat *data;
-
-  if (l->error == NULL)
-    tensor = gemma_weights_find (l->weights, name, &l->error, 4, width, height, in, out);
-  if (tensor == NULL)
-    return NULL;
-  if (ocl_type_info (tensor->type)->block != 1) {
-    g_set_error (&l->error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
-        "%s: tensor %s has type %s; F32, F16 or BF16 is allowed", gemma_weights_get_path (l->weights), name,
-        ocl_type_info (tensor->type)->name);
-    return NULL;
-  }
-  data = g_new (gfloat, n);
-  ocl_type_dequantize (tensor->type, tensor->data, data, n);
-  return data;
-}
-
-/* [out][in][dy][dx] in the file to [out][(dy * 3 + dx) * in + c]. */
 static void
 load_conv (Loader *l, GemmaUsmConv *conv, gint n)
 {
-  gint in = conv->channels, out = conv->out_channels, taps = KERNEL * KERNEL;
   g_autofree gchar *name = g_strdup_printf ("a.conv1d.%d.weight", n);
   g_autofree gchar *norm = g_strdup_printf ("a.conv1d.%d.norm.weight", n);
-  g_autofree gfloat *file = NULL, *packed = NULL;
-  OclMatrix matrix;
 
-  conv->norm = load_row (l, out, norm);
-  file = read_kernel (l, name, KERNEL, KERNEL, in, out);
-  if (file == NULL)
-    return;
-  packed = g_new (gfloat, (gsize) out * in * taps);
-  for (gint o = 0; o < out; o++)
-    for (gint c = 0; c < in; c++)
-      for (gint tap = 0; tap < taps; tap++)
-        packed[(o * taps + tap) * in + c] = file[(o * in + c) * taps + tap];
-  matrix = (OclMatrix){ OCL_TYPE_F32, out, taps * in, packed };
-  conv->weight = ocl_weight_new (l->device, &matrix, 1, &l->error);
-}
-
-/* [C][1][k] in the file to [k][C]. */
-static OclTensor
-load_depthwise (Loader *l, gint kernel, gint channels, const gchar *name)
-{
-  g_autofree gfloat *file = read_kernel (l, name, 1, kernel, 1, channels);
-  g_autofree gfloat *turned = g_new (gfloat, (gsize) kernel * channels);
-
-  for (gint c = 0; file != NULL && c < channels; c++)
-    for (gint i = 0; i < kernel; i++)
-      turned[i * channels + c] = file[c * kernel + i];
-  return to_device (l, kernel, channels, turned);
+  conv->norm = gemma_load_row (&l->base, conv->out_channels, norm);
+  conv->weight = gemma_load_conv (&l->base, KERNEL, KERNEL, conv->channels, conv->out_channels, name);
 }
 
 /* All of a query's constant factors: head_dim^-0.5 * softplus (scale) / softplus (0). */
 static OclTensor
 load_q_scale (Loader *l, gint head_dim, const gchar *name)
 {
-  g_autofree gfloat *data = read_f32 (l, name, 1, head_dim);
+  g_autofree gfloat *data = gemma_load_f32 (&l->base, name, 1, head_dim);
 
   for (gint i = 0; data != NULL && i < head_dim; i++) {
     gdouble softplus = MAX (data[i], 0.) + log1p (exp (-fabs (data[i])));
 
     data[i] = softplus / G_LN2 / sqrt (head_dim);
   }
-  return to_device (l, 1, head_dim, data);
+  return gemma_load_to_device (&l->base, 1, head_dim, data);
 }
 
 /* Row d: the sinusoid of distance d through linear_pos. */
@@ -160,7 +57,7 @@ load_relative (Loader *l, const GemmaAudioConfig *c, const gchar *name)
 {
   gint hidden = c->hidden, half = hidden / 2;
   g_autofree gfloat *data = g_new (gfloat, (gsize) (c->left + 1) * hidden);
-  OclWeight *linear = load_matrix (l, hidden, hidden, name);
+  OclWeight *linear = gemma_load_matrix (&l->base, hidden, hidden, name);
   OclTensor sinusoid, relative = { 0 };
 
   for (gint d = 0; d <= c->left; d++)
@@ -170,14 +67,14 @@ load_relative (Loader *l, const GemmaAudioConfig *c, const gchar *name)
       data[(gsize) d * hidden + k] = sin (phase);
       data[(gsize) d * hidden + half + k] = cos (phase);
     }
-  sinusoid = to_device (l, c->left + 1, hidden, data);
-  if (l->error == NULL)
-    relative = ocl_tensor_new (l->device, c->left + 1, hidden, &l->error);
-  if (l->error == NULL) {
+  sinusoid = gemma_load_to_device (&l->base, c->left + 1, hidden, data);
+  if (l->base.error == NULL)
+    relative = ocl_tensor_new (l->base.device, c->left + 1, hidden, &l->base.error);
+  if (l->base.error == NULL) {
     ocl_matmul (l->queue, relative, sinusoid, linear, OCL_MATMUL_F32_ACTIVATIONS);
-    ocl_queue_finish (l->queue, &l->error);
+    ocl_queue_finish (l->queue, &l->base.error);
   }
-  ocl_tensor_clear (l->device, &sinusoid);
+  ocl_tensor_clear (l->base.device, &sinusoid);
   if (linear != NULL)
     ocl_weight_free (linear);
   return relative;
@@ -189,10 +86,10 @@ load_feed_forward (Loader *l, GemmaUsmFeedForward *f, gint hidden, gint n, const
 {
   g_autofree gchar *suffix = g_strconcat (end, ".weight", NULL);
 
-  f->pre_norm = load_row (l, hidden, block_name (l, n, "ffn_norm", suffix));
-  f->post_norm = load_row (l, hidden, block_name (l, n, "ffn_post_norm", suffix));
-  f->up = load_matrix (l, FFN * hidden, hidden, block_name (l, n, "ffn_up", suffix));
-  f->down = load_matrix (l, hidden, FFN * hidden, block_name (l, n, "ffn_down", suffix));
+  f->pre_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "ffn_norm", suffix));
+  f->post_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "ffn_post_norm", suffix));
+  f->up = gemma_load_matrix (&l->base, FFN * hidden, hidden, block_name (l, n, "ffn_up", suffix));
+  f->down = gemma_load_matrix (&l->base, hidden, FFN * hidden, block_name (l, n, "ffn_down", suffix));
 }
 
 static void
@@ -204,19 +101,19 @@ load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, gint n)
     block_name (l, n, "attn_v", w) };
 
   load_feed_forward (l, &b->start, hidden, n, "");
-  b->attention.pre_norm = load_row (l, hidden, block_name (l, n, "ln1", w));
-  b->attention.qkv = load_stack (l, hidden, hidden, qkv, 3);
+  b->attention.pre_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "ln1", w));
+  b->attention.qkv = gemma_load_stack (&l->base, hidden, hidden, qkv, 3);
   b->attention.q_scale = load_q_scale (l, hidden / c->n_heads, block_name (l, n, "per_dim_scale", ""));
   b->attention.relative = load_relative (l, c, block_name (l, n, "linear_pos", w));
-  b->attention.out = load_matrix (l, hidden, hidden, block_name (l, n, "attn_out", w));
-  b->attention.post_norm = load_row (l, hidden, block_name (l, n, "ln2", w));
-  b->conv.pre_norm = load_row (l, hidden, block_name (l, n, "conv_norm", w));
-  b->conv.start = load_matrix (l, 2 * hidden, hidden, block_name (l, n, "conv_pw1", w));
-  b->conv.depthwise = load_depthwise (l, c->conv_kernel, hidden, block_name (l, n, "conv_dw", w));
-  b->conv.conv_norm = load_row (l, hidden, block_name (l, n, "norm_conv", w));
-  b->conv.end = load_matrix (l, hidden, hidden, block_name (l, n, "conv_pw2", w));
+  b->attention.out = gemma_load_matrix (&l->base, hidden, hidden, block_name (l, n, "attn_out", w));
+  b->attention.post_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "ln2", w));
+  b->conv.pre_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "conv_norm", w));
+  b->conv.start = gemma_load_matrix (&l->base, 2 * hidden, hidden, block_name (l, n, "conv_pw1", w));
+  b->conv.depthwise = gemma_load_depthwise (&l->base, 1, c->conv_kernel, hidden, block_name (l, n, "conv_dw", w));
+  b->conv.conv_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "norm_conv", w));
+  b->conv.end = gemma_load_matrix (&l->base, hidden, hidden, block_name (l, n, "conv_pw2", w));
   load_feed_forward (l, &b->end, hidden, n, "_1");
-  b->norm = load_row (l, hidden, block_name (l, n, "layer_pre_norm", w));
+  b->norm = gemma_load_row (&l->base, hidden, block_name (l, n, "layer_pre_norm", w));
 }
 
 /* What is left of the files when the soft tokens come from elsewhere. All hard embeddings at once: they are few. */
@@ -224,27 +121,27 @@ static void
 load_embedder (Loader *l, GemmaUsm *usm)
 {
   gint n = usm->config.vocab_size, hidden = usm->config.hidden;
-  OclTensor norm = load_row (l, hidden, "mm.a.hard_emb_norm.weight");
-  g_autofree gfloat *table = read_f32 (l, "mm.a.embedding.weight", n, hidden);
-  OclTensor x = to_device (l, n, hidden, table), y = { 0 };
+  OclTensor norm = gemma_load_row (&l->base, hidden, "mm.a.hard_emb_norm.weight");
+  g_autofree gfloat *table = gemma_load_f32 (&l->base, "mm.a.embedding.weight", n, hidden);
+  OclTensor x = gemma_load_to_device (&l->base, n, hidden, table), y = { 0 };
   OclRmsNorm hard = OCL_RMS_NORM_INIT (norm, usm->config.rms_eps);
   OclRmsNorm plain = OCL_RMS_NORM_INIT ((OclTensor){ 0 }, usm->config.rms_eps);
 
-  usm->soft_norm = load_row (l, hidden, "mm.a.soft_emb_norm.weight");
-  usm->projection = load_matrix (l, usm->text_hidden, hidden, "mm.a.input_projection.weight");
-  if (l->error == NULL)
-    y = ocl_tensor_new (l->device, n, usm->text_hidden, &l->error);
-  if (l->error == NULL) {
+  usm->soft_norm = gemma_load_row (&l->base, hidden, "mm.a.soft_emb_norm.weight");
+  usm->projection = gemma_load_matrix (&l->base, usm->text_hidden, hidden, "mm.a.input_projection.weight");
+  if (l->base.error == NULL)
+    y = ocl_tensor_new (l->base.device, n, usm->text_hidden, &l->base.error);
+  if (l->base.error == NULL) {
     usm->hard = g_new (gfloat, (gsize) n * usm->text_hidden);
     ocl_rms_norm (l->queue, x, x, &hard);
     ocl_matmul (l->queue, y, x, usm->projection, OCL_MATMUL_F32_ACTIVATIONS);
     ocl_rms_norm (l->queue, y, y, &plain);
     ocl_tensor_read (l->queue, y, usm->hard);
-    ocl_queue_finish (l->queue, &l->error);
+    ocl_queue_finish (l->queue, &l->base.error);
   }
-  ocl_tensor_clear (l->device, &x);
-  ocl_tensor_clear (l->device, &y);
-  ocl_tensor_clear (l->device, &norm);
+  ocl_tensor_clear (l->base.device, &x);
+  ocl_tensor_clear (l->base.device, &y);
+  ocl_tensor_clear (l->base.device, &norm);
 }
 
 static void
@@ -262,9 +159,9 @@ load_tower (Loader *l, GemmaUsm *usm, GemmaProgressFunc progress, gpointer user_
     channels = conv->out_channels = c->conv_channels[i];
     load_conv (l, conv, i);
   }
-  usm->input = load_matrix (l, c->hidden, width * channels, "a.pre_encode.out.weight");
+  usm->input = gemma_load_matrix (&l->base, c->hidden, width * channels, "a.pre_encode.out.weight");
   usm->blocks = g_new0 (GemmaUsmBlock, c->n_layers);
-  for (gint i = 0; i < c->n_layers && l->error == NULL; i++) {
+  for (gint i = 0; i < c->n_layers && l->base.error == NULL; i++) {
     g_autofree gchar *what = g_strdup_printf ("loading audio layer %d of %d", i + 1, c->n_layers);
 
     if (progress != NULL)
@@ -293,7 +190,7 @@ static GemmaUsm *
 load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gboolean tower, GemmaProgressFunc progress,
     gpointer user_data, GError **error)
 {
-  Loader l = { .weights = weights, .device = device };
+  Loader l = { .base = { weights, device, NULL } };
   GemmaUsm *usm;
 
   if (!check_config (config, weights, error))
@@ -313,8 +210,8 @@ load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gbool
   g_string_chunk_free (l.names);
   ocl_queue_free (l.queue);
 
-  if (l.error != NULL) {
-    g_propagate_error (error, l.error);
+  if (l.base.error != NULL) {
+    g_propagate_error (error, l.base.error);
     g_clear_pointer (&usm, gemma_usm_free);
   }
   return usm;
@@ -334,19 +231,12 @@ gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDe
 }
 
 static void
-free_weight (OclWeight *weight)
-{
-  if (weight != NULL)
-    ocl_weight_free (weight);
-}
-
-static void
 free_feed_forward (OclDevice *device, GemmaUsmFeedForward *f)
 {
   ocl_tensor_clear (device, &f->pre_norm);
   ocl_tensor_clear (device, &f->post_norm);
-  free_weight (f->up);
-  free_weight (f->down);
+  gemma_weight_free (f->up);
+  gemma_weight_free (f->down);
 }
 
 static void
@@ -358,13 +248,13 @@ free_block (OclDevice *device, GemmaUsmBlock *b)
   ocl_tensor_clear (device, &b->attention.post_norm);
   ocl_tensor_clear (device, &b->attention.q_scale);
   ocl_tensor_clear (device, &b->attention.relative);
-  free_weight (b->attention.qkv);
-  free_weight (b->attention.out);
+  gemma_weight_free (b->attention.qkv);
+  gemma_weight_free (b->attention.out);
   ocl_tensor_clear (device, &b->conv.pre_norm);
   ocl_tensor_clear (device, &b->conv.conv_norm);
   ocl_tensor_clear (device, &b->conv.depthwise);
-  free_weight (b->conv.start);
-  free_weight (b->conv.end);
+  gemma_weight_free (b->conv.start);
+  gemma_weight_free (b->conv.end);
   ocl_tensor_clear (device, &b->norm);
 }
 
@@ -374,15 +264,15 @@ gemma_usm_free (GemmaUsm *usm)
   if (usm == NULL)
     return;
   for (gint i = 0; i < 2; i++) {
-    free_weight (usm->conv[i].weight);
+    gemma_weight_free (usm->conv[i].weight);
     ocl_tensor_clear (usm->device, &usm->conv[i].norm);
   }
-  free_weight (usm->input);
+  gemma_weight_free (usm->input);
   for (gint i = 0; usm->blocks != NULL && i < usm->config.n_layers; i++)
     free_block (usm->device, &usm->blocks[i]);
   g_free (usm->blocks);
   ocl_tensor_clear (usm->device, &usm->soft_norm);
-  free_weight (usm->projection);
+  gemma_weight_free (usm->projection);
   g_free (usm->hard);
   ocl_device_unref (usm->device);
   g_free (usm);

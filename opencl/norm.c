@@ -18,7 +18,8 @@ rms_norm_ref (OclQueue *q, gconstpointer data)
 {
   const RmsNormArgs *a = data;
   REF_VIEWS (q, v, a->y, a->x, a->p.weight, a->p.add0, a->p.add1, a->p.y2, a->p.weight2);
-  RefRmsNorm p = { v[2], v[3], v[4], v[5], v[6], a->p.eps, a->p.norm_scale, a->p.out_scale };
+  RefRmsNorm p = { v[2], v[3], v[4], v[5], v[6], a->p.eps, a->p.norm_scale, a->p.out_scale,
+    a->p.gelu };
 
   ref_rms_norm (v[0], v[1], &p);
 }
@@ -31,7 +32,7 @@ launch_portable (OclQueue *q, OclTensor y, OclTensor x, const OclRmsNorm *p)
   ocl_queue_run (q, ocl_queue_get_kernel (q, "norm", "rms_norm", NULL), 1, &global, ocl_row_group,
       OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->add0),
       OCL_ARG_TENSOR (p->add1), OCL_ARG (y.cols), OCL_ARG (p->eps), OCL_ARG (p->norm_scale),
-      OCL_ARG (p->out_scale), OCL_ARGS_END);
+      OCL_ARG (p->out_scale), OCL_ARG (p->gelu), OCL_ARGS_END);
 }
 
 /* The second norm is a launch of its own: PoCL for SSE miscounts loops after a barrier that is not always reached. */
@@ -57,7 +58,7 @@ rms_norm_cpu (OclQueue *q, gconstpointer data)
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->add0),
       OCL_ARG_TENSOR (p->add1), OCL_ARG_TENSOR (p->y2), OCL_ARG_TENSOR (p->weight2), OCL_ARG (a->y.rows),
       OCL_ARG (cut.row_step), OCL_ARG (a->y.cols), OCL_ARG (p->eps),
-      OCL_ARG (p->norm_scale), OCL_ARG (p->out_scale), OCL_ARGS_END);
+      OCL_ARG (p->norm_scale), OCL_ARG (p->out_scale), OCL_ARG (p->gelu), OCL_ARGS_END);
 }
 
 OCL_DEFINE_OPERATION (rms_norm)

@@ -30,14 +30,15 @@ void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclM
  * ocl_rms_norm: y = out_scale * (add0 + add1 + norm_scale * RMS (x, eps) * weight)
  *
  * @weight: [1][cols] or .mem NULL for no weight; @add0, @add1: [rows][cols] or
- * .mem NULL for none. y may be x, add0 or add1. If @y2 has memory, then the norm that follows is
- * made too: y2 = RMS (y, eps) * weight2 (y2 may be x, add0 or add1, not y; weight2 may be absent).
+ * .mem NULL for none. With @gelu, gelu_tanh of all that. y may be x, add0 or add1. If @y2 has memory, then the norm
+ * that follows is made too: y2 = RMS (y, eps) * weight2 (y2 may be x, add0 or add1, not y; weight2 may be absent).
  */
 typedef struct
 {
   OclTensor weight, add0, add1;
   OclTensor y2, weight2;
   gfloat eps, norm_scale, out_scale;    /* use OCL_RMS_NORM_INIT for 1, 1 */
+  gboolean gelu;
 } OclRmsNorm;
 #define OCL_RMS_NORM_INIT(w, e) { .weight = (w), .eps = (e), .norm_scale = 1.f, .out_scale = 1.f }
 void ocl_rms_norm (OclQueue *q, OclTensor y, OclTensor x, const OclRmsNorm *p);
@@ -188,5 +189,46 @@ typedef struct
 } OclLocalAttention;
 void ocl_local_attention (OclQueue *q, OclTensor o, OclTensor queries, OclTensor k, OclTensor v, OclTensor rel,
     const OclLocalAttention *p);
+
+/* ---- pictures (conv2d.c, resize2d.c, multi-query.c): [height * width][channels], pixels row by row -------------- */
+
+/**
+ * A k x k convolution: output pixel (oy, ox) sees input rows oy * stride - pad_top + dy and columns
+ * ox * stride - pad_left + dx, 0 <= dy, dx < kernel; what is outside counts as 0.
+ */
+typedef struct
+{
+  gint height, width, kernel, stride, pad_top, pad_left, out_height, out_width;
+} OclConv2d;
+
+/**
+ * Dense: y [out_height * out_width][N] = convolution of x [height * width][C], whose rows are contiguous, with
+ * w [N][k * k * C] of F32, column (dy * k + dx) * C + c, plus @bias ([1][N] or .mem NULL).
+ */
+void ocl_conv2d (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclTensor bias, const OclConv2d *p);
+
+/** Depthwise: y [out_height * out_width][C], x [height * width][C], weight [k * k][C], row dy * k + dx. */
+void ocl_depthwise2d (OclQueue *q, OclTensor y, OclTensor x, OclTensor weight, const OclConv2d *p);
+
+/**
+ * y [out_height * out_width][C] from x [height * width][C].
+ * NEAREST: y (oy, ox) = x (floor (oy * height / out_height), floor (ox * width / out_width)).
+ * AVERAGE: the mean of a cell of (height / out_height) x (width / out_width) pixels, which must divide evenly.
+ * BILINEAR: at ((oy + 0.5) * height / out_height - 0.5, ...) clamped to the picture, between the four around it.
+ */
+typedef enum { OCL_RESIZE_NEAREST, OCL_RESIZE_AVERAGE, OCL_RESIZE_BILINEAR } OclResizeMode;
+typedef struct
+{
+  OclResizeMode mode;
+  gint height, width, out_height, out_width;
+} OclResize2d;
+void ocl_resize2d (OclQueue *q, OclTensor y, OclTensor x, const OclResize2d *p);
+
+/**
+ * Every query sees every key; all heads share keys and values. queries [M][heads * d], k [T][d], v [T][e]:
+ * o [M][heads * e], head by head = softmax (scale * q k^T) v. No [M][T] matrix is stored.
+ */
+void ocl_multi_query_attention (OclQueue *q, OclTensor o, OclTensor queries, OclTensor k, OclTensor v, gint n_heads,
+    gfloat scale);
 
 G_END_DECLS

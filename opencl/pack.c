@@ -175,7 +175,8 @@ quantized_value (OclType type, const guint8 *data, const guint8 *scales, gint ro
   const OclTypeInfo *info = ocl_type_info (type);
   const guint8 *block = scales + k / info->block * block_scale_bytes (info);
   const guint8 *multipliers = block + info->n_halves * HALVES + k % info->block / 32 * 2 * OCL_PANEL + row;
-  gint q = panel_q (info->bits, (const guint32 *) (data + ocl_panel_bytes (type, k / 32 * 32)) + row, k % 32) - info->zero;
+  const guint32 *words = (const guint32 *) (data + ocl_panel_bytes (type, k / 32 * 32)) + row;
+  gint q = panel_q (info->bits, words, k % 32) - info->zero;
   gfloat d = ocl_half_to_float (ocl_load_u16 (block + 2 * row)), m = 0;
 
   if (info->n_halves > 1)

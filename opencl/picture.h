@@ -15,9 +15,9 @@ typedef enum
 
 /**
  * OclPicture:
- * @plane: the first byte of each plane; @stride: bytes from row to row
- * @yuv_to_rgb: for I420 and NV12: row c of RGB is m[c][0] * Y + m[c][1] * U + m[c][2] * V + m[c][3], of byte values, in
- *   [0, 255] after clamping
+ * @plane: the first byte of each plane; @stride: bytes from row to row, at least those of a row
+ * @yuv_to_rgb: for I420 and NV12: row c of RGB is m[c][0] * Y + m[c][1] * U + m[c][2] * V + m[c][3] of byte values,
+ *   rounded and clamped to [0, 255]; each chroma sample counts for its 2 x 2 pixels
  *
  * A view of a picture in host memory; it owns nothing.
  */
@@ -40,8 +40,9 @@ void ocl_picture_scaler_free (OclPictureScaler *scaler);
  * @y: [@height * @width][3], RGB in [0, 1], row by row
  *
  * Colour conversion, then a bilinear resize with antialiasing (a triangle as wide as the scale where it shrinks) of
- * bytes to bytes as PIL's Image.resize (BILINEAR) does it, aspect ratio ignored, then 1/255. The picture is copied before
- * return; the rest is enqueued on @q. FALSE: memory could not be had (@q is as before).
+ * bytes to bytes, aspect ratio ignored, then 1/255. The bytes are exactly those of PIL's Image.resize (BILINEAR) for the
+ * rows and then for the columns, each in fixed point with a rounding to bytes. The picture is copied before return, large ones in
+ * bands; the rest is enqueued on @q. FALSE: memory could not be had or the picture is not valid (@q is as before).
  */
 gboolean ocl_picture_scale (OclPictureScaler *scaler, OclQueue *q, OclTensor y, gint width, gint height,
     const OclPicture *picture, GError **error);

@@ -15,7 +15,7 @@ typedef enum
   OCL_TYPE_Q4_1,                /* 32: halves d, m; nibbles                 x = d * q + m */
   OCL_TYPE_Q5_0,                /* 32: half d; 32 fifth bits; nibbles       x = d * (q - 16) */
   OCL_TYPE_Q5_1,                /* 32: halves d, m; fifth bits; nibbles     x = d * q + m */
-  OCL_TYPE_Q4_K,                /* 256: halves d, m; 6 bits s and t each 32 values; nibbles    x = (d * s) * q - m * t */
+  OCL_TYPE_Q4_K,                /* 256: halves d, m; 6 bits s, t each 32 values; nibbles       x = (d * s) * q - m * t */
   OCL_TYPE_Q5_K,                /* the same with 5 bits of q */
   OCL_TYPE_Q6_K,                /* 256: nibbles; pairs of bits; int8 s each 16 values; half d  x = (d * s) * (q - 32) */
   OCL_N_TYPES

@@ -1,6 +1,7 @@
 #include "seeded-weights.h"
 
 #include <glib/gstdio.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +100,30 @@ seeded_to_half (gfloat value, OclType type)
   if (type == OCL_TYPE_F16)
     return to_f16 (bits);
   return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+static void
+encode_q8_0 (guint8 *out, const gfloat *x)
+{
+  gfloat most = 0.f, d;
+  for (gint i = 0; i < 32; i++)
+    most = MAX (most, fabsf (x[i]));
+  guint16 half = seeded_to_half (most / 127.f, OCL_TYPE_F16);
+  ocl_type_dequantize (OCL_TYPE_F16, &half, &d, 1);
+  memcpy (out, &half, 2);
+  for (gint i = 0; i < 32; i++)
+    out[2 + i] = (guint8) (gint8) CLAMP (rintf (x[i] / d), -127.f, 127.f);
+}
+
+void
+seeded_encode (guint8 *out, const gfloat *x, gsize n, OclType type)
+{
+  for (gsize i = 0; i < n && type == OCL_TYPE_Q8_0; i += 32)
+    encode_q8_0 (out + i / 32 * 34, x + i);
+  for (gsize i = 0; i < n && (type == OCL_TYPE_F16 || type == OCL_TYPE_BF16); i++)
+    ((guint16 *) out)[i] = seeded_to_half (x[i], type);
+  if (type == OCL_TYPE_F32)
+    memcpy (out, x, n * sizeof (gfloat));
 }
 
 static void

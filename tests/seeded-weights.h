@@ -34,3 +34,6 @@ void seeded_remove (gchar *dir);
 
 /** float32 to the 16-bit @type (F16 or BF16), nearest even. */
 guint16 seeded_to_half (gfloat value, OclType type);
+
+/** @n values as the file has them, of OCL_TYPE_F32, F16, BF16 or Q8_0 (whole blocks). */
+void seeded_encode (guint8 *out, const gfloat *x, gsize n, OclType type);

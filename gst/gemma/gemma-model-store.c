@@ -116,7 +116,7 @@ extern void *__dso_handle;
 static void
 wait_for_threads (void)
 {
-  gint64 deadline = g_get_monotonic_time () + 30 * G_TIME_SPAN_SECOND;
+  gint64 deadline = g_get_monotonic_time () + 120 * G_TIME_SPAN_SECOND;   /* a compiler may take long */
 
   g_mutex_lock (&store_lock);
   for (GSList *l = loading; l; l = l->next)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prove that model.py computes what transformers computes: same weights, same sound, same tokens, float32.
+"""Prove that model.py computes what transformers computes: same weights, same sound and picture, same tokens, float32.
 
     check-equality.py HF_DIR [WAV]
 
-HF_DIR comes from export-gguf.py --hf. Fails if mel, audio tokens or logits differ by more than 1e-4 (norm of the
-difference over norm of the reference), padded in a batch or alone.
+HF_DIR comes from export-gguf.py --hf. Fails if mel, audio or picture tokens, or logits differ by more than 1e-4 (norm of
+the difference over norm of the reference), padded in a batch or alone.
 """
 import argparse
 import enum
@@ -49,13 +49,27 @@ def without_torchvision():
     import_utils.BACKENDS_MAPPING["timm"] = (lambda: True, "")
 
 
+def narrow_mobilenet(directory):
+    """transformers' configuration of @directory, and a timm that builds its picture encoder: blocks come as timm's
+    strings, and the fused features may have another width than 2048, which timm has no argument for."""
+    import timm.models.mobilenetv5 as timm_model
+    from timm.models._efficientnet_builder import decode_arch_def
+    config = AutoConfig.from_pretrained(directory)
+    config.vision_config.model_args["block_args"] = decode_arch_def(config.vision_config.model_args["block_args"])
+    adapter = timm_model.MobileNetV5MultiScaleFusionAdapter
+    timm_model.MobileNetV5MultiScaleFusionAdapter = lambda **a: adapter(**a | {"out_chs": config.vision_config.hidden_size})
+    return config
+
+
 without_torchvision()
+from transformers import AutoConfig  # noqa: E402
 from transformers import Gemma3nForConditionalGeneration  # noqa: E402
 from transformers.models.gemma3n.feature_extraction_gemma3n import Gemma3nAudioFeatureExtractor  # noqa: E402
 
 import corpus  # noqa: E402
 import importlib.util  # noqa: E402
 import mel as melmod  # noqa: E402
+import mobilenet_v5  # noqa: E402
 import model  # noqa: E402
 import tokenizer as tok  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -68,7 +82,8 @@ spec.loader.exec_module(export)
 def load(directory, c):
     """Our weights from a Hugging Face directory."""
     files, w = load_file(f"{directory}/model.safetensors"), {}
-    for name, shape in model.shapes(c).items():
+    seeing = any("vision_tower" in k for k in files)
+    for name, shape in (model.shapes(c) | (mobilenet_v5.shapes(c.hidden, tok.RESERVED) if seeing else {})).items():
         if name.startswith("altup_"):
             stem = "altup_projections" if name == "altup_proj.weight" else "altup_unembed_projections"
             w[name] = torch.stack([files[f"model.language_model.{stem}.{i}.weight"] for i in range(c.altup - 1)])
@@ -84,6 +99,34 @@ def relative(a, b):
     return float((a - b).norm() / b.norm())
 
 
+def check_picture(hf, w, c, tk):
+    """-> {what: relative difference}"""
+    worst, side = {}, mobilenet_v5.SIDE
+    pixels = torch.rand(2, side // 8, side // 8, 3).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    pixels = (pixels + .1 * torch.rand(2, side, side, 3)).clamp(max=1)
+    for size in (side, 2 * side):
+        x = torch.nn.functional.interpolate(pixels.permute(0, 3, 1, 2), (size, size), mode="bilinear")
+        ref = hf.model.vision_tower(x).last_hidden_state.permute(0, 2, 3, 1)
+        worst[f"tower {size}"] = relative(mobilenet_v5.tower(x.permute(0, 2, 3, 1).contiguous(), w), ref)
+    rows = model.soft_tokens(mobilenet_v5.tower(pixels, w).flatten(1, 2), w, "mm.")
+    picture = pixels.permute(0, 3, 1, 2).contiguous()
+    worst["picture rows"] = relative(rows, hf.model.get_image_features(picture).pooler_output)
+
+    before, (given, reply) = tk.before(what="image"), tk.after("Un perro.", "image", corpus.instruction("describe", None, "es"))
+    n = rows.shape[1]
+    ids = torch.tensor(before + [tok.IMAGE] * n + given + reply)
+    ref = hf(input_ids=ids[None], pixel_values=picture[:1], attention_mask=torch.ones(1, len(ids), dtype=torch.long)).logits[0]
+    # as training computes it: what precedes the instruction first, then the rest
+    first, cache = len(before) + n, {}
+    zero = torch.zeros(n, dtype=torch.long)
+    e, pli = model.embed(ids[None, :first], rows[0], (zero, torch.arange(len(before), first)), w, c)
+    start = model.forward(e, pli, w, c, cache=cache)
+    end = model.hard_tokens(torch.tensor([tok.EOI - tok.TEXT_VOCAB]), w, "mm.")
+    e, pli = model.embed(ids[None, first:], end, (zero[:1], zero[:1]), w, c)
+    worst["picture logits"] = relative(torch.cat([start, model.forward(e, pli, w, c, cache=cache, past=first)], 1)[0], ref)
+    return worst
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("dir")
@@ -94,7 +137,7 @@ def main():
     torch.manual_seed(a.seed)
     c = model.Config()
     w = load(a.dir, c)
-    hf = Gemma3nForConditionalGeneration.from_pretrained(a.dir, dtype=torch.float32, attn_implementation="eager").eval()
+    hf = Gemma3nForConditionalGeneration.from_pretrained(a.dir, config=narrow_mobilenet(a.dir), dtype=torch.float32, attn_implementation="eager").eval()
     if a.wav:
         import scipy.io.wavfile
         x = torch.from_numpy(scipy.io.wavfile.read(a.wav)[1].astype(np.float32) / 32768)
@@ -150,6 +193,8 @@ def main():
         steps.append(model.forward(ours_e[:, i:i + 1], ours_p[:, i:i + 1], w, c, cache=cache, past=i)[0, -1])
     worst["decoding"] = relative(torch.stack(steps), ref[n - 1:])
 
+    if "mm.embedding.weight" in w:
+        worst |= check_picture(hf, w, c, tk)
     for k, v in worst.items():
         print(f"{k:12s} {v:.2e} {'ok' if v <= 1e-4 else 'TOO FAR'}")
     print("torch", torch.__version__, "transformers", importlib.metadata.version("transformers"))

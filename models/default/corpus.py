@@ -11,6 +11,7 @@ from pathlib import Path
 
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "it": "Italian"}
 SOUNDS = {"en": "en_US_f_Allison", "es": "es_MX_f_Allison", "fr": "fr_CA_f_June", "it": "it_IT_m_Carlo"}
+CAPTIONS = LANGUAGES | {"pt": "Portuguese", "de": "German"}      # of pictures
 RATE = 16000
 
 # asterisk's Italian list lost its accented letters in some lines
@@ -75,8 +76,9 @@ def edits(a, b):
 
 def instruction(task, source, target=None):
     """The wording of models/task.h."""
-    s, t = LANGUAGES[source], LANGUAGES.get(target)
-    return {"transcribe": f"Transcribe the following speech segment in {s}:",
+    s, t = LANGUAGES.get(source), CAPTIONS.get(target)
+    return {"describe": f"Describe the image in {t}.",
+            "transcribe": f"Transcribe the following speech segment in {s}:",
             "translate": f"Translate the following speech segment from {s} into {t}:",
             "chain": f"Transcribe the following speech segment in {s}, then translate it into {t}:"}[task]
 

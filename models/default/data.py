@@ -16,6 +16,7 @@ import torch
 import corpus
 import mel as melmod
 import model
+import pictures
 import tokenizer as tok
 
 RATE = corpus.RATE
@@ -203,35 +204,86 @@ class Batches(torch.utils.data.Dataset):
             m = melmod.log_mel(torch.from_numpy(roughen(x[:int((self.longest + 4) * RATE)], rng, human)))
             asked, said = self.tasks(lang, names, rng)
             clips.append((mask(m, rng) if rng.random() < .25 else m, asked, said))
-        return collate(clips, self.tok, self.letters)
+        return doubt(collate(clips, self.tok, self.letters), rng)
+
+
+def doubt(batch, rng, share=.2):
+    """Some words of the answers so far become others: what comes next must be heard, not remembered."""
+    row, col = (t[:-1] for t in batch["select"])
+    # an answer's token at a place that predicts the next one; the first such place is the prompt's end
+    inside = (row == batch["select"][0][1:]) & (col + 1 == batch["select"][1][1:])
+    at = torch.nonzero(inside & torch.from_numpy(rng.random(len(row)) < share))[:, 0] + 1
+    others = batch["label"][torch.from_numpy(rng.integers(0, len(batch["label"]), len(at)))]
+    batch["ids"][batch["select"][0][at], batch["select"][1][at]] = others
+    return batch
 
 
 def collate(clips, t, letters):
     """[(mel, [(instruction, answer)], said)] -> one batch of tensors"""
     frames = [len(c[0]) for c in clips]
     mel = torch.zeros(len(clips), max(frames), melmod.BINS)
-    rows, targets = [], []
-    for i, (m, asked, said) in enumerate(clips):
+    targets = []
+    for i, (m, _, said) in enumerate(clips):
         mel[i, :len(m)] = m
         targets.append([letters[ch] for ch in " ".join(corpus.words(said)) if ch in letters])
-        n = model.n_tokens(len(m))
-        for instruction, answer in asked:
-            given, reply = t.after(answer)
-            before = t.before(instruction)
-            rows.append((i, len(before), n, before + [tok.AUDIO] * n + given + reply, len(reply)))
-    ids = torch.zeros(len(rows), max(len(r[3]) for r in rows), dtype=torch.long)
-    at_row, at_col, clip, token, sel_row, sel_col, label, weight = ([] for _ in range(8))
-    for r, (i, start, n, seq, reply) in enumerate(rows):
+    rows = [(i, model.n_tokens(len(m)), t.before(instruction), *t.after(answer))
+            for i, (m, asked, _) in enumerate(clips) for instruction, answer in asked]
+    return {"mel": mel, "frames": torch.tensor(frames), "ctc": torch.tensor(sum(targets, [])),
+            "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows, tok.AUDIO)}
+
+
+def sequences(rows, soft):
+    """[(clip, its number of soft tokens, ids before them, from their end on, of the answer)] -> ids, and where what goes in them"""
+    whole = [before + [soft] * n + given + reply for _, n, before, given, reply in rows]
+    ids = torch.zeros(len(rows), max(map(len, whole)), dtype=torch.long)
+    at_row, at_col, source, token, sel_row, sel_col, label, end = ([] for _ in range(8))
+    for r, ((i, n, before, _, reply), seq) in enumerate(zip(rows, whole)):
         ids[r, :len(seq)] = torch.tensor(seq)
         at_row += [r] * n
-        at_col += range(start, start + n)
-        clip += [i] * n
+        at_col += range(len(before), len(before) + n)
+        end.append(len(before) + n)
+        source += [i] * n
         token += range(n)
-        sel_row += [r] * reply
-        sel_col += range(len(seq) - reply - 1, len(seq) - 1)
-        label += seq[len(seq) - reply:]
+        sel_row += [r] * len(reply)
+        sel_col += range(len(seq) - len(reply) - 1, len(seq) - 1)
+        label += reply
     lt = torch.tensor
-    return {"mel": mel, "frames": lt(frames), "ids": ids, "at": (lt(at_row), lt(at_col)), "soft": (lt(clip), lt(token)),
-            "eoa": (lt([r for r in range(len(rows))]), lt([r[1] + r[2] for r in rows])),
-            "select": (lt(sel_row), lt(sel_col)), "label": lt(label), "ctc": lt(sum(targets, [])),
-            "ctc_n": lt([len(x) for x in targets])}
+    return {"ids": ids, "at": (lt(at_row), lt(at_col)), "soft": (lt(source), lt(token)),
+            "end": (torch.arange(len(rows)), lt(end)), "select": (lt(sel_row), lt(sel_col)), "label": lt(label)}
+
+
+# ---- pictures ---------------------------------------------------------------------------------------------
+
+class PictureBatches(torch.utils.data.Dataset):
+    """Compositions and what is to be said about them; part k depends on (seed, k) only.
+
+    A picture and what precedes it are one prefix, "prefix"; each language asked about it is a row that follows one.
+    """
+
+    def __init__(self, stamps, seed=0, count=4, languages=6, grid=16):
+        self.stamps, self.seed, self.count, self.languages, self.grid = stamps, seed, count, languages, grid
+        self.tok = tok.Tokenizer()
+
+    def __getitem__(self, k):
+        rng = np.random.default_rng([self.seed, k, 1])
+        composed, rows, of = [], [], []
+        for i in range(self.count):
+            item = self.stamps.draw(rng)
+            texts = self.stamps.texts[item["class"]]
+            for lang in rng.choice(list(texts), min(self.languages, len(texts)), replace=False):
+                rows.append((i, 0, [], *self.tok.after(texts[lang], "image", corpus.instruction("describe", None, str(lang)))))
+                of.append(i)
+            composed.append(pictures.compose(self.stamps, item, rng))
+        prefix = self.tok.before(what="image") + [tok.IMAGE] * self.grid ** 2
+        return {"pictures": torch.from_numpy(np.stack(composed)), "grid": self.grid, "of": torch.tensor(of),
+                "prefix": torch.tensor(prefix).expand(self.count, -1), **sequences(rows, tok.IMAGE)}
+
+
+class Mixed(torch.utils.data.Dataset):
+    """Parts of clips, and evenly between them @share of parts of pictures."""
+
+    def __init__(self, clips, of_pictures, share):
+        self.clips, self.pictures, self.share = clips, of_pictures, share
+
+    def __getitem__(self, k):
+        return self.pictures[k] if int((k + 1) * self.share) > int(k * self.share) else self.clips[k]

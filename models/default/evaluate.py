@@ -25,51 +25,77 @@ import torch
 import corpus
 import data
 import mel as melmod
+import mobilenet_v5
 import model
+import pictures
 import tokenizer as tok
 
 
 @torch.no_grad()
-def generate(mels, asked, w, c, t, limit=160, batch=16):
-    """Greedy answers; clips of a batch need not be equally long: each is decoded from its own cache position."""
-    answers = [None] * len(mels)
-    order = sorted(range(len(mels)), key=lambda i: (len(t.before(asked[i])) + model.n_tokens(len(mels[i])), len(mels[i])))
-    at = 0
-    while at < len(order):
-        # the cache has no left padding: only prompts of one length share a batch
-        def length(i):
-            return len(t.before(asked[i])) + model.n_tokens(len(mels[i]))
-        group = [i for i in order[at:at + batch] if length(i) == length(order[at])]
-        at += len(group)
+def heard(mels, w, c, batch=16):
+    """[mel] -> their soft tokens [n,hidden]"""
+    out, order = [None] * len(mels), sorted(range(len(mels)), key=lambda i: len(mels[i]))
+    for at in range(0, len(order), batch):
+        group = order[at:at + batch]
         mel = torch.zeros(len(group), max(len(mels[i]) for i in group), melmod.BINS)
         for r, i in enumerate(group):
             mel[r, :len(mels[i])] = mels[i]
         x, _ = model.encode(mel, w, c)
+        for r, i in enumerate(group):
+            out[i] = model.soft_tokens(x[r, :model.n_tokens(len(mels[i]))], w)
+    return out
+
+
+@torch.no_grad()
+def seen(composed, w, batch=16):
+    """[[side,side,3] bytes] -> their soft tokens"""
+    out = []
+    for at in range(0, len(composed), batch):
+        x = torch.from_numpy(np.stack(composed[at:at + batch])).float() / 255
+        out += model.soft_tokens(mobilenet_v5.tower(x, w).flatten(1, 2), w, "mm.")
+    return out
+
+
+@torch.no_grad()
+def generate(rows, asked, w, c, t, what="audio", limit=160, batch=16):
+    """Greedy answers about soft tokens. The cache has no left padding: only prompts of one length share a batch."""
+    prompts = [((t.before("", what), t.after(None, what, q)[0]) if what == "image" else (t.before(q), t.after()[0])) for q in asked]
+    lengths = [len(p[0]) + len(x) + len(p[1]) for p, x in zip(prompts, rows)]
+    answers, order, at = [None] * len(rows), sorted(range(len(rows)), key=lengths.__getitem__), 0
+    _, soft, _ = tok.SOFT[what]
+    end = model.hard_tokens(torch.tensor([0]), w, "mm." if what == "image" else "mm.a.")
+    while at < len(order):
+        group = [i for i in order[at:at + batch] if lengths[i] == lengths[order[at]]]
+        at += len(group)
         ids, e_rows, at_row, at_col = [], [], [], []
         for r, i in enumerate(group):
-            n, before = model.n_tokens(len(mels[i])), t.before(asked[i])
-            ids.append(before + [tok.AUDIO] * n + t.after()[0])
-            e_rows += [model.soft_tokens(x[r, :n], w), model.hard_tokens(torch.tensor([0]), w)]
+            n, (before, after) = len(rows[i]), prompts[i]
+            ids.append(before + [soft] * n + after)
+            e_rows += [rows[i], end]
             at_row += [r] * (n + 1)
             at_col += range(len(before), len(before) + n + 1)
-        ids = torch.tensor(ids)
-        e, pli = model.embed(ids, torch.cat(e_rows), (torch.tensor(at_row), torch.tensor(at_col)), w, c)
-        cache, out, done = {}, [[] for _ in group], [False] * len(group)
-        logits, past = model.forward(e, pli, w, c, cache=cache)[:, -1], ids.shape[1]
-        for _ in range(limit):
-            nxt = logits.argmax(-1)
-            for r, token in enumerate(nxt.tolist()):
-                done[r] = done[r] or token in (tok.EOS, tok.END_OF_TURN)
-                if not done[r]:
-                    out[r].append(token)
-            if all(done):
-                break
-            e, pli = model.embed(nxt[:, None], None, None, w, c)
-            logits = model.forward(e, pli, w, c, cache=cache, past=past)[:, -1]
-            past += 1
-        for r, i in enumerate(group):
-            answers[i] = t.decode(out[r])
+        e, pli = model.embed(torch.tensor(ids), torch.cat(e_rows), (torch.tensor(at_row), torch.tensor(at_col)), w, c)
+        for i, said in zip(group, continued(e, pli, w, c, limit)):
+            answers[i] = t.decode(said)
     return answers
+
+
+def continued(e, pli, w, c, limit):
+    """The most likely ids after a prompt's embeddings, row by row"""
+    cache, out, done = {}, [[] for _ in e], [False] * len(e)
+    logits, past = model.forward(e, pli, w, c, cache=cache)[:, -1], e.shape[1]
+    for _ in range(limit):
+        nxt = logits.argmax(-1)
+        for r, token in enumerate(nxt.tolist()):
+            done[r] = done[r] or token in (tok.EOS, tok.END_OF_TURN)
+            if not done[r]:
+                out[r].append(token)
+        if all(done):
+            break
+        e, pli = model.embed(nxt[:, None], None, None, w, c)
+        logits = model.forward(e, pli, w, c, cache=cache, past=past)[:, -1]
+        past += 1
+    return out
 
 
 def quick_set(directory, seed, clips=48):
@@ -85,16 +111,33 @@ def quick_set(directory, seed, clips=48):
     return out
 
 
-def quick(weights, c, clips):
-    said = generate([x[3] for x in clips], [corpus.instruction("transcribe", x[1]) for x in clips], weights, c,
-                    tok.Tokenizer(), limit=100)
-    sums = {}
+def quick_pictures(stamps, seed, count=48):
+    """Held-out compositions, each with a language"""
+    rng, out = np.random.default_rng([seed, 4]), []
+    for _ in range(count):
+        item = stamps.draw(rng)
+        texts = stamps.texts[item["class"]]
+        lang = str(rng.choice(list(texts)))
+        out.append((pictures.compose(stamps, item, rng, held_out=True), lang, texts[lang]))
+    return out
+
+
+def quick(weights, c, clips, composed=()):
+    t, sums = tok.Tokenizer(), {}
+    said = generate(heard([x[3] for x in clips], weights, c), [corpus.instruction("transcribe", x[1]) for x in clips], weights, c,
+                    t, limit=100)
     for (shard, lang, text, _), got in zip(clips, said):
         s = sums.setdefault(shard, [0, 0])
         s[0] += corpus.edits(corpus.words(got), corpus.words(text))
         s[1] += len(corpus.words(text))
-    show = "; ".join(f"{c_[2]!r} -> {s!r}" for c_, s in list(zip(clips, said))[:3])
-    return " ".join(f"WER {k} {100 * e / n:.1f} %" for k, (e, n) in sums.items()) + f" ({show})"
+    shown = [(c_[2], s) for c_, s in list(zip(clips, said))[:3]]
+    out = " ".join(f"WER {k} {100 * e / n:.1f} %" for k, (e, n) in sums.items())
+    if composed:
+        said = generate(seen([x[0] for x in composed], weights), [corpus.instruction("describe", None, x[1]) for x in composed],
+                        weights, c, t, "image", limit=100)
+        out += f" pictures {100 * sum(x[2] == s for x, s in zip(composed, said)) / len(composed):.1f} % exact"
+        shown += [(x[2], s) for x, s in list(zip(composed, said))[:3]]
+    return f"{out} ({'; '.join(f'{text!r} -> {s!r}' for text, s in shown)})"
 
 
 # ---- measures ---------------------------------------------------------------------------------------------
@@ -165,7 +208,7 @@ def answers_torch(work, w, c):
     for at in range(0, len(work), 64):
         part = work[at:at + 64]
         mels = [melmod.log_mel(torch.from_numpy(j[4].astype(np.float32) / 32768)) for j in part]
-        out += generate(mels, [corpus.instruction(j[1], j[2], j[3]) for j in part], w, c, t)
+        out += generate(heard(mels, w, c), [corpus.instruction(j[1], j[2], j[3]) for j in part], w, c, t)
         print(f"\r{len(out)}/{len(work)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return out

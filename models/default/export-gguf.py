@@ -3,7 +3,9 @@
 
     export-gguf.py --from DIR/checkpoint.pt --out models/default [--hf DIR]
 
-Q8_0 for the big matrices, F16 where llama.cpp does not quantize (altup, laurel, per_layer_model_proj), F32 for the rest.
+Q8_0 for the big matrices, F16 where llama.cpp does not quantize (altup, laurel, per_layer_model_proj, the picture
+encoder), F32 for the rest. A checkpoint that has seen no pictures makes a pair without eyes; --vision lends it
+train-vision.py's.
 The Hugging Face directory holds exactly the values that the GGUF pair dequantizes to.
 """
 import argparse
@@ -15,6 +17,7 @@ import gguf
 import numpy as np
 import torch
 
+import mobilenet_v5
 import model
 import tokenizer as tok
 
@@ -28,9 +31,9 @@ TEMPLATE = """{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if
 
 
 def kind(name, shape):
-    if len(shape) == 1 or "conv1d" in name or "conv_dw" in name or "coef" in name or "router" in name:
+    if len(shape) == 1 or any(k in name for k in ("conv1d", "conv_dw", "coef", "router", "conv_stem")):
         return F32
-    if any(k in name for k in ("altup", "laurel", "per_layer_model_proj", "mm.a.embedding")) or shape[-1] % 32:
+    if any(k in name for k in ("altup", "laurel", "per_layer_model_proj", "mm.a.embedding", "mm.embedding")) or shape[-1] % 32:
         return F16
     return Q8
 
@@ -91,14 +94,15 @@ def write_text(path, tensors, c, about):
     finish(g, tensors)
 
 
-def write_audio(path, tensors, c, about):
+def write_mmproj(path, tensors, c, about):
+    vision = any(map(mobilenet_v5.mine, tensors))
     g = gguf.GGUFWriter(path, "clip")
     g.add_type("mmproj")
     g.add_name("gst-gemma default")
     g.add_description(about)
     g.add_license("cc-by-sa-3.0")
     g.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    g.add_bool("clip.has_vision_encoder", False)
+    g.add_bool("clip.has_vision_encoder", vision)
     g.add_bool("clip.has_audio_encoder", True)
     for key, value in {"projection_dim": c.hidden, "embedding_length": c.a_hidden, "feed_forward_length": 4 * c.a_hidden,
                        "block_count": c.a_layers, "attention.head_count": c.a_heads, "num_mel_bins": model.MELS}.items():
@@ -106,8 +110,15 @@ def write_audio(path, tensors, c, about):
     g.add_string("clip.audio.projector_type", "gemma3na")
     g.add_float32("clip.audio.attention.layer_norm_epsilon", 1e-6)
     g.add_bool("gemma.audio.pad_clip", False)           # trained on clips as long as they are, not padded to 188 tokens
+    if vision:
+        for key, value in mobilenet_v5.gguf_keys(c.hidden).items():
+            g.add_uint32(f"clip.vision.{key}", value)
+        g.add_array("clip.vision.image_mean", [0., 0., 0.])
+        g.add_array("clip.vision.image_std", [1., 1., 1.])
+        g.add_string("clip.vision.projector_type", "gemma3nv")
+        g.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
     g.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    finish(g, tensors)
+    finish(g, {k: (t, mobilenet_v5.stored(k, data), w) for k, (t, data, w) in tensors.items()})
 
 
 def finish(g, tensors):
@@ -157,8 +168,10 @@ def hf_name(name):
         return "model.audio_tower.subsample_conv_projection.input_proj_linear.weight"
     if parts[:2] == ["a", "blk"]:
         return f"model.audio_tower.conformer.{parts[2]}.{AUDIO_NAMES[parts[3]]}{tail}"
-    if parts[:2] == ["mm", "a"]:
-        return f"model.embed_audio.{EMBED_NAMES[parts[2]]}.weight"
+    if parts[0] == "mm":
+        return f"model.embed_{'audio' if parts[1] == 'a' else 'vision'}.{EMBED_NAMES[parts[-1]]}.weight"
+    if parts[0] == "v":
+        return "model.vision_tower.timm_model." + name.removeprefix("v.").replace("blk.", "blocks.", 1)
     if parts[0] == "blk":
         return f"model.language_model.layers.{parts[1]}.{TEXT_NAMES[parts[2]]}{tail}"
     return f"model.language_model.{TEXT_NAMES[parts[0]]}.weight"
@@ -202,7 +215,9 @@ def hf_config(c):
             "vocab_size": tok.RESERVED, "vocab_offset": tok.TEXT_VOCAB + tok.RESERVED},
         "vision_config": {
             "model_type": "gemma3n_vision", "vocab_size": tok.RESERVED, "vocab_offset": tok.TEXT_VOCAB,
-            "model_args": {"channel_multiplier": 0.25}}}
+            "architecture": "mobilenetv5_300m_enc", "hidden_size": mobilenet_v5.WIDTH, "do_pooling": False,
+            "rms_norm_eps": 1e-6, "model_args": {"stem_size": mobilenet_v5.STEM, "fix_stem": True,
+                                                 "block_args": [list(stage) for stage in mobilenet_v5.STAGES]}}}
 
 
 def tokenizer_json(t):
@@ -248,7 +263,7 @@ def write_hf(out, values, c):
             "extra_special_tokens": named},
         "preprocessor_config.json": {
             "processor_class": "Gemma3nProcessor", "feature_extractor_type": "Gemma3nAudioFeatureExtractor",
-            "image_processor_type": "SiglipImageProcessorFast", "do_resize": True, "size": {"height": 768, "width": 768},
+            "image_processor_type": "SiglipImageProcessorFast", "do_resize": True, "size": {"height": mobilenet_v5.SIDE, "width": mobilenet_v5.SIDE},
             "do_rescale": True, "do_normalize": False, "feature_size": 128, "sampling_rate": 16000, "frame_length": 512,
             "hop_length": 160, "fft_length": 1024, "fft_overdrive": True, "min_frequency": 125.0, "max_frequency": 7600.0,
             "preemphasis": 0.97, "preemphasis_htk_flavor": True, "mel_floor": 1e-05, "dither": 0.0,
@@ -265,25 +280,28 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--from", dest="source", type=Path, default=Path.home() / ".cache/gst-gemma/train/checkpoint.pt",
                     help="train.py's checkpoint; 'random' for fresh weights")
+    ap.add_argument("--vision", type=Path, help="train-vision.py's checkpoint, for a --from without a picture encoder")
     ap.add_argument("--raw", action="store_true", help="the newest weights instead of their running average")
     ap.add_argument("--out", type=Path, default=Path(__file__).parent)
     ap.add_argument("--hf", type=Path, help="also write a Hugging Face directory")
     a = ap.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
-    about = "USM and text model of Gemma 3n's architecture, trained on telephone prompts; see NOTICE"
+    about = "Gemma 3n's architecture, trained on telephone prompts and on stamps of Tux Paint; see NOTICE"
     if str(a.source) == "random":
         c = model.Config()
-        weights = model.init(c)
+        weights = model.init(c) | mobilenet_v5.init(c.hidden, tok.RESERVED)
     else:
         state = torch.load(a.source, weights_only=True, map_location="cpu")
         c = model.Config.of(state["config"])
         weights = state["weights" if a.raw else "average"]
         about += f" (step {state['step']})"
+    if a.vision and not any(map(mobilenet_v5.mine, weights)):
+        weights = weights | {k: v for k, v in torch.load(a.vision, weights_only=True)["average"].items() if mobilenet_v5.mine(k)}
     tensors = quantize({k: v for k, v in weights.items() if not k.startswith("ctc.")})
     total = 0
-    for stem, write, audio in (("gemma3n-default", write_text, False), ("mmproj-gemma3n-default", write_audio, True)):
+    for stem, write, projector in (("gemma3n-default", write_text, False), ("mmproj-gemma3n-default", write_mmproj, True)):
         path = a.out / f"{stem}.gguf"
-        write(path.with_suffix(".part"), {k: v for k, v in tensors.items() if k.startswith(("a.", "mm.")) == audio}, c, about)
+        write(path.with_suffix(".part"), {k: v for k, v in tensors.items() if k.startswith(("a.", "v.", "mm.")) == projector}, c, about)
         os.replace(path.with_suffix(".part"), path)
         total += path.stat().st_size
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

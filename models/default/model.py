@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+import mobilenet_v5
 import tokenizer as tok
+from rms import rms
 
 
 @dataclass
@@ -133,9 +135,11 @@ def from_gguf(directory, c):
         for t in gguf.GGUFReader(Path(directory) / name).tensors:
             shape = [int(n) for n in reversed(t.shape)]
             out[t.name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape).copy()).float()
-    for name, shape in shapes(c).items():
-        if tuple(out[name].shape) != shape:
-            raise SystemExit(f"{name}: {tuple(out[name].shape)} in the GGUF, {shape} wanted")
+    wanted = shapes(c) | (mobilenet_v5.shapes(c.hidden, tok.RESERVED) if any(map(mobilenet_v5.mine, out)) else {})
+    for name, shape in wanted.items():
+        if name not in out or out[name].numel() != math.prod(shape):
+            raise SystemExit(f"{name}: {tuple(out[name].shape) if name in out else 'nothing'} in the GGUF, {shape} wanted")
+        out[name] = out[name].reshape(shape)                # some vectors are stored with axes of length 1
     return out
 
 
@@ -144,31 +148,6 @@ def init_ctc(c, symbols, seed=1):
     g = torch.Generator().manual_seed(seed)
     return {"ctc.weight": (torch.randn(symbols, c.a_hidden, generator=g) * c.a_hidden ** -.5).requires_grad_(),
             "ctc.bias": torch.zeros(symbols).requires_grad_()}
-
-
-class Rms(torch.autograd.Function):
-    """x / rms (x) * weight over the last dimension, in half the passes over memory that autograd's own record takes."""
-
-    @staticmethod
-    def forward(ctx, x, weight, eps):
-        r = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
-        y = x * r
-        ctx.save_for_backward(y, r, weight)
-        return y if weight is None else y * weight
-
-    @staticmethod
-    def backward(ctx, g):
-        y, r, weight = ctx.saved_tensors
-        both = g * y
-        if weight is None:
-            mean, gx, gw = both.mean(-1, keepdim=True), g.clone(), None
-        else:
-            mean, gx, gw = (both @ weight)[..., None] / y.shape[-1], g * weight, both.flatten(0, -2).sum(0)
-        return gx.addcmul_(y, mean, value=-1).mul_(r), gw, None
-
-
-def rms(x, weight=None, eps=1e-6):
-    return Rms.apply(x, weight, eps)
 
 
 # ---- USM --------------------------------------------------------------------------------------------------
@@ -297,14 +276,15 @@ def n_tokens(mel_frames):
     return -(-n_frames(mel_frames) // REDUCTION)
 
 
-def soft_tokens(x, w):
-    return rms(F.linear(rms(x, w["mm.a.soft_emb_norm.weight"]), w["mm.a.input_projection.weight"]))
+def soft_tokens(x, w, embedder="mm.a."):
+    """@embedder: "mm." for pictures"""
+    return rms(F.linear(rms(x, w[embedder + "soft_emb_norm.weight"]), w[embedder + "input_projection.weight"]))
 
 
-def hard_tokens(rows, w):
+def hard_tokens(rows, w, embedder="mm.a."):
     """@rows: id - offset"""
-    x = rms(w["mm.a.embedding.weight"][rows], w["mm.a.hard_emb_norm.weight"])
-    return rms(F.linear(x, w["mm.a.input_projection.weight"]))
+    x = rms(w[embedder + "embedding.weight"][rows], w[embedder + "hard_emb_norm.weight"])
+    return rms(F.linear(x, w[embedder + "input_projection.weight"]))
 
 
 # ---- language model ---------------------------------------------------------------------------------------
@@ -328,11 +308,11 @@ def rope(x, cos, sin):
     return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
 
 
-def embed(ids, audio_rows, audio_at, w, c):
-    """ids [B,L]; @audio_at (row, position) of each row of @audio_rows [N,hidden] -> embeddings, per-layer inputs"""
+def embed(ids, soft_rows, soft_at, w, c):
+    """ids [B,L]; @soft_at (row, position) of each row of @soft_rows [N,hidden] -> embeddings, per-layer inputs"""
     e = F.embedding(ids, w["token_embd.weight"]) * math.sqrt(c.hidden)
-    if audio_rows is not None:
-        e = e.index_put(audio_at, audio_rows)
+    if soft_rows is not None:
+        e = e.index_put(soft_at, soft_rows)
     token = F.embedding(torch.where(ids < tok.TEXT_VOCAB, ids, 0), w["per_layer_token_embd.weight"]) * math.sqrt(c.ple)
     proj = F.linear(e, w["per_layer_model_proj.weight"]) * c.hidden ** -.5
     b, n = ids.shape

@@ -19,6 +19,7 @@ VOCAB = TEXT_VOCAB + 2 * RESERVED
 PAD, EOS, BOS, UNK, END_OF_TURN = 0, 1, 2, 3, 106
 SPECIAL = {BOI: "<start_of_image>", BOA: "<start_of_audio>", EOI: "<end_of_image>", IMAGE: "<image_soft_token>",
            EOA: "<end_of_audio>", AUDIO: "<audio_soft_token>"}
+SOFT = {"audio": ("<start_of_audio>", AUDIO, EOA), "image": ("<start_of_image>", IMAGE, EOI)}    # what goes around soft tokens
 MODEL = Path(__file__).with_name("tokenizer.model")
 
 
@@ -58,17 +59,17 @@ class Tokenizer:
             self.cache[text] = self.sp.encode(text)
         return self.cache[text]
 
-    def before(self, instruction):
-        """Up to and with <start_of_audio>."""
-        return [BOS] + self.encode(f"<start_of_turn>user\n{instruction}\n\n<start_of_audio>")
+    def before(self, instruction="", what="audio"):
+        """Up to and with <start_of_audio>, or <start_of_image>. An instruction precedes a clip, but follows a picture."""
+        return [BOS] + self.encode(f"<start_of_turn>user\n{instruction}\n\n{SOFT[what][0]}")
 
-    def after(self, answer=None):
-        """From <end_of_audio> on: the ids that are given, then those of the answer."""
-        given = "\n\n<end_of_turn>\n<start_of_turn>model\n"
-        ids = [EOA] + self.encode(given)
+    def after(self, answer=None, what="audio", instruction=""):
+        """From <end_of_audio> or <end_of_image> on: the ids that are given, then those of the answer."""
+        given, end = f"\n\n{instruction}<end_of_turn>\n<start_of_turn>model\n", [SOFT[what][2]]
+        ids = end + self.encode(given)
         if answer is None:
             return ids, []
-        whole = [EOA] + self.encode(given + answer + "<end_of_turn>")
+        whole = end + self.encode(given + answer + "<end_of_turn>")
         assert whole[:len(ids)] == ids
         return ids, whole[len(ids):]
 

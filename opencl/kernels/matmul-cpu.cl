@@ -6,17 +6,8 @@
 #include "common.clh"
 #include "panel.clh"
 #include "cpu.clh"
+#include "gemm.clh"
 #include "quants.clh"
-
-#if defined (CPU_AVX512)
-#define MR 8
-#define NP 3
-#define KC 128
-#else
-#define MR 6
-#define NP 1
-#define KC 256
-#endif
 
 // ---- weights to float32 --------------------------------------------------------------
 //
@@ -187,75 +178,6 @@ matmul_gemv (TENSOR (y), TENSOR (x), __global const uchar *data, __global const 
 
 // ---- many rows of x ----------------------------------------------------------------------
 
-// R rows of x by NP panels, n columns. The sums begin at 0 if @begin, else at what y has.
-INLINE void
-tile (const int R, float *y, long ys, const float *x, long xs, const float *const *w, int n, int begin, int cols)
-{
-  float16 acc[MR][NP];
-
-  UNROLL
-  for (int i = 0; i < R; i++)
-    UNROLL
-    for (int j = 0; j < NP; j++)
-      acc[i][j] = 0;
-  for (int k = 0; k < n; k++) {
-    float16 v[NP];
-
-    UNROLL
-    for (int j = 0; j < NP; j++)
-      v[j] = LOAD_FLOAT (w[j] + k * PANEL);
-    UNROLL
-    for (int i = 0; i < R; i++)
-      UNROLL
-      for (int j = 0; j < NP; j++)
-        acc[i][j] += v[j] * x[i * xs + k];
-  }
-  UNROLL
-  for (int i = 0; i < R; i++) {
-    UNROLL
-    for (int j = 0; j < NP; j++) {
-      float *out = y + i * ys + j * PANEL;
-
-      if (cols >= (j + 1) * PANEL) {
-        STORE_FLOAT (out, begin ? acc[i][j] : acc[i][j] + LOAD_FLOAT (out));
-      } else {
-        float values[PANEL];
-
-        STORE_FLOAT (values, acc[i][j]);
-        for (int c = 0; c < cols - j * PANEL; c++)
-          out[c] = begin ? values[c] : out[c] + values[c];
-      }
-    }
-  }
-}
-
-#define TILE(R) \
-  CPU_TARGET void tile_##R (float *y, long ys, const float *x, long xs, const float *const *w, int n, int begin, int cols) \
-  { tile (R, y, ys, x, xs, w, n, begin, cols); }
-TILE (1) TILE (2) TILE (3) TILE (4) TILE (5) TILE (6)
-#if MR == 8
-TILE (7) TILE (8)
-#endif
-
-INLINE void
-tiles (float *y, long ys, const float *x, long xs, const float *const *w, int M, int n, int begin, int cols)
-{
-  for (int m = 0; m < M; m += MR, y += MR * ys, x += MR * xs) {
-    switch (min (M - m, MR)) {
-      case 1: tile_1 (y, ys, x, xs, w, n, begin, cols); break;
-      case 2: tile_2 (y, ys, x, xs, w, n, begin, cols); break;
-      case 3: tile_3 (y, ys, x, xs, w, n, begin, cols); break;
-      case 4: tile_4 (y, ys, x, xs, w, n, begin, cols); break;
-      case 5: tile_5 (y, ys, x, xs, w, n, begin, cols); break;
-      case 6: tile_6 (y, ys, x, xs, w, n, begin, cols); break;
-#if MR == 8
-      case 7: tile_7 (y, ys, x, xs, w, n, begin, cols); break;
-      case 8: tile_8 (y, ys, x, xs, w, n, begin, cols); break;
-#endif
-    }
-  }
-}
-
 CPU_TARGET void
 gemm (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K, int first,
     int last)
@@ -345,8 +267,8 @@ few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, co
 FEW (2) FEW (3) FEW (4) FEW (5) FEW (6)
 
 CPU_TARGET void
-few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K, int first,
-    int last)
+few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K,
+    int first, int last)
 {
   for (long p = first; p < last; p++) {
     const uchar *data = w + p * PANEL_BYTES (K);

@@ -63,5 +63,6 @@ unpack_rows (__global float *out, __global const uchar *data, __global const uch
   __global const uchar *w = data + panel * PANEL_BYTES (K);
   __global const uchar *s = scales + panel * SCALE_BYTES (K);
 
-  out[(long) row * K + k] = panel_scale (s, lane, k / PART) * panel_value (w, lane, k) + panel_offset (s, lane, k / PART);
+  out[(long) row * K + k] =
+      panel_scale (s, lane, k / PART) * panel_value (w, lane, k) + panel_offset (s, lane, k / PART);
 }

@@ -3,7 +3,8 @@
 
 SINGLE_ITEM kernel void
 rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), TENSOR (y2),
-    TENSOR (weight2), int rows, int row_step, int cols, float eps, float norm_scale, float out_scale)
+    TENSOR (weight2), int rows, int row_step, int cols, float eps, float norm_scale, float out_scale,
+    int gelu)
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
   global const float *w = weight ? ROW (weight, 0) : 0;
@@ -24,12 +25,14 @@ rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1),
         v += vload16 (0, a + c);
       if (b)
         v += vload16 (0, b + c);
-      vstore16 (out_scale * v, 0, yr + c);
+      v *= out_scale;
+      vstore16 (gelu ? GELU (v) : v, 0, yr + c);
     }
     for (; c < cols; c++) {
       float v = xr[c] * scale * (w ? w[c] : 1);
 
-      yr[c] = out_scale * (v + (a ? a[c] : 0) + (b ? b[c] : 0));
+      v = out_scale * (v + (a ? a[c] : 0) + (b ? b[c] : 0));
+      yr[c] = gelu ? GELU (v) : v;
     }
     if (y2)
       norm_row (ROW (y2, row), yr, weight2 ? ROW (weight2, 0) : 0, cols, eps);

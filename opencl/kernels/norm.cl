@@ -13,7 +13,7 @@ group_mean_square (global const float *x, int n, local float *scratch)
 
 ROW_GROUP kernel void
 rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), int cols, float eps,
-    float norm_scale, float out_scale)
+    float norm_scale, float out_scale, int gelu)
 {
   local float scratch[GROUP_SIZE];
   int row = get_group_id (0);
@@ -29,7 +29,8 @@ rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1),
       v += ROW (add0, row)[c];
     if (add1)
       v += ROW (add1, row)[c];
-    ROW (y, row)[c] = out_scale * v;
+    v *= out_scale;
+    ROW (y, row)[c] = gelu ? GELU (v) : v;
   }
 }
 

@@ -7,8 +7,11 @@
 #pragma once
 
 #include "opencl/ops.h"
+#include "opencl/picture.h"
 
 G_BEGIN_DECLS
+
+#define OCL_PICTURE_BITS 22     /* of a weight of the picture scaler, as PIL has them */
 
 /** float32 [rows][cols], row r at data + r * stride; .data NULL for an absent operand. */
 typedef struct
@@ -36,6 +39,7 @@ typedef struct
 {
   RefTensor weight, add0, add1, y2, weight2;
   gfloat eps, norm_scale, out_scale;
+  gboolean gelu;
 } RefRmsNorm;
 void ref_rms_norm (RefTensor y, RefTensor x, const RefRmsNorm *p);
 void ref_match_magnitude (RefTensor x, RefTensor ref, gfloat floor);
@@ -80,6 +84,29 @@ void ref_mean_streams (RefTensor y, RefTensor h, gint n_streams);
 /* conv.c */
 void ref_im2col (RefTensor y, RefTensor x, const OclIm2col *p);
 void ref_depthwise_causal (RefTensor y, RefTensor x, RefTensor weight);
+
+/* conv2d.c; @w [N][k * k * C] */
+void ref_conv2d (RefTensor y, RefTensor x, RefTensor w, RefTensor bias, const OclConv2d *p);
+void ref_depthwise2d (RefTensor y, RefTensor x, RefTensor weight, const OclConv2d *p);
+
+/* resize2d.c */
+void ref_resize2d (RefTensor y, RefTensor x, const OclResize2d *p);
+
+/* multi-query.c */
+void ref_multi_query_attention (RefTensor o, RefTensor queries, RefTensor k, RefTensor v, gint n_heads, gfloat scale);
+
+/* picture.c */
+typedef struct
+{
+  gint n_in, n_out, ksize;
+  const gint32 *bounds;         /* [n_out][2]: first input, number of inputs */
+  const gint32 *weights;        /* [n_out][ksize], in units of 2^-OCL_PICTURE_BITS */
+} RefPictureAxis;
+/* @y: [rows][n_out] of 4 bytes (the fourth is not used); @yuv_to_rgb in units of 2^-16 */
+void ref_picture_rows (guint8 *y, const OclPicture *picture, gint first, gint rows, const gint32 *yuv_to_rgb,
+    const RefPictureAxis *axis);
+/* @y: [n_out * width][3], @x: [n_in][width] of 4 bytes */
+void ref_picture_columns (RefTensor y, const guint8 *x, gint width, const RefPictureAxis *axis);
 
 /* usm-attention.c */
 void ref_local_attention (RefTensor o, RefTensor queries, RefTensor k, RefTensor v, RefTensor rel,

@@ -40,6 +40,8 @@ ref_rms_norm (RefTensor y, RefTensor x, const RefRmsNorm *p)
 
     scale_row (ref_row (y, r), ref_row (x, r), n, scale, p->weight.data, row_or_null (p->add0, r),
         row_or_null (p->add1, r), p->out_scale);
+    for (gint c = 0; p->gelu && c < n; c++)
+      ref_row (y, r)[c] = ref_gelu_tanh (ref_row (y, r)[c]);
     if (!p->y2.data)
       continue;
     scale = 1 / sqrt (ref_mean_square (ref_row (y, r), n) + p->eps);

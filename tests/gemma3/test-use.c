@@ -223,7 +223,7 @@ GST_START_TEST (test_text_only)
   {
     GemmaParts part;
     const gchar *what;
-  } parts[] = { { GEMMA_PART_AUDIO, "sound" }, { GEMMA_PART_VISION, "pictures" } };
+  } parts[] = { { GEMMA_PART_AUDIO, "audio" }, { GEMMA_PART_VISION, "picture" } };
   const gchar *models[] = { directory, gguf };
   for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
     for (guint k = 0; k < G_N_ELEMENTS (models); k++) {

@@ -89,12 +89,12 @@ static void
 random_shape (Check *c, OclType type, gint *M, gint *N, gint *K)
 {
   static const gint rows[] = { 1, 1, 1, 2, 3, 5, 6, 7, 12, 13, 31, 48, 65 };
+  const gint block = ocl_type_info (type)->block;
 
   *M = rows[check_case (c) / OCL_N_TYPES % G_N_ELEMENTS (rows)];
   *N = check_int (c, 1, check_int (c, 0, 3) ? 70 : 400);
   *K = check_int (c, 1, check_int (c, 0, 3) ? 130 : 900);
-  if (ocl_type_info (type)->block > 1)
-    *K = (*K + (gint) ocl_type_info (type)->block - 1) / (gint) ocl_type_info (type)->block * ocl_type_info (type)->block;
+  *K = (*K + block - 1) / block * block;
 }
 
 /* Activations that 32 values at a time are a power of two times -127 .. 127: 8-bit activations lose nothing. */

@@ -13,6 +13,8 @@ static const CheckOp *const all_checks[] = {
   check_ops_attention,
   check_ops_altup,
   check_ops_conv,
+  check_ops_conv2d,
+  check_ops_picture,
 };
 
 #define GUARD 67                /* elements before and after a view: odd, to move rows off aligned addresses */

@@ -85,3 +85,5 @@ extern const CheckOp check_ops_norm[];
 extern const CheckOp check_ops_attention[];
 extern const CheckOp check_ops_altup[];
 extern const CheckOp check_ops_conv[];
+extern const CheckOp check_ops_conv2d[];
+extern const CheckOp check_ops_picture[];

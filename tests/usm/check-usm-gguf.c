@@ -22,32 +22,6 @@ static const guint32 ggml_types[OCL_N_TYPES] = {
   [OCL_TYPE_Q8_0] = GGML_Q8_0,
 };
 
-static void
-encode_q8_0 (guint8 *out, const gfloat *x)
-{
-  gfloat most = 0.f, d;
-  guint16 half;
-
-  for (gint i = 0; i < 32; i++)
-    most = MAX (most, fabsf (x[i]));
-  half = seeded_to_half (most / 127.f, OCL_TYPE_F16);
-  ocl_type_dequantize (OCL_TYPE_F16, &half, &d, 1);
-  memcpy (out, &half, 2);
-  for (gint i = 0; i < 32; i++)
-    out[2 + i] = (guint8) (gint8) CLAMP (rintf (x[i] / d), -127.f, 127.f);
-}
-
-static void
-encode (guint8 *out, const gfloat *x, gsize n, OclType type)
-{
-  for (gsize i = 0; i < n && type == OCL_TYPE_Q8_0; i += 32)
-    encode_q8_0 (out + i / 32 * 34, x + i);
-  for (gsize i = 0; i < n && (type == OCL_TYPE_F16 || type == OCL_TYPE_BF16); i++)
-    ((guint16 *) out)[i] = seeded_to_half (x[i], type);
-  if (type == OCL_TYPE_F32)
-    memcpy (out, x, n * sizeof (gfloat));
-}
-
 /* As a converter chooses: matrices get @type, or different ones for Q, K and V if it is OCL_N_TYPES. */
 static OclType
 type_of (const gchar *name, guint n_dims, OclType type)
@@ -82,11 +56,11 @@ make_mmproj (OclType type, gboolean dequantized)
     gint64 dims[4];
 
     seeded_fill (values, t, SEED, 0, t->n);
-    encode (encoded, values, t->n, own);
+    seeded_encode (encoded, values, t->n, own);
     if (dequantized) {
       ocl_type_dequantize (own, encoded, values, t->n);
       own = OCL_TYPE_F32;
-      encode (encoded, values, t->n, own);
+      seeded_encode (encoded, values, t->n, own);
     }
     for (guint d = 0; d < t->n_dims; d++)
       dims[d] = t->dims[t->n_dims - 1 - d];
