@@ -3,6 +3,7 @@
 Batch k depends on (seed, k) and the shards present only, so a training that is killed resumes with the same data.
 """
 import json
+import math
 import random
 import zlib
 from bisect import bisect_left
@@ -259,8 +260,8 @@ class PictureBatches(torch.utils.data.Dataset):
     """Compositions and what is to be said about them; part k depends on (seed, k) only.
 
     A picture, what precedes it and the beginning of all instructions are one prefix; each language asked about it is a row
-    that follows one. Of the soft tokens, @tokens drawn ones are in the prefix, each at its true place: the model's time
-    goes into them. Every description is met once before one is met again, in the company of ones of its length.
+    that follows one. Of the soft tokens, @tokens (a power of 2) drawn ones are in the prefix, each at its true place and with the weight of
+    those that are left out: the model's time goes into them. Every description is met once before one is met again, in the company of ones of its length.
     """
 
     def __init__(self, stamps, seed=0, count=4, languages=6, tokens=mobilenet_v5.GRID ** 2):
@@ -294,11 +295,14 @@ class PictureBatches(torch.utils.data.Dataset):
             composed.append(pictures.compose(self.stamps, item, rng))
         before, after = self.tok.before(what="image"), self.asked("en")[0][:self.shared]
         every = mobilenet_v5.GRID ** 2
-        seen = torch.from_numpy(np.sort(rng.permutation(every)[:self.tokens]))
+        room = every // self.tokens
+        seen = torch.from_numpy(np.arange(self.tokens) * room + rng.integers(0, room, self.tokens))
         first, last = len(before), len(before) + every
         places = torch.cat([torch.arange(first), first + seen, torch.arange(last, last + self.shared)])
+        bias = torch.zeros(len(places))
+        bias[first:first + len(seen)] = math.log(every / len(seen))
         prefix = torch.tensor(before + [tok.IMAGE] * len(seen) + after).expand(self.count, -1)
-        return {"pictures": torch.from_numpy(np.stack(composed)), "seen": seen, "first": first, "places": places,
+        return {"pictures": torch.from_numpy(np.stack(composed)), "seen": seen, "first": first, "places": places, "bias": bias,
                 "prefix": prefix, "of": torch.tensor(of), **sequences(rows, tok.IMAGE)}
 
 

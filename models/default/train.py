@@ -49,11 +49,12 @@ def sight(batch, w, c, a):
     soft = torch.cat([model.soft_tokens(x, w, "mm."), model.hard_tokens(torch.zeros(b, 1, dtype=torch.long), w, "mm.")], 1)
     at = torch.arange(b).repeat_interleave(n + 1), torch.arange(batch["first"], batch["first"] + n + 1).repeat(b)
     e, pli = model.embed(prefix, soft.flatten(0, 1), at, w, c)
-    model.forward(e, pli, w, c, (nothing, nothing), cache, rate=a.dropout, places=places)
+    model.forward(e, pli, w, c, (nothing, nothing), cache, rate=a.dropout, places=places, bias=batch["bias"])
     cache = {i: tuple(t[batch["of"]] for t in kv) for i, kv in cache.items()}
     e, pli = model.embed(batch["ids"], None, None, w, c)
-    places = torch.cat([places, places[-1] + 1 + torch.arange(batch["ids"].shape[1])])
-    return model.forward(e, pli, w, c, tuple(batch["select"]), cache, prefix.shape[1], a.dropout, places)
+    rest = torch.arange(batch["ids"].shape[1])
+    places, bias = torch.cat([places, places[-1] + 1 + rest]), torch.cat([batch["bias"], torch.zeros(len(rest))])
+    return model.forward(e, pli, w, c, tuple(batch["select"]), cache, prefix.shape[1], a.dropout, places, bias)
 
 
 def gradients(batch, w, c, a):
