@@ -37,7 +37,8 @@ class Shards:
             cuts = path.with_suffix(".cuts")
             known = json.loads(cuts.read_text()) if cuts.exists() else {}
             for item in json.loads(path.read_text()):
-                item["shard"], item["cuts"] = path.stem, known.get(f"{item['lang']} {item['name']}")
+                item["shard"] = path.stem
+                item.update(known.get(f"{item['lang']} {item['name']}") or {"cuts": None})
                 self.items.append(item)
         self.order()
 
@@ -171,24 +172,30 @@ class Batches(torch.utils.data.Dataset):
         texts = {t: self.texts[t][item["name"]] for t in self.texts if item["name"] in self.texts[t]}
         return shards.samples(item), self.texts[item["lang"]][item["name"]], texts
 
-    def piece(self, shards, item, target, rng):
-        """About @target seconds of a clip, from a pause to a pause, now and then between any words; -> as whole()"""
+    def piece(self, item, target, rng):
+        """About @target seconds of a clip, from a pause to a pause, now and then between any words -> first and last word"""
         words, cuts = item["text"].split(), item["cuts"]
         at, kind = [0, *(c[0] for c in cuts), item["n"]], rng.random()
         inside = range(1, len(words))
         if kind < .4:
             inside = [k for k in inside if words[k - 1][-1] in ".?!"]
-        elif kind < .8:
+        elif kind < .85:
             inside = [k for k in inside if cuts[k - 1][1] >= PAUSE]
-        for places in ([0, *inside, len(words)], range(len(words) + 1)):
-            first = places[int(rng.integers(0, len(places) - 1))]
-            last = min((k for k in places if k > first), key=lambda k: abs(at[k] - at[first] - target * RATE))
-            if RATE / 8 < at[last] - at[first] < 1.5 * self.longest * RATE:
-                break
-        else:
-            return self.whole(shards, item)
-        said = " ".join(words[first:last])
-        return shards.samples(item)[at[first]:at[last]], said, self.meant(item, first, last)
+        places = [0, *inside, len(words)]
+        first = places[int(rng.integers(0, len(places) - 1))]
+        last = min((k for k in places if k > first), key=lambda k: abs(at[k] - at[first] - target * RATE))
+        return first, last
+
+    def heard(self, shards, item, target, rng):
+        """-> as whole(), of a piece whose text is what is heard there; None if none was found"""
+        words, at = item["text"].split(), [0, *(c[0] for c in item["cuts"]), item["n"]]
+        for _ in range(6):
+            first, last = self.piece(item, target, rng)
+            worse = [w / len(t) for w, t in zip(item["worse"][first:last], words[first:last])]
+            if RATE / 4 < at[last] - at[first] < 1.5 * self.longest * RATE and max(worse) < 5 and np.mean(worse) < 1.5:
+                said = " ".join(words[first:last])
+                return shards.samples(item)[at[first]:at[last]], said, self.meant(item, first, last)
+        return None
 
     def meant(self, item, first, last):
         """{language: those words' translation}: of whole sentences, if there are as many in the other language"""
@@ -231,7 +238,10 @@ class Batches(torch.utils.data.Dataset):
         lang, parts, said, meant = items[0]["lang"], [], [], []
         for i, item in enumerate(items):
             cut = item["cuts"] and item["n"] > 1.3 * target * RATE
-            x, s, m = self.piece(shards, item, target, rng) if cut else self.whole(shards, item)
+            found = self.heard(shards, item, target, rng) if cut else self.whole(shards, item)
+            if found is None:
+                return self.clip(target, rng)
+            x, s, m = found
             if i and rng.random() < .6:
                 parts.append(np.zeros(int(rng.uniform(0, .35) * RATE), np.float32))
             parts.append(x.astype(np.float32) / 32768)
