@@ -4,6 +4,7 @@ Batch k depends on (seed, k) and the shards present only, so a training that is 
 """
 import functools
 import json
+import math
 import random
 import zlib
 from bisect import bisect_left
@@ -16,6 +17,7 @@ import torch
 
 import corpus
 import mel as melmod
+import mobilenet_v5
 import model
 import pictures
 import tokenizer as tok
@@ -332,26 +334,51 @@ def sequences(rows, soft):
 class PictureBatches(torch.utils.data.Dataset):
     """Compositions and what is to be said about them; part k depends on (seed, k) only.
 
-    A picture and what precedes it are one prefix, "prefix"; each language asked about it is a row that follows one.
+    A picture, what precedes it and the beginning of all instructions are one prefix; each language asked about it is a row
+    that follows one. Of the soft tokens, @tokens (a power of 2) drawn ones are in the prefix, each at its true place and with the weight of
+    those that are left out: the model's time goes into them. Every description is met once before one is met again, in the company of ones of its length.
     """
 
-    def __init__(self, stamps, seed=0, count=4, languages=6, grid=16):
-        self.stamps, self.seed, self.count, self.languages, self.grid = stamps, seed, count, languages, grid
+    def __init__(self, stamps, seed=0, count=4, languages=6, tokens=mobilenet_v5.GRID ** 2):
+        self.stamps, self.seed, self.count, self.languages, self.tokens = stamps, seed, count, languages, tokens
         self.tok = tok.Tokenizer()
+        given = [self.asked(lang)[0] for lang in corpus.CAPTIONS]
+        self.shared = next(i for i, ids in enumerate(zip(*given)) if len(set(ids)) > 1)
+        self.lengths = np.array([max(len(self.asked(*t)[1]) for t in texts.items()) for texts in stamps.texts])
+
+    def asked(self, lang, text=""):
+        return self.tok.after(text, "image", corpus.instruction("describe", None, lang))
+
+    def labels(self, k):
+        """Of part k"""
+        parts = len(self.lengths) // self.count
+        rng = np.random.default_rng([self.seed, k // parts, 5])
+        order = np.argsort(rng.permutation(self.lengths.size))                      # those left over are others each time
+        order = order[np.argsort(self.lengths[order] * rng.uniform(.9, 1.1, order.size), kind="stable")]
+        start = int(rng.integers(order.size - parts * self.count + 1)) + self.count * int(rng.permutation(parts)[k % parts])
+        return order[start:start + self.count]
 
     def __getitem__(self, k):
         rng = np.random.default_rng([self.seed, k, 1])
         composed, rows, of = [], [], []
-        for i in range(self.count):
-            item = self.stamps.draw(rng)
-            texts = self.stamps.texts[item["class"]]
+        for i, label in enumerate(self.labels(k)):
+            item, texts = self.stamps.draw(rng, int(label)), self.stamps.texts[label]
             for lang in rng.choice(list(texts), min(self.languages, len(texts)), replace=False):
-                rows.append((i, 0, [], *self.tok.after(texts[lang], "image", corpus.instruction("describe", None, str(lang)))))
+                given, answer = self.asked(str(lang), texts[lang])
+                rows.append((i, 0, [], given[self.shared:], answer))
                 of.append(i)
             composed.append(pictures.compose(self.stamps, item, rng))
-        prefix = self.tok.before(what="image") + [tok.IMAGE] * self.grid ** 2
-        return {"pictures": torch.from_numpy(np.stack(composed)), "grid": self.grid, "of": torch.tensor(of),
-                "prefix": torch.tensor(prefix).expand(self.count, -1), **sequences(rows, tok.IMAGE)}
+        before, after = self.tok.before(what="image"), self.asked("en")[0][:self.shared]
+        every = mobilenet_v5.GRID ** 2
+        room = every // self.tokens
+        seen = torch.from_numpy(np.arange(self.tokens) * room + rng.integers(0, room, self.tokens))
+        first, last = len(before), len(before) + every
+        places = torch.cat([torch.arange(first), first + seen, torch.arange(last, last + self.shared)])
+        bias = torch.zeros(len(places))
+        bias[first:first + len(seen)] = math.log(every / len(seen))
+        prefix = torch.tensor(before + [tok.IMAGE] * len(seen) + after).expand(self.count, -1)
+        return {"pictures": torch.from_numpy(np.stack(composed)), "seen": seen, "first": first, "places": places, "bias": bias,
+                "prefix": prefix, "of": torch.tensor(of), **sequences(rows, tok.IMAGE)}
 
 
 class Mixed(torch.utils.data.Dataset):
@@ -361,4 +388,5 @@ class Mixed(torch.utils.data.Dataset):
         self.clips, self.pictures, self.share = clips, of_pictures, share
 
     def __getitem__(self, k):
-        return self.pictures[k] if int((k + 1) * self.share) > int(k * self.share) else self.clips[k]
+        before, after = int(k * self.share), int((k + 1) * self.share)
+        return self.pictures[before] if after > before else self.clips[k]
