@@ -48,6 +48,7 @@ class Shards:
         self.items.sort(key=lambda i: (i["n"], i["shard"], i["lang"], i["name"]))
         self.lengths = [i["n"] for i in self.items]
         self.until = np.cumsum([0] + self.lengths)                          # all samples of the items before
+        self.cut = {lang: [i for i in self.items if i["cuts"] and i["lang"] == lang] for lang in corpus.LANGUAGES}
 
     def samples(self, item):
         return self.maps[item["shard"]][item["at"]:item["at"] + item["n"]]
@@ -129,6 +130,16 @@ def roughen(x, rng, human):
         x = add_noise(x, rng.uniform(30, 50), rng, .5)
     peak = np.abs(x).max() + 1e-6
     return x * (10 ** (rng.uniform(-20, -.5) / 20) / peak)
+
+
+def other_throat(m, rng):
+    """A log-mel as of a longer or shorter vocal tract: its frequencies scaled."""
+    hz = 700. * torch.expm1(torch.linspace(melmod.to_mel(melmod.LOW), melmod.to_mel(melmod.HIGH), melmod.BINS + 2)[1:-1] / 1127.)
+    mels = 1127. * torch.log1p(hz * rng.uniform(.88, 1.13) / 700.)
+    at = (mels - melmod.to_mel(melmod.LOW)) / (melmod.to_mel(melmod.HIGH) - melmod.to_mel(melmod.LOW)) * (melmod.BINS + 1) - 1
+    at = at.clamp(0, melmod.BINS - 1)
+    low = at.floor().long().clamp(max=melmod.BINS - 2)
+    return torch.lerp(m[:, low], m[:, low + 1], at - low)
 
 
 def mask(m, rng):
@@ -214,6 +225,30 @@ class Batches(torch.utils.data.Dataset):
                     out[t] = " ".join(text.split()[theirs[i]:theirs[j]])
         return out
 
+    def scraps(self, shards, target, rng):
+        """About @target seconds of a few words each from clips of one language: what nobody says, so that the model must
+        listen and not remember. -> as whole(), language"""
+        lang = str(rng.choice([k for k, pool in shards.cut.items() if pool]))
+        parts, said, left = [], [], target * RATE
+        while not parts or left > RATE / 3:
+            item = shards.cut[lang][int(rng.integers(len(shards.cut[lang])))]
+            words, at = item["text"].split(), [0, *(c[0] for c in item["cuts"]), item["n"]]
+            first = int(rng.integers(len(words)))
+            last = min(len(words), first + int(rng.integers(1, 5)))
+            worse = [w / len(t) for w, t in zip(item["worse"][first:last], words[first:last])]
+            if not RATE / 8 < at[last] - at[first] < max(RATE, left) or max(worse) > 2.5:
+                continue
+            x = np.array(shards.samples(item)[at[first]:at[last]], np.float32)
+            edge = np.linspace(0, 1, 80, dtype=np.float32)
+            x[:80] *= edge
+            x[-80:] *= edge[::-1]
+            if parts and rng.random() < .4:
+                parts.append(np.zeros(int(rng.uniform(0, .2) * RATE), np.float32))
+            parts.append(x)
+            said += words[first:last]
+            left -= len(x)
+        return (np.concatenate(parts), " ".join(said), {}), lang
+
     def longer(self, shards, seconds, rng):
         """An item of more than that, the longer the likelier"""
         low = shards.until[bisect_left(shards.lengths, seconds * RATE)]
@@ -224,7 +259,10 @@ class Batches(torch.utils.data.Dataset):
         """-> samples, language, what is said, {language: what it means}, human"""
         human, how = rng.random() < self.p_human, rng.random()
         shards = self.human if human else self.voices
-        if how < .25 and target > 1.5:                                      # join short ones
+        if how > 1 - (.5 if human else .25) and target > .8 and any(shards.cut.values()):
+            (x, said, meant), lang = self.scraps(shards, target, rng)
+            return x / 32768, lang, said, meant, human
+        if how < .15 and target > 1.5:                                      # join short ones
             items = [self.draw(shards, .3, .7 * target, rng)]
             left = target - items[0]["n"] / RATE
             while left > .5 and len(items) < 8:
@@ -233,7 +271,7 @@ class Batches(torch.utils.data.Dataset):
                     break
                 items.append(nxt)
                 left -= nxt["n"] / RATE
-        elif how < .65 and target > .8:
+        elif how < .4 and target > .8:
             items = [self.longer(shards, 1.3 * target, rng)]
         else:
             items = [self.draw(shards, .8 * target, 1.05 * target, rng)]
@@ -280,6 +318,7 @@ class Batches(torch.utils.data.Dataset):
                 continue
             x, lang, said, meant, human = self.clip(target, rng)
             m = melmod.log_mel(torch.from_numpy(roughen(x, rng, human)))
+            m = other_throat(m, rng) if rng.random() < .4 else m
             clips.append((mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, said, meant, rng), said))
         return doubt(collate(clips, self.tok, self.letters), rng)
 
