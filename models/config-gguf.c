@@ -381,15 +381,30 @@ read_tokens (GemmaConfig *config, GemmaWeights *w, GError **error)
   return TRUE;
 }
 
-/* An encoder-decoder's encoder, and what the decoder begins with. */
+/* An encoder-decoder's encoder, what the decoder begins with, and the ids of pictures, which need not be tokens. */
 static gboolean
 read_encoder (GemmaConfig *config, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  g_autofree gchar *start = g_strconcat (a->name, ".decoder_start_token_id", NULL);
+  const struct
+  {
+    const gchar *name;
+    gint *id;
+  } ids[] = {
+    { ".decoder_start_token_id", &config->start_id },
+    { ".boi_token_id", &config->boi_id },
+    { ".eoi_token_id", &config->eoi_id },
+    { ".image_token_id", &config->image_token_id },
+  };
 
-  return !a->find_hf_encoder
-      || (read_text (&config->encoder, a, w, error)
-      && gemma_config_get_int (w, start, 0, GEMMA_MAX_VOCAB, &config->start_id, error));
+  if (!a->find_hf_encoder)
+    return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++) {
+    g_autofree gchar *key = g_strconcat (a->name, ids[i].name, NULL);
+
+    if (!gemma_config_get_int (w, key, 0, GEMMA_MAX_VOCAB, ids[i].id, error))
+      return FALSE;
+  }
+  return read_text (&config->encoder, a, w, error);
 }
 
 /*

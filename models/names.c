@@ -11,7 +11,6 @@ static const struct
   const gchar *hf, *gguf;
 } names[] = {
   /* T5Gemma 2's; the rest of its layers has Gemma 3's names behind a prefix, see parts[] */
-  { "encoder.embed_tokens.weight", "token_embd.weight" },
   { "encoder.embed_tokens.eoi_embedding", "eoi_embd.weight" },
   { "encoder.layers.#.pre_self_attn_layernorm.weight", "enc.blk.#.attn_norm.weight" },
   { "encoder.layers.#.post_self_attn_layernorm.weight", "enc.blk.#.post_attention_norm.weight" },
@@ -19,6 +18,7 @@ static const struct
   { "decoder.layers.#.post_self_attn_layernorm.weight", "dec.blk.#.post_attention_norm.weight" },
   /* text */
   { "embed_tokens.weight", "token_embd.weight" },
+  { "encoder.embed_tokens.weight", "token_embd.weight" },
   { "embed_tokens_per_layer.weight", "per_layer_token_embd.weight" },
   { "per_layer_model_projection.weight", "per_layer_model_proj.weight" },
   { "per_layer_projection_norm.weight", "per_layer_proj_norm.weight" },

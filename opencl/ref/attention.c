@@ -66,7 +66,7 @@ ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, RefTenso
     for (gint h = 0; h < p->n_kv_heads; h++) {
       norm_rope (ref_row (k_cache, slot) + h * d, keys + h * d, d, k_weight.data, angles, p->eps);
       if (p->raw_values)
-        memcpy (ref_row (v_cache, slot) + h * d, values + h * d, d * sizeof (gfloat));
+        memmove (ref_row (v_cache, slot) + h * d, values + h * d, d * sizeof (gfloat)); /* may be in place */
       else
         norm_rope (ref_row (v_cache, slot) + h * d, values + h * d, d, NULL, NULL, p->eps);
     }
