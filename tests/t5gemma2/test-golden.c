@@ -91,6 +91,44 @@ GST_START_TEST (test_refused)
 
 GST_END_TEST;
 
+typedef struct
+{
+  OclDevice *device;
+  gint64 bytes;
+} Peak;
+
+static void
+watch (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer user_data)
+{
+  Peak *peak = user_data;
+  peak->bytes = MAX (peak->bytes, (gint64) ocl_device_get_allocated (peak->device));
+}
+
+/* The most memory of the device that is in use while a source of @n ids is encoded and the decoder begins. */
+static gint64
+peak_of (const Model *m, gint n)
+{
+  g_autofree gint32 *ids = g_new0 (gint32, n);
+  GemmaLmSession *session = session_new (m, 0, 0, 0);
+  Peak peak = { m->device, 0 };
+  gemma_lm_session_set_observer (session, watch, &peak);
+  append (session, ids, n, NULL, FALSE);
+  gemma_lm_session_free (session);
+  return peak.bytes;
+}
+
+/* Twice the length, twice the memory: attention has no matrix of all pairs, 128 MB for 4000 ids and two heads. */
+GST_START_TEST (test_memory_grows_with_length)
+{
+  const Model *m = model_get ("tiny");
+  gint64 a = peak_of (m, 1000), b = peak_of (m, 2000), c = peak_of (m, 4000), each = (c - a) / 3000;
+  g_print ("tiny: %" G_GINT64_FORMAT " bytes for each id of a source\n", each);
+  fail_unless (ABS ((c - b) - 2 * (b - a)) <= (c - b) / 100, "%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT ", %"
+      G_GINT64_FORMAT " bytes for 1000, 2000 and 4000 ids", a, b, c);
+}
+
+GST_END_TEST;
+
 int
 main (int argc, char **argv)
 {
@@ -104,6 +142,7 @@ main (int argc, char **argv)
   tcase_add_test (tc, test_greedy_tiny);
   tcase_add_test (tc, test_truncate);
   tcase_add_test (tc, test_refused);
+  tcase_add_test (tc, test_memory_grows_with_length);
   suite_add_tcase (suite, tc);
   int failed = gst_check_run_suite (suite, "t5gemma2_golden", __FILE__);
   models_free ();
