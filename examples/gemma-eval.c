@@ -199,12 +199,15 @@ run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
   GemmaGenerateParams params = {
     .max_tokens = eval->options->generate, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE,
   };
-  gsize n = prompt->ids->len, rows = encoder ? MAX (params.max_tokens, 1) : n;
+  gsize n = prompt->ids->len, rows = n;
   GemmaLmSession *session = eval_session_new (eval, n + params.max_tokens, error);
   Generated generated = { g_array_new (FALSE, FALSE, sizeof (gint32)), g_string_new (NULL) };
-  gfloat *logits = g_try_new (gfloat, rows * config->text.vocab_size);
+  gfloat *logits;
   gboolean ok = FALSE;
 
+  if (encoder)
+    rows = MAX (params.max_tokens, 1);
+  logits = g_try_new (gfloat, rows * config->text.vocab_size);
   if (session && !logits)
     fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", rows);
   if (encoder && params.max_tokens > 0)

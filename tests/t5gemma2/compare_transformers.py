@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import T5Gemma2Config, T5Gemma2ForConditionalGeneration
+from transformers.initialization import no_init_weights
 from transformers.modeling_outputs import BaseModelOutput
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "golden"))
@@ -75,12 +76,23 @@ def write_checkpoint(folder, config, tensors, bf16):
     write_tokenizer(folder)
 
 
+def read_checkpoint(folder, model):
+    data, own = np.memmap(folder / "model.safetensors", mode="c"), model.state_dict()
+    length = int.from_bytes(data[:8].tobytes(), "little")
+    for name, entry in json.loads(data[8:8 + length].tobytes()).items():
+        begin, end = (8 + length + x for x in entry["data_offsets"])
+        x = torch.from_numpy(data[begin:end]).view({"F32": torch.float32, "BF16": torch.bfloat16}[entry["dtype"]])
+        own[name.replace("model.encoder.", "model.encoder.text_model.")].copy_(x.view(entry["shape"]))
+    model.tie_weights()
+
+
 @torch.no_grad()
-def reference(config, tensors, bf16, source, ids):
+def reference(config, folder, source, ids):
     """Logits [len (ids)][vocabulary] of the decoder fed with its start and ids."""
     config._attn_implementation = "eager"
-    model = T5Gemma2ForConditionalGeneration(config).eval()
-    language.load(model, tensors, lambda n: n.replace("model.encoder.", "model.encoder.text_model."), bf16)
+    with no_init_weights():
+        model = T5Gemma2ForConditionalGeneration(config).eval()
+    read_checkpoint(folder, model)
     memory = model.model.encoder.text_model(input_ids=torch.tensor(source.astype(np.int64))[None]).last_hidden_state
     fed = torch.tensor([[2, *map(int, ids[:-1])]])
     return model(encoder_outputs=BaseModelOutput(last_hidden_state=memory), decoder_input_ids=fed).logits[0].numpy()
@@ -118,7 +130,7 @@ def main():
         subprocess.run([args.eval, "--model", args.gguf or folder, "--ids", ",".join(map(str, source)), "--generate",
                         str(args.tokens), "--out", tmp], check=True, stdout=subprocess.DEVNULL)
         ids, ours = np.load(Path(tmp) / "generated.npy"), np.load(Path(tmp) / "logits.npy")
-    error, differ, close = compare(ours, reference(config, tensors, bf16, source, ids), ids)
+        error, differ, close = compare(ours, reference(config, folder, source, ids), ids)
     print(json.dumps({"source": args.source, "tokens": args.tokens, "dtype": args.dtype, "worst_relative_error": float(error),
                       "identical_ids": differ, "first_close_call": close, "different_ids": len(set(ids.tolist()))}))
     return 0 if error < LIMIT and differ >= close else 1
