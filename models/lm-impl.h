@@ -28,6 +28,10 @@ typedef struct
   void (*session_free) (GemmaLmSession *session);
   /* Queues a chunk; lm.c waits for it, whatever the outcome. */
   gboolean (*forward) (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error);
+  /* The three are NULL where there are no submodels. What submodel_new() returns is used by any number of sessions. */
+  gpointer (*submodel_new) (GemmaLm *lm, const gchar *choice, GError **error);
+  void (*submodel_free) (gpointer submodel);
+  gboolean (*session_set_submodel) (GemmaLmSession *session, gconstpointer submodel);
 } GemmaLmClass;
 
 /** Networks put these first in their own structures, and fill them. */
