@@ -12,6 +12,7 @@ typedef enum
   GEMMA_ERROR_INVALID,          /* malformed or inconsistent data */
   GEMMA_ERROR_UNSUPPORTED,      /* well-formed, but not for us (type, architecture) */
   GEMMA_ERROR_TOO_LONG,         /* a prompt exceeds the context */
+  GEMMA_ERROR_SETTING,          /* a setting that this model cannot have */
   GEMMA_ERROR_CANCELLED
 } GemmaError;
 

@@ -18,7 +18,7 @@ explain (const Gemma3n *m, const Gemma3nSubLayer *l, GError **error)
   const OclType type = ocl_weight_get_type (m->layers[l->index].ffn_down);
   const gint step = MAX (16, (gint) ocl_type_info (type)->block);
   g_clear_error (error);
-  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
       "%s: the FFN of layer %d cannot be cut to %d; with weights of %s, widths are multiples of %d up to %d",
       gemma_weights_get_path (m->weights), l->index, l->ffn, ocl_type_info (type)->name, step, m->config.ffn[l->index]);
   return FALSE;

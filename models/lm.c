@@ -56,7 +56,7 @@ gemma_lm_submodel_new (GemmaLm *lm, const gchar *choice, GError **error)
   gpointer data = NULL;
   if (!gemma_submodel_is_full (choice)) {
     if (!lm->klass->submodel_new) {
-      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
+      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
           "submodel \"%s\": models of architecture %s have no submodels; allowed is \"full\"", choice,
           lm->klass->architecture);
       return NULL;

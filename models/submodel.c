@@ -73,7 +73,7 @@ fail (GError **error, const gchar *format, ...)
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error_literal (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, text);
+  g_set_error_literal (error, GEMMA_ERROR, GEMMA_ERROR_SETTING, text);
   return FALSE;
 }
 
@@ -240,7 +240,7 @@ gemma_submodel_parse (const gchar *choice, const GemmaConfig *config, const gcha
   if (gemma_submodel_is_full (choice))
     return g_steal_pointer (&ffn);
   if (strcmp (config->architecture, "gemma3n") != 0) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
         "submodel \"%s\": %s is of architecture %s, which has no submodels; allowed is \"full\"", choice, path,
         config->architecture);
     return NULL;
