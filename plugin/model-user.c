@@ -4,6 +4,7 @@
 
 #include "debug.h"
 #include "default-model.h"
+#include "models/submodel.h"
 
 #define PROGRESS_CODE "load-model"
 
@@ -33,6 +34,8 @@ gemma_post_error (GstElement *element, const GError *error)
     GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED))
     GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", error->message), (NULL));
+  else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_SETTING))
+    GST_ELEMENT_ERROR (element, LIBRARY, SETTINGS, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG))
     GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", error->message), (NULL));
   else if (error->domain == GEMMA_ERROR || error->domain == G_FILE_ERROR)
@@ -321,15 +324,25 @@ make_key (const LoadData *load)
       load->mmproj ? load->mmproj : "", load->device, load->parts, (guint64) info.st_ino, (gint64) info.st_mtime);
 }
 
+/* The model's files are fine; whether it has the part that is asked for. */
+static gboolean
+check_submodel (const gchar *submodel, const GemmaConfig *config, const gchar *path, GError **error)
+{
+  g_autofree gint *widths = gemma_submodel_parse (submodel, config, path, error);
+
+  return widths != NULL;
+}
+
 gboolean
-gemma_model_user_open (GemmaModelUser *user)
+gemma_model_user_open (GemmaModelUser *user, const gchar *submodel)
 {
   static const GstGemmaModelFuncs funcs = { load_model, unload_model };
   g_autoptr (GError) error = NULL;
   LoadData *load = resolve (user);
 
   GemmaConfig *config = gemma_model_probe (load->path, load->mmproj, user->parts, &error);
-  if (!config) {
+  if (!config || !check_submodel (submodel, config, load->path, &error)) {
+    g_clear_pointer (&config, gemma_config_free);
     load_data_free (load);
     gemma_post_error (user->element, error);
     return FALSE;

@@ -30,8 +30,11 @@ void gemma_model_user_install_properties (GObjectClass *klass, guint first_id);
 void gemma_model_user_set_property (GemmaModelUser *user, guint index, const GValue *value);
 void gemma_model_user_get_property (GemmaModelUser *user, guint index, GValue *value);
 
-/** NULL to READY: checks the files and begins to load. FALSE when an error message has been posted. */
-gboolean gemma_model_user_open (GemmaModelUser *user);
+/**
+ * NULL to READY: checks the files and begins to load. FALSE when an error message has been posted.
+ * @submodel: (nullable): must be one that the model has; it does not change what is loaded
+ */
+gboolean gemma_model_user_open (GemmaModelUser *user, const gchar *submodel);
 /** READY to NULL. */
 void gemma_model_user_close (GemmaModelUser *user);
 

@@ -94,7 +94,7 @@ def main():
     ap.add_argument("--seconds", type=float, default=13., help="of audio in a part of a batch")
     ap.add_argument("--human", type=float, default=.45, help="share of recordings among the clips")
     ap.add_argument("--extra", type=float, default=.25, help="share of clips with a second task (translate, chain)")
-    ap.add_argument("--longest", type=float, default=7., help="clip drawn, in seconds")
+    ap.add_argument("--longest", type=float, default=11., help="clip, in seconds; longer ones are cut")
     ap.add_argument("--pictures", type=float, default=0., metavar="SHARE", help="of the parts that are pictures")
     ap.add_argument("--picture-dir", type=Path, help="of pictures.py; default: DIR/pictures")
     ap.add_argument("--picture-count", type=int, default=8, help="pictures in a part of a batch")
