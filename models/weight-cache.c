@@ -60,7 +60,7 @@ is_auto (const gchar *type)
 }
 
 gboolean
-gemma_weights_check_type (GemmaWeights *weights, const gchar *type, GError **error)
+gemma_weights_check_type (const gchar *path, const gchar *type, GError **error)
 {
   if (is_auto (type))
     return TRUE;
@@ -69,10 +69,10 @@ gemma_weights_check_type (GemmaWeights *weights, const gchar *type, GError **err
         "weights is \"%s\"; allowed are auto, q4_0, q8_0, bf16 and f32", type);
     return FALSE;
   }
-  if (weights->is_gguf) {
+  if (!g_file_test (path, G_FILE_TEST_IS_DIR)) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
         "weights is \"%s\", but %s has types of its own; a Hugging Face directory can be quantized, a GGUF only be loaded",
-        type, weights->path);
+        type, path);
     return FALSE;
   }
   return TRUE;
@@ -493,7 +493,7 @@ gemma_weights_requantize (GemmaWeights *weights, const gchar *type, GCancellable
   gboolean own_made = FALSE, ok = TRUE;
   gint index;
 
-  if (!gemma_weights_check_type (weights, type, error))
+  if (!gemma_weights_check_type (weights->path, type, error))
     return FALSE;
   index = is_auto (type) ? -1 : find_type (type);
   plan.items = g_array_new (FALSE, FALSE, sizeof (Item));

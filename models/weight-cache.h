@@ -21,7 +21,7 @@ G_BEGIN_DECLS
 gboolean gemma_weights_requantize (GemmaWeights *weights, const gchar *type, GCancellable *cancellable,
     GemmaProgressFunc progress, gpointer user_data, gboolean *made, GError **error);
 
-/** Whether @type is one of the above, and fits @weights: a GGUF's types are its own. */
-gboolean gemma_weights_check_type (GemmaWeights *weights, const gchar *type, GError **error);
+/** Whether @type is one of the above, and fits what is at @path: a GGUF's types are its own. */
+gboolean gemma_weights_check_type (const gchar *path, const gchar *type, GError **error);
 
 G_END_DECLS
