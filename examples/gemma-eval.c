@@ -14,9 +14,10 @@
 #include "npy.h"
 #include "opencl/ops.h"
 
-#define SUMMARY "Runs a Gemma 3n or Gemma 3 model and writes what it computes to DIR:\n" \
+#define SUMMARY "Runs a Gemma 3n, Gemma 3 or T5Gemma 2 model and writes what it computes to DIR:\n" \
     "  ids.npy           int32, the prompt as the model sees it, placeholders of soft tokens included\n" \
-    "  logits.npy        float32 [position][vocabulary]\n" \
+    "  logits.npy        float32 [position][vocabulary]; of T5Gemma 2's decoder, from its start token on: what each of\n" \
+    "                    the generated ids was chosen from\n" \
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
     "  image-tokens.npy  float32 [256][hidden], soft tokens of the picture\n" \
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
@@ -218,26 +219,32 @@ take_token (gint id, const gchar *text, gpointer user_data)
   return TRUE;
 }
 
-/* The prompt's logits and what follows it. */
+/* The prompt's logits and what follows it; where an encoder reads the prompt, the logits of what follows. */
 static gboolean
 run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
 {
-  gint vocab = gemma_model_get_config (eval->model)->text.vocab_size;
-  const GemmaGenerateParams params = {
+  const GemmaConfig *config = gemma_model_get_config (eval->model);
+  gboolean encoder = config->encoder.n_layers > 0;
+  GemmaGenerateParams params = {
     .max_tokens = eval->options->generate, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE,
   };
-  gsize n = prompt->ids->len;
+  gsize n = prompt->ids->len, rows = n;
   GemmaLmSession *session = eval_session_new (eval, n + params.max_tokens, error);
   Generated generated = { g_array_new (FALSE, FALSE, sizeof (gint32)), g_string_new (NULL) };
-  gfloat *logits = g_try_new (gfloat, n * vocab);
+  gfloat *logits;
   gboolean ok = FALSE;
 
+  if (encoder)
+    rows = MAX (params.max_tokens, 1);
+  logits = g_try_new (gfloat, rows * config->text.vocab_size);
   if (session && !logits)
-    fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", n);
+    fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", rows);
+  if (encoder && params.max_tokens > 0)
+    params.chosen_from = logits;
   if (session && logits)
     ok = gemma_generate (eval->model, session, prompt, &params, logits, take_token, &generated, NULL, error)
         && save (eval, "ids.npy", NPY_I32, prompt->ids->data, 1, n, 0, error)
-        && save (eval, "logits.npy", NPY_F32, logits, 2, n, vocab, error)
+        && save (eval, "logits.npy", NPY_F32, logits, 2, rows, config->text.vocab_size, error)
         && (params.max_tokens == 0
         || save (eval, "generated.npy", NPY_I32, generated.ids->data, 1, generated.ids->len, 0, error));
   if (ok && params.max_tokens > 0)

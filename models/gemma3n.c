@@ -369,7 +369,7 @@ run_layers (Session *s, gint first, gint end, const Flow *f, GCancellable *cance
 {
   for (gint layer = first; layer < end; layer++) {
     run_layer (s, &s->submodel->layers[layer], f);
-    if (!gemma_lm_session_end_layer (&s->session, layer, top (f->streams, f->rows), cancellable, error))
+    if (!gemma_lm_session_end_layer (&s->session, "layer", layer, top (f->streams, f->rows), cancellable, error))
       return FALSE;
   }
   return TRUE;

@@ -1,4 +1,9 @@
-/* A language model: what every network of this kind offers. gemma3n.c implements it. */
+/* A language model: what every network of this kind offers. gemma3n.c, gemma3.c and t5gemma2.c implement it.
+ *
+ * An encoder-decoder is used in the same way. The first append is its source: the encoder reads it as a whole, and the
+ * decoder begins with its start token. What is appended then are tokens of the decoder. Positions are those of the
+ * source, the start token not counted, then the decoder's; a source is only kept or given up as a whole.
+ */
 #pragma once
 
 #include "config.h"
@@ -54,14 +59,18 @@ gboolean gemma_lm_session_set_submodel (GemmaLmSession *session, const GemmaLmSu
 
 /** Positions in the cache. */
 gint gemma_lm_session_get_length (GemmaLmSession *session);
-/** Keeps the first @length positions (0 restarts). FALSE if that reaches back beyond what the rings hold. */
+/**
+ * Keeps the first @length positions (0 restarts). FALSE if that reaches back beyond what the rings hold, or into a
+ * source.
+ */
 gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
 
 /**
  * gemma_lm_session_append:
  * @ids: token ids; an id >= text.first_soft_id takes the next row of @rows instead of the token table
  * @rows: (nullable): text.hidden floats for each such id, in order
- * @logits: (nullable): vocab_size floats for the last position, or for all @n with @all_logits
+ * @logits: (nullable): vocab_size floats for the last position, or for all @n with @all_logits; only for the decoder's
+ *   start token where @ids are a source
  * @cancellable: (nullable): checked between chunks, and between the layers of long ones
  *
  * Runs the model over @n more positions (prefill for many, decoding for one). On any error the cache is as before.

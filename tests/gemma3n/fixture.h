@@ -1,4 +1,4 @@
-/* Seeded models of tests/golden/GOLDEN_AREA (gemma3n, gemma3), loaded once for the process, and sessions on them. */
+/* Seeded models of tests/golden/GOLDEN_AREA (gemma3n, gemma3, t5gemma2), loaded once for the process, and sessions on them. */
 #pragma once
 
 #include <gst/check/gstcheck.h>
@@ -50,7 +50,7 @@ void check_close (const gchar *what, const gfloat *got, const gfloat *expected, 
  * a wrong constant shows above 1e-5. */
 #define GOLDEN_LIMIT 2e-5
 
-/** The states after every layer and the logits of a golden prompt that runs in chunks of @chunk. */
+/** The states after every layer, of an encoder, too, and the logits of a golden prompt that runs in chunks of @chunk. */
 void golden_check_states (const gchar *size, gint chunk);
 /** The 64 greedy ids after the first PROMPT. */
 void golden_check_greedy (const gchar *size);
