@@ -27,8 +27,8 @@
     "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \
     "goes on with it. --ids are taken as they are. --audio or --image without either writes only its soft tokens.\n\n" \
     "A file for --submodel has lines of a layer, or a range of them, and the width of its FFN, or \"skip\":\n" \
-    "  0-9 8192\n  20-24 skip\nLayers that it does not mention stay whole, and \"#\" begins a comment. Published parts of Gemma 3n " \
-    "E4B:\n"
+    "  0-9 8192\n  20-24 skip\nLayers that it does not mention stay whole, and \"#\" begins a comment. Published parts of " \
+    "Gemma 3n E4B:\n"
 
 static gboolean
 fail (GError **error, const gchar *format, ...)
@@ -179,7 +179,8 @@ load (Eval *eval, GError **error)
   eval->device = ocl_device_open (o->device, error);
   if (!eval->device)
     return FALSE;
-  eval->model = gemma_model_load_as (o->model, o->mmproj, o->weights, eval->device, parts, NULL, print_progress, NULL, error);
+  eval->model = gemma_model_load_as (o->model, o->mmproj, o->weights, eval->device, parts, NULL, print_progress, NULL,
+      error);
   eval->load_seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
   if (eval->model && (parts & GEMMA_PART_TEXT))
     eval->submodel = gemma_lm_submodel_new (gemma_model_get_lm (eval->model), o->submodel, error);

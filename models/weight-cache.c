@@ -71,8 +71,7 @@ gemma_weights_check_type (const gchar *path, const gchar *type, GError **error)
   }
   if (!g_file_test (path, G_FILE_TEST_IS_DIR)) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
-        "weights is \"%s\", but %s has types of its own; a Hugging Face directory can be quantized, a GGUF only be loaded",
-        type, path);
+        "weights is \"%s\", but %s has types of its own; only a Hugging Face directory can be quantized", type, path);
     return FALSE;
   }
   return TRUE;
@@ -81,7 +80,7 @@ gemma_weights_check_type (const gchar *path, const gchar *type, GError **error)
 static gboolean
 is_text (const gchar *name)
 {
-  static const gchar *const prefixes[] = { "blk.", "token_embd.", "per_layer_", "altup_", "output" };
+  static const gchar *const prefixes[] = { "blk.", "enc.", "dec.", "token_embd.", "per_layer_", "altup_", "output" };
 
   for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
     if (g_str_has_prefix (name, prefixes[i]))
@@ -102,7 +101,8 @@ static OclType
 type_of (const GemmaTensor *t, OclType wanted)
 {
   const gboolean table = strstr (t->name, "token_embd.") != NULL;
-  const gboolean kept = strstr (t->name, "altup") || strstr (t->name, "laurel") || strstr (t->name, "per_layer_model_proj");
+  const gboolean kept = strstr (t->name, "altup") || strstr (t->name, "laurel")
+      || strstr (t->name, "per_layer_model_proj");
 
   if (table && wanted == OCL_TYPE_Q4_0)
     wanted = OCL_TYPE_Q8_0;
@@ -451,7 +451,8 @@ write_all (Writer *w, GError **error)
 static gboolean
 make_file (Writer *w, GError **error)
 {
-  g_autofree gchar *folder = g_path_get_dirname (w->plan->path), *temporary = g_strconcat (w->plan->path, ".XXXXXX", NULL);
+  g_autofree gchar *folder = g_path_get_dirname (w->plan->path);
+  g_autofree gchar *temporary = g_strconcat (w->plan->path, ".XXXXXX", NULL);
   gboolean ok;
   gint fd = g_mkdir_with_parents (folder, 0700) == 0 ? g_mkstemp (temporary) : -1;
 

@@ -335,7 +335,8 @@ make_key (const LoadData *load)
 
   g_stat (load->path, &info);   /* a file that was replaced is another model */
   return g_strdup_printf ("%s|%s|%s|%s|%x|%" G_GUINT64_FORMAT ".%" G_GINT64_FORMAT, load->path,
-      load->mmproj ? load->mmproj : "", load->device, load->weights, load->parts, (guint64) info.st_ino, (gint64) info.st_mtime);
+      load->mmproj ? load->mmproj : "", load->device, load->weights, load->parts, (guint64) info.st_ino,
+      (gint64) info.st_mtime);
 }
 
 /* The model's files are fine; whether it can be had as it is asked for. */
