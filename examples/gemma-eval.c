@@ -27,8 +27,8 @@
     "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \
     "goes on with it. --ids are taken as they are. --audio or --image without either writes only its soft tokens.\n\n" \
     "A file for --submodel has lines of a layer, or a range of them, and the width of its FFN, or \"skip\":\n" \
-    "  0-9 8192\n  20-24 skip\nLayers that it does not mention stay whole, and \"#\" begins a comment. Published parts of Gemma 3n " \
-    "E4B:\n"
+    "  0-9 8192\n  20-24 skip\nLayers that it does not mention stay whole, and \"#\" begins a comment. Published parts of " \
+    "Gemma 3n E4B:\n"
 
 static gboolean
 fail (GError **error, const gchar *format, ...)
@@ -60,6 +60,9 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
         "f32: exact (default, as in the elements), or int8: faster on quantized weights", "TYPE"},
+    {"weights", 'w', 0, G_OPTION_ARG_STRING, &o->weights,
+        "Quantize a Hugging Face directory's language model while loading (kept in the user's cache directory): "
+        "auto, q4_0, q8_0, bf16 or f32", "TYPE"},
     {"submodel", 's', 0, G_OPTION_ARG_STRING, &o->submodel,
         "Run a part of a MatFormer model: full, E2B or another published one, or a file (see below)", "NAME|FILE"},
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
@@ -104,7 +107,7 @@ static void
 clear_options (EvalOptions *o)
 {
   gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->submodel,
-    o->out };
+    o->weights, o->out };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (strings[i]);
@@ -153,6 +156,18 @@ eval_session_new (Eval *eval, gint positions, GError **error)
   return session;
 }
 
+/* A line of its own for each tenth of what takes long: quantizing. */
+static void
+print_progress (gdouble fraction, const gchar *what, gpointer user_data)
+{
+  static gint told;
+
+  if (g_str_has_prefix (what, "quantizing") && (gint) (fraction * 10.) > told) {
+    told = fraction * 10.;
+    g_printerr ("%s (%d %%)\n", what, (gint) (fraction * 100.));
+  }
+}
+
 static gboolean
 load (Eval *eval, GError **error)
 {
@@ -164,7 +179,8 @@ load (Eval *eval, GError **error)
   eval->device = ocl_device_open (o->device, error);
   if (!eval->device)
     return FALSE;
-  eval->model = gemma_model_load (o->model, o->mmproj, eval->device, parts, NULL, NULL, NULL, error);
+  eval->model = gemma_model_load_as (o->model, o->mmproj, o->weights, eval->device, parts, NULL, print_progress, NULL,
+      error);
   eval->load_seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
   if (eval->model && (parts & GEMMA_PART_TEXT))
     eval->submodel = gemma_lm_submodel_new (gemma_model_get_lm (eval->model), o->submodel, error);

@@ -7,7 +7,7 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *submodel, *out;
+  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *submodel, *weights, *out;
   gint resolution, generate;
   gboolean bench;
   gint bench_prefill, bench_decode;

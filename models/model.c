@@ -254,7 +254,7 @@ gemma_model_load_as (const gchar *path, const gchar *mmproj, const gchar *weight
   if (!model)
     return NULL;
   model->device = ocl_device_ref (device);
-  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (model->weights, weights, error);
+  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, weights, error);
   if (ok && (parts & GEMMA_PART_TEXT))
     ok = gemma_weights_requantize (model->weights, weights, cancellable, step_progress, &step, &made, error);
   if (!ok || !load_parts (model, parts, made ? QUANTIZING : 0., cancellable, progress, user_data, error))

@@ -9,8 +9,8 @@
 #define WIDTH_STEP 16           /* rows of a panel, see opencl/pack.h */
 #define MAX_FILE (1 << 20)
 
-/* Published by Google as google/gemma3n-slicing-configs. A layer is 8 where its FFN is whole (16384 in E4B), 4 where it is
- * half, - where it is skipped. "-block" are those whose widths change with blocks of five layers only. */
+/* Published by Google as google/gemma3n-slicing-configs. A layer is 8 where its FFN is whole (16384 in E4B), 4 where it
+ * is half, - where it is skipped. "-block" are those whose widths change with blocks of five layers only. */
 static const struct
 {
   const gchar *name, *layers;
@@ -201,8 +201,8 @@ apply_file (const gchar *file, const GemmaTextConfig *text, gint *ffn, GError **
         words[n - 1] = word;
     }
     if (n != 0 && n != 2)
-      return fail (error, "%s, line %d: has %d words; a line is a layer and a width, such as \"3 8192\" or \"20-24 skip\"",
-          file, i + 1, n);
+      return fail (error, "%s, line %d: has %d words; a line is a layer and a width, such as \"3 8192\" or "
+          "\"20-24 skip\"", file, i + 1, n);
     if (n == 2 && !apply_line (file, i + 1, words[0], words[1], text, ffn, seen, error))
       return FALSE;
   }

@@ -33,7 +33,7 @@ gboolean gemma_submodel_is_full (const gchar *choice);
 /** The names of the published configurations, joined by ", ". (transfer full) */
 gchar *gemma_submodel_names (void);
 
-/** The layer whose keys and values layer @i reads: itself, or the last of its kind that owns them; -1 if there is none. */
+/** The layer whose keys and values layer @i reads: itself, or the last of its kind that owns them; -1 if none does. */
 gint gemma_text_config_kv_layer (const GemmaTextConfig *text, gint i);
 
 G_END_DECLS

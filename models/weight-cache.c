@@ -60,7 +60,7 @@ is_auto (const gchar *type)
 }
 
 gboolean
-gemma_weights_check_type (GemmaWeights *weights, const gchar *type, GError **error)
+gemma_weights_check_type (const gchar *path, const gchar *type, GError **error)
 {
   if (is_auto (type))
     return TRUE;
@@ -69,10 +69,9 @@ gemma_weights_check_type (GemmaWeights *weights, const gchar *type, GError **err
         "weights is \"%s\"; allowed are auto, q4_0, q8_0, bf16 and f32", type);
     return FALSE;
   }
-  if (weights->is_gguf) {
+  if (!g_file_test (path, G_FILE_TEST_IS_DIR)) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
-        "weights is \"%s\", but %s has types of its own; a Hugging Face directory can be quantized, a GGUF only be loaded",
-        type, weights->path);
+        "weights is \"%s\", but %s has types of its own; only a Hugging Face directory can be quantized", type, path);
     return FALSE;
   }
   return TRUE;
@@ -81,7 +80,7 @@ gemma_weights_check_type (GemmaWeights *weights, const gchar *type, GError **err
 static gboolean
 is_text (const gchar *name)
 {
-  static const gchar *const prefixes[] = { "blk.", "token_embd.", "per_layer_", "altup_", "output" };
+  static const gchar *const prefixes[] = { "blk.", "enc.", "dec.", "token_embd.", "per_layer_", "altup_", "output" };
 
   for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
     if (g_str_has_prefix (name, prefixes[i]))
@@ -102,7 +101,8 @@ static OclType
 type_of (const GemmaTensor *t, OclType wanted)
 {
   const gboolean table = strstr (t->name, "token_embd.") != NULL;
-  const gboolean kept = strstr (t->name, "altup") || strstr (t->name, "laurel") || strstr (t->name, "per_layer_model_proj");
+  const gboolean kept = strstr (t->name, "altup") || strstr (t->name, "laurel")
+      || strstr (t->name, "per_layer_model_proj");
 
   if (table && wanted == OCL_TYPE_Q4_0)
     wanted = OCL_TYPE_Q8_0;
@@ -451,7 +451,8 @@ write_all (Writer *w, GError **error)
 static gboolean
 make_file (Writer *w, GError **error)
 {
-  g_autofree gchar *folder = g_path_get_dirname (w->plan->path), *temporary = g_strconcat (w->plan->path, ".XXXXXX", NULL);
+  g_autofree gchar *folder = g_path_get_dirname (w->plan->path);
+  g_autofree gchar *temporary = g_strconcat (w->plan->path, ".XXXXXX", NULL);
   gboolean ok;
   gint fd = g_mkdir_with_parents (folder, 0700) == 0 ? g_mkstemp (temporary) : -1;
 
@@ -493,7 +494,7 @@ gemma_weights_requantize (GemmaWeights *weights, const gchar *type, GCancellable
   gboolean own_made = FALSE, ok = TRUE;
   gint index;
 
-  if (!gemma_weights_check_type (weights, type, error))
+  if (!gemma_weights_check_type (weights->path, type, error))
     return FALSE;
   index = is_auto (type) ? -1 : find_type (type);
   plan.items = g_array_new (FALSE, FALSE, sizeof (Item));

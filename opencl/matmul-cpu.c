@@ -32,8 +32,8 @@ ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *ch
   OclMatmulCut cut;
   gint wanted = MIN (2 * ocl_device_get_compute_units (ocl_queue_get_device (q)), flops / GROUP_FLOPS), row_groups;
 
-  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, M, (gdouble) chunk->n_panels * ocl_panel_bytes (args->w->type, args->w->cols),
-      flops);
+  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, M,
+      (gdouble) chunk->n_panels * ocl_panel_bytes (args->w->type, args->w->cols), flops);
   cut.global[0] = divide_up (chunk->n_panels, cut.group_panels);
   row_groups = CLAMP (wanted / (gint) cut.global[0], 1, divide_up (M, 4 * tile_rows));
   cut.group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;

@@ -16,14 +16,15 @@ put_u16 (guint8 *out, guint16 v)
 static void
 quantize_q8_0 (const gfloat *x, guint8 *out)
 {
-  gfloat most = 0, inverse;
+  gfloat most = 0, step, inverse;
 
   for (guint i = 0; i < 32; i++)
     most = MAX (most, fabsf (x[i]));
-  inverse = most > 0 ? 127.f / most : 0;
-  if (isinf (inverse))          /* values too small for a step */
+  step = most / 127;
+  inverse = step > 0 ? 1 / step : 0;
+  if (isinf (inverse))          /* too small for a step */
     inverse = 0;
-  put_u16 (out, ocl_float_to_half (most / 127.f));
+  put_u16 (out, ocl_float_to_half (step));
   for (guint i = 0; i < 32; i++)
     out[2 + i] = (guint8) (gint8) roundf (x[i] * inverse);
 }

@@ -197,8 +197,8 @@ check_view (const OclWeight *weight, const OclRange *ranges, guint n_ranges, gin
         && ranges[i].n <= weight->rows - ranges[i].first;
   if (!fits)
     g_set_error (error, OCL_ERROR, OCL_ERROR_FAILED,
-        "%d of %d columns of a weight of %s cannot be a view, or its rows cannot (columns in steps of %d, rows from multiples "
-        "of %d)", cols, weight->cols, ocl_type_info (weight->type)->name, step, OCL_PANEL);
+        "%d of %d columns of a weight of %s cannot be a view, or its rows cannot (columns in steps of %d, rows from "
+        "multiples of %d)", cols, weight->cols, ocl_type_info (weight->type)->name, step, OCL_PANEL);
   return fits;
 }
 

@@ -121,6 +121,7 @@ gemma_lm_settings_install (GObjectClass *klass)
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   gemma_model_user_install_properties (klass, GEMMA_LM_PROP_MODEL);
+  gemma_model_user_install_weights (klass, GEMMA_LM_PROP_WEIGHTS);
   install_what (klass, flags);
   install_sampling (klass, flags);
   install_limits (klass, flags);

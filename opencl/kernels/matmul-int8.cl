@@ -300,8 +300,8 @@ TILE (5) TILE (6)
 #endif
 
 CPU_TARGET void
-multiply (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N, int K,
-    int first, int last)
+multiply (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
+    int K, int first, int last)
 {
   const int blocks = K / 32;
 

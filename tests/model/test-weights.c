@@ -1,5 +1,5 @@
-/* weights=q4_0 and its like: what is quantized, the file that keeps it, and what makes it anew. No kernels are needed: the
- * cache directory is the test's own, and the operations' references run. */
+/* weights=q4_0 and its like: what is quantized, the file that keeps it, and what makes it anew. No kernels are needed:
+ * the cache directory is the test's own, and the operations' references run. */
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 #include <string.h>
@@ -221,7 +221,8 @@ GST_START_TEST (test_types)
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
     const GemmaTensor *t = gemma_weights_peek (weights, rows[i].name);
-    fail_unless (t && t->type == rows[i].type, "%s is of type %s", rows[i].name, t ? ocl_type_info (t->type)->name : "none");
+    fail_unless (t && t->type == rows[i].type, "%s is of type %s", rows[i].name,
+        t ? ocl_type_info (t->type)->name : "none");
   }
   gemma_weights_unref (weights);
 }
