@@ -4,7 +4,17 @@
  *
  * A Gemma language model inline: soft tokens of sound and pictures, or text, become text with the time of the speech that
  * it stands for. Silence becomes GAP events. While an answer grows, element messages `gemma-partial` (text, timestamp,
- * duration) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each text.
+ * duration, final) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer.
+ *
+ * With #GstGemmaLm:streaming, transcripts and translations do not wait for the end of an utterance. Whenever
+ * #GstGemmaLm:hypothesis-interval more of it has been heard, a hypothesis is made, and `gemma-partial` shows it. With
+ * `words`, a word that two in a row agree on, and that another follows, goes to the pad at once, with a time of its
+ * own inside of the utterance, and is never changed; in `gemma-partial` these are final, and text is what comes
+ * after them and may still change. Models that were trained on whole utterances, as the embedded one, guess at the
+ * end of what they have heard: `partial` shows it, and the pad gets the same as without.
+ *
+ * Live, when the machine is too slow, hypotheses become fewer: a message `gemma-load` (step, hypothesis-interval) says
+ * so. Speech beside pictures stays whole.
  *
  * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it.
  *
@@ -27,6 +37,8 @@ enum
 {
   PROP_LATENCY = GEMMA_LM_LAST_PROPERTY + 1,
   PROP_LATENESS,
+  PROP_STREAMING,
+  PROP_HYPOTHESIS_INTERVAL,
   PROP_MAX_OBSERVED_DELAY
 };
 
@@ -235,7 +247,6 @@ gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, c
 {
   GstGemmaLm *self = GST_GEMMA_LM (base);
   GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
-  GstFlowReturn flow;
 
   push_language (self);
   observe_delay (self, start);
@@ -243,11 +254,14 @@ gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, c
   self->last_end = end;
   GST_BUFFER_PTS (buffer) = start;
   GST_BUFFER_DURATION (buffer) = end - start;
-  flow = emit (self, buffer);
-  if (flow == GST_FLOW_OK)
-    flow = emit (self, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
-            gst_structure_new_empty ("rstranscribe/final-transcript")));
-  return flow;
+  return emit (self, buffer);
+}
+
+static GstFlowReturn
+gst_gemma_lm_end_texts (GstGemmaLmBase *base)
+{
+  return emit (GST_GEMMA_LM (base), gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+          gst_structure_new_empty ("rstranscribe/final-transcript")));
 }
 
 static GstFlowReturn
@@ -400,6 +414,10 @@ gst_gemma_lm_set_property (GObject *object, guint id, const GValue *value, GPara
     settings->latency = g_value_get_uint (value);
   else if (id == PROP_LATENESS)
     settings->lateness = g_value_get_uint (value);
+  else if (id == PROP_STREAMING)
+    settings->streaming = g_value_get_enum (value);
+  else if (id == PROP_HYPOTHESIS_INTERVAL)
+    settings->hypothesis_interval = g_value_get_uint (value);
   else
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   GST_OBJECT_UNLOCK (object);
@@ -417,6 +435,10 @@ gst_gemma_lm_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     g_value_set_uint (value, settings->latency);
   else if (id == PROP_LATENESS)
     g_value_set_uint (value, settings->lateness);
+  else if (id == PROP_STREAMING)
+    g_value_set_enum (value, settings->streaming);
+  else if (id == PROP_HYPOTHESIS_INTERVAL)
+    g_value_set_uint (value, settings->hypothesis_interval);
   else if (id == PROP_MAX_OBSERVED_DELAY)
     g_value_set_uint (value, GST_GEMMA_LM (object)->max_observed_delay);
   else
@@ -453,6 +475,28 @@ gst_gemma_lm_finalize (GObject *object)
 }
 
 static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  g_object_class_install_property (object_class, PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
+          "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
+          "with the time at which it comes)", 0, G_MAXUINT, 8000, playing));
+  g_object_class_install_property (object_class, PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
+          "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
+          G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (object_class, PROP_STREAMING, g_param_spec_enum ("streaming", "Streaming",
+          "What is told of a transcript or translation while its utterance is heard",
+          GST_TYPE_GEMMA_STREAMING, GEMMA_STREAMING_WHOLE, playing));
+  g_object_class_install_property (object_class, PROP_HYPOTHESIS_INTERVAL, g_param_spec_uint ("hypothesis-interval",
+          "Hypothesis interval", "Streaming, the model is asked again after this much more speech (ms)", 160, 10000, 400,
+          playing));
+  g_object_class_install_property (object_class, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
+          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+}
+
+static void
 gst_gemma_lm_class_init (GstGemmaLmClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
@@ -464,21 +508,12 @@ gst_gemma_lm_class_init (GstGemmaLmClass *klass)
   object_class->finalize = gst_gemma_lm_finalize;
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_lm_change_state);
   base_class->text = gst_gemma_lm_text;
+  base_class->end_texts = gst_gemma_lm_end_texts;
   base_class->silence = gst_gemma_lm_silence;
   base_class->event = gst_gemma_lm_event;
   base_class->flush = gst_gemma_lm_flush;
 
-  g_object_class_install_property (object_class, PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
-          "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
-          "with the time at which it comes)", 0, G_MAXUINT, 8000,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
-  g_object_class_install_property (object_class, PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
-          "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
-          G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
-  g_object_class_install_property (object_class, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
-          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
-          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-
+  install_properties (object_class);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Gemma language model", "Filter/Converter/Text",
       "Turns soft tokens of sound and pictures, or text, into text with a Gemma language model", "gst-gemma");

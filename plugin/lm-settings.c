@@ -20,6 +20,25 @@ gst_gemma_task_get_type (void)
   return type;
 }
 
+GType
+gst_gemma_streaming_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_STREAMING_WHOLE, "Utterances leave whole, when they are over", "whole" },
+    { GEMMA_STREAMING_PARTIAL, "Utterances leave whole; while they are heard, messages show what is understood so far",
+        "partial" },
+    { GEMMA_STREAMING_WORDS, "Words leave while their utterance is heard, as soon as two hypotheses agree on them",
+        "words" },
+    { GEMMA_STREAMING_AUTO, "partial when the sound is live, else whole", "auto" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaStreaming", values));
+  return type;
+}
+
 void
 gemma_lm_settings_init (GemmaLmSettings *s)
 {
@@ -27,6 +46,7 @@ gemma_lm_settings_init (GemmaLmSettings *s)
     .task = GEMMA_TASK_TRANSCRIBE, .prompt = NULL, .stop = NULL, .source_language = g_strdup ("en"),
     .target_language = g_strdup ("en"), .submodel = g_strdup ("full"), .max_tokens = 256, .top_p = 1., .max_pictures = 1,
     .segment_silence = 480, .max_segment = 30000, .decode_timeout = 120000, .latency = 8000,
+    .hypothesis_interval = 400,
   };
 }
 
@@ -123,7 +143,7 @@ gemma_lm_settings_install (GObjectClass *klass)
   install_sampling (klass, flags);
   install_limits (klass, flags);
   g_object_class_install_property (klass, GEMMA_LM_PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
-          "utterances, texts, pictures, pictures-dropped, prompt-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
+          "utterances, hypotheses, hypotheses-dropped, texts, pictures, pictures-dropped, prompt-tokens, reused-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
