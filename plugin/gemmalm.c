@@ -4,7 +4,8 @@
  *
  * A Gemma language model inline: soft tokens of sound and pictures, or text, become text with the time of the speech that
  * it stands for. Silence becomes GAP events. While an answer grows, element messages `gemma-partial` (text, timestamp,
- * duration, final) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer.
+ * duration, final) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer; upstream,
+ * `rstranscribe/new-item` (speaker, content, running-time, duration) tells of each text of a transcript.
  *
  * With #GstGemmaLm:streaming, transcripts and translations do not wait for the end of an utterance. Whenever
  * #GstGemmaLm:hypothesis-interval more of it has been heard, a hypothesis is made, and `gemma-partial` shows it. With
@@ -242,6 +243,46 @@ push_language (GstGemmaLm *self)
     emit (self, gst_event_new_tag (gst_tag_list_new (GST_TAG_LANGUAGE_CODE, self->language, NULL)));
 }
 
+typedef struct
+{
+  GstPad *pad;                  /* not owned, only compared */
+  GstEvent *event;
+} Item;
+
+static gboolean
+push_item (GstElement *element, GstPad *pad, gpointer data)
+{
+  const Item *item = data;
+
+  if (pad == item->pad && GST_GEMMA_LM_PAD (pad)->kind == GEMMA_LM_PAD_AUDIO)
+    gst_pad_push_event (pad, gst_event_ref (item->event));
+  return TRUE;
+}
+
+/* Who keeps the sound of speakers upstream wants to know what was said when; nobody is told apart here. */
+static void
+tell_upstream (GstGemmaLm *self, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  GstClockTime running_time = gst_segment_to_running_time (&base->segment, GST_FORMAT_TIME, start);
+
+  GST_OBJECT_LOCK (self);
+  gboolean transcript = base->settings.task == GEMMA_TASK_TRANSCRIBE;
+  GST_OBJECT_UNLOCK (self);
+  if (!transcript || !GST_CLOCK_TIME_IS_VALID (running_time))
+    return;
+  g_mutex_lock (&base->lock);
+  Item item = { base->events_pad, NULL };
+  g_mutex_unlock (&base->lock);
+  item.event = gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM, gst_structure_new ("rstranscribe/new-item",
+          "speaker", G_TYPE_STRING, NULL,
+          "content", G_TYPE_STRING, text,
+          "running-time", G_TYPE_UINT64, running_time,
+          "duration", G_TYPE_UINT64, end - start, NULL));
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), push_item, &item);
+  gst_event_unref (item.event);
+}
+
 static GstFlowReturn
 gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, const gchar *text)
 {
@@ -249,6 +290,7 @@ gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, c
   GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
 
   push_language (self);
+  tell_upstream (self, start, end, text);
   observe_delay (self, start);
   restamp (self, &start, &end);
   self->last_end = end;

@@ -6,6 +6,9 @@
  * and out of each `translate_src_%u` its translation into the language of that pad's property `language-code`. The sound is
  * encoded once, however many languages come out.
  *
+ * Text leaves as utterances with the times of their speech. Live, messages `gemma-partial` show what is understood while
+ * somebody is still speaking; with #GstGemmaTranscriber:streaming words leave one by one (see gemmalm).
+ *
  * ## Examples
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber ! fakesink dump=true

@@ -3,7 +3,7 @@
  * session remembers the rest (models/memory.h).
  *
  * Live, what cannot be computed in time is left out: of several hypotheses that wait only the newest is made, none that
- * is overtaken by its utterance is finished, and when they take more than half of the time they become fewer. A file
+ * is overtaken by its utterance is finished, and when they take more than a third of the time they become fewer. A file
  * gets them all, so that its text does not depend on the machine.
  */
 #include "debug.h"
@@ -75,12 +75,12 @@ set_step (GstGemmaLmBase *self, guint step, GstClockTime interval)
               "hypothesis-interval", G_TYPE_UINT, (guint) ((interval << step) / GST_MSECOND), NULL)));
 }
 
-/* A hypothesis took @time (us): live, they may take half of the time together. */
+/* A hypothesis took @time (us): live, they may take a third of the time together. */
 static void
 adapt (GstGemmaLmBase *self, gint64 time, GstClockTime interval)
 {
   GemmaHeard *heard = &self->heard;
-  GstClockTime needed = 2 * time * GST_USECOND;
+  GstClockTime needed = 3 * time * GST_USECOND;
 
   g_mutex_lock (&self->lock);
   gboolean live = self->live;
