@@ -40,6 +40,7 @@ enum
   PROP_MAX_SEGMENT,
   PROP_STREAMING,
   PROP_HYPOTHESIS_INTERVAL,
+  PROP_PAD_CLIP,
   PROP_LATENCY,
   PROP_TRANSLATE_LATENCY,
   PROP_LATENESS,
@@ -209,12 +210,15 @@ inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
   g_autofree gchar *source = NULL, *target = NULL;
   guint silence, longest, interval;
   GemmaStreaming streaming;
+  GemmaPadClip pad_clip;
 
   g_object_get (self->lm, "source-language", &source, "target-language", &target, "segment-silence", &silence,
-      "max-segment", &longest, "streaming", &streaming, "hypothesis-interval", &interval, NULL);
+      "max-segment", &longest, "streaming", &streaming, "hypothesis-interval", &interval,
+      "pad-clip", &pad_clip, NULL);
   g_mutex_lock (&self->lock);
   g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "source-language", source, "target-language", target,
-      "segment-silence", silence, "max-segment", longest, "streaming", streaming, "hypothesis-interval", interval, "model", self->model, "mmproj", self->mmproj,
+      "segment-silence", silence, "max-segment", longest, "streaming", streaming, "hypothesis-interval", interval,
+      "pad-clip", pad_clip, "model", self->model, "mmproj", self->mmproj,
       "device", self->device, "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness,
       NULL);
   g_mutex_unlock (&self->lock);
@@ -349,7 +353,8 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
-    case PROP_HYPOTHESIS_INTERVAL: set_all (self, pspec->name, value, FALSE); break;
+    case PROP_HYPOTHESIS_INTERVAL:
+    case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
     case PROP_TRANSLATE_LATENCY: set_latency (self, &self->translate_latency, value); break;
     case PROP_LATENESS: set_latency (self, &self->lateness, value); break;
@@ -383,7 +388,8 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
-    case PROP_HYPOTHESIS_INTERVAL: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
+    case PROP_HYPOTHESIS_INTERVAL:
+    case PROP_PAD_CLIP: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
     case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
     case PROP_STATS: get_stats (self, value); return;
     default: break;
@@ -463,6 +469,9 @@ install_model_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_HYPOTHESIS_INTERVAL, g_param_spec_uint ("hypothesis-interval",
           "Hypothesis interval", "Streaming, the model is asked again after this much more speech (ms)", 160, 10000, 400,
           playing));
+  g_object_class_install_property (klass, PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
+          "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n)",
+          GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, playing));
 }
 
 static void

@@ -686,6 +686,7 @@ gst_gemma_lm_base_class_init (GstGemmaLmBaseClass *klass)
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_PAD, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_TASK, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_STREAMING, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_PAD_CLIP, 0);
 }
 
 static void

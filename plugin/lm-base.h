@@ -89,9 +89,17 @@ typedef enum
   GEMMA_STREAMING_AUTO          /* partial when live, else whole */
 } GemmaStreaming;
 
+typedef enum
+{
+  GEMMA_PAD_CLIP_AUTO,          /* as the model was trained */
+  GEMMA_PAD_CLIP_NEVER,
+  GEMMA_PAD_CLIP_ALWAYS
+} GemmaPadClip;
+
 typedef struct
 {
   GemmaTask task;
+  GemmaPadClip pad_clip;
   gchar *prompt, *stop, *source_language, *target_language, *submodel;
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
@@ -128,6 +136,7 @@ enum
   GEMMA_LM_PROP_SEGMENT_SILENCE,
   GEMMA_LM_PROP_MAX_SEGMENT,
   GEMMA_LM_PROP_DECODE_TIMEOUT,
+  GEMMA_LM_PROP_PAD_CLIP,
   GEMMA_LM_PROP_STATS,
   GEMMA_LM_LAST_PROPERTY = GEMMA_LM_PROP_STATS
 };
@@ -141,6 +150,8 @@ gboolean gemma_lm_settings_get (const GemmaLmSettings *settings, guint id, GValu
 GType gst_gemma_task_get_type (void);
 #define GST_TYPE_GEMMA_STREAMING (gst_gemma_streaming_get_type ())
 GType gst_gemma_streaming_get_type (void);
+#define GST_TYPE_GEMMA_PAD_CLIP (gst_gemma_pad_clip_get_type ())
+GType gst_gemma_pad_clip_get_type (void);
 
 /* ---- the model at work (lm-decode.c) ------------------------------------------------------------- */
 

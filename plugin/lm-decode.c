@@ -30,6 +30,13 @@ gemma_decoding_clear (GemmaDecoding *self)
   g_clear_pointer (&self->model, gemma_model_unref);
 }
 
+static gboolean
+pads_clip (GemmaDecoding *self, const GemmaLmSettings *settings)
+{
+  return settings->pad_clip == GEMMA_PAD_CLIP_AUTO ? gemma_model_get_config (self->model)->audio.pad_clip :
+      settings->pad_clip == GEMMA_PAD_CLIP_ALWAYS;
+}
+
 /* Positions that the next question may take back: the answer, and what stands between it and the sound. */
 static gint
 get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings)
@@ -38,7 +45,7 @@ get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings)
 
   if (!settings->streaming)
     return 0;
-  return AFTER_SOUND + (audio->pad_clip ? audio->tokens_per_clip : 0) + MIN (settings->max_tokens, DEFAULT_CONTEXT);
+  return AFTER_SOUND + (pads_clip (self, settings) ? audio->tokens_per_clip : 0) + MIN (settings->max_tokens, DEFAULT_CONTEXT);
 }
 
 static gboolean
@@ -109,8 +116,9 @@ join_text (const gchar *instruction, const gchar *text)
 
 /* @said: (nullable): ids that the answer begins with */
 static GemmaPrompt *
-make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork *work, const GArray *said, GError **error)
+make_prompt (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GArray *said, GError **error)
 {
+  GemmaModel *model = self->model;
   const GemmaConfig *config = gemma_model_get_config (model);
   g_autofree gchar *instruction = gemma_task_instruction (get_task (settings, work), settings->source_language,
       settings->target_language, settings->prompt ? settings->prompt : "");
@@ -119,7 +127,7 @@ make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork
   guint n = list_content (work, text, config->text.hidden, content);
 
   GemmaPrompt *prompt = gemma_prompt_new ();
-  if (!gemma_prompt_add_turn (prompt, model, content, n, config->audio.pad_clip, error) ||
+  if (!gemma_prompt_add_turn (prompt, model, content, n, pads_clip (self, settings), error) ||
       (said && !gemma_prompt_add_ids (prompt, model, (const gint32 *) (gpointer) said->data, said->len, error)))
     g_clear_pointer (&prompt, gemma_prompt_free);
   return prompt;
@@ -185,7 +193,7 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
     answer.deadline = start + settings->decode_timeout * G_TIME_SPAN_MILLISECOND;
   if (!ensure_memory (self, settings, error))
     return NULL;
-  GemmaPrompt *prompt = make_prompt (self->model, settings, work, listener->said, error);
+  GemmaPrompt *prompt = make_prompt (self, settings, work, listener->said, error);
   if (!prompt)
     return NULL;
 

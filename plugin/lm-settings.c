@@ -39,6 +39,22 @@ gst_gemma_streaming_get_type (void)
   return type;
 }
 
+GType
+gst_gemma_pad_clip_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_PAD_CLIP_AUTO, "As the model was trained: published Gemma 3n pads, the embedded model does not", "auto" },
+    { GEMMA_PAD_CLIP_NEVER, "Speech has as many soft tokens as it is long", "never" },
+    { GEMMA_PAD_CLIP_ALWAYS, "Speech is filled up to as many soft tokens as the longest clip has", "always" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaPadClip", values));
+  return type;
+}
+
 void
 gemma_lm_settings_init (GemmaLmSettings *s)
 {
@@ -131,6 +147,9 @@ install_limits (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
           "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
           flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
+          "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n); it costs "
+          "their time with every question", GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, flags));
 }
 
 void
@@ -173,6 +192,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_MAX_PICTURES: s->max_pictures = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_SEGMENT_SILENCE: s->segment_silence = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: s->max_segment = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_PAD_CLIP: s->pad_clip = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: s->decode_timeout = g_value_get_uint (value); return TRUE;
     default: return FALSE;
   }
@@ -197,6 +217,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_MAX_PICTURES: g_value_set_uint (value, s->max_pictures); return TRUE;
     case GEMMA_LM_PROP_SEGMENT_SILENCE: g_value_set_uint (value, s->segment_silence); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: g_value_set_uint (value, s->max_segment); return TRUE;
+    case GEMMA_LM_PROP_PAD_CLIP: g_value_set_enum (value, s->pad_clip); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: g_value_set_uint (value, s->decode_timeout); return TRUE;
     default: return FALSE;
   }

@@ -442,6 +442,29 @@ GST_START_TEST (test_streaming_tells_the_same_as_whole)
 
 GST_END_TEST;
 
+/* Padded or not, the sound is computed once; padded, each question costs as many positions as the longest clip has. */
+GST_START_TEST (test_padded_hypotheses)
+{
+  guint64 n_prompt[2], n_computed[2];
+
+  for (guint i = 0; i < 2; i++) {
+    Fixture f = begin_streaming (320, FALSE);
+    g_object_set (f.lm, "pad-clip", i ? 2 /* always */ : 1 /* never */, NULL);
+    push (&f, "..ssssssss....", 0);
+    finish (&f);
+    n_prompt[i] = get_stat (f.lm, "prompt-tokens");
+    n_computed[i] = n_prompt[i] - get_stat (f.lm, "reused-tokens");
+    fail_unless_equals_int (get_stat (f.lm, "hypotheses"), 4 - 1);
+    end (&f);
+  }
+  /* Four questions, with 4 to 13 soft tokens of 188 each. */
+  fail_unless (n_prompt[1] >= n_prompt[0] + 4 * 174);
+  fail_unless (n_computed[1] >= 4 * 174);
+  fail_unless (n_computed[0] < n_prompt[0] / 2);
+}
+
+GST_END_TEST;
+
 /* Partial: messages while speech goes on, and on the pad what comes without them. */
 GST_START_TEST (test_partial_texts_while_speech_goes_on)
 {
@@ -590,6 +613,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_lateness_shifts_the_segment);
   tcase_add_test (tc, test_second_pad_delays_the_end);
   tcase_add_test (tc, test_streaming_tells_the_same_as_whole);
+  tcase_add_test (tc, test_padded_hypotheses);
   tcase_add_test (tc, test_partial_texts_while_speech_goes_on);
   tcase_add_test (tc, test_streaming_words_are_final);
   tcase_add_test (tc, test_streaming_times);
