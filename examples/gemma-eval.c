@@ -10,12 +10,14 @@
 #include <locale.h>
 #include <string.h>
 
+#include "models/submodel.h"
 #include "npy.h"
 #include "opencl/ops.h"
 
-#define SUMMARY "Runs a Gemma 3n or Gemma 3 model and writes what it computes to DIR:\n" \
+#define SUMMARY "Runs a Gemma 3n, Gemma 3 or T5Gemma 2 model and writes what it computes to DIR:\n" \
     "  ids.npy           int32, the prompt as the model sees it, placeholders of soft tokens included\n" \
-    "  logits.npy        float32 [position][vocabulary]\n" \
+    "  logits.npy        float32 [position][vocabulary]; of T5Gemma 2's decoder, from its start token on: what each of\n" \
+    "                    the generated ids was chosen from\n" \
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
     "  image-tokens.npy  float32 [256][hidden], soft tokens of the picture\n" \
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
@@ -23,7 +25,10 @@
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
     "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \
-    "goes on with it. --ids are taken as they are. --audio or --image without either writes only its soft tokens."
+    "goes on with it. --ids are taken as they are. --audio or --image without either writes only its soft tokens.\n\n" \
+    "A file for --submodel has lines of a layer, or a range of them, and the width of its FFN, or \"skip\":\n" \
+    "  0-9 8192\n  20-24 skip\nLayers that it does not mention stay whole, and \"#\" begins a comment. Published parts of " \
+    "Gemma 3n E4B:\n"
 
 static gboolean
 fail (GError **error, const gchar *format, ...)
@@ -55,6 +60,11 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
         "f32: exact (default, as in the elements), or int8: faster on quantized weights", "TYPE"},
+    {"weights", 'w', 0, G_OPTION_ARG_STRING, &o->weights,
+        "Quantize a Hugging Face directory's language model while loading (kept in the user's cache directory): "
+        "auto, q4_0, q8_0, bf16 or f32", "TYPE"},
+    {"submodel", 's', 0, G_OPTION_ARG_STRING, &o->submodel,
+        "Run a part of a MatFormer model: full, E2B or another published one, or a file (see below)", "NAME|FILE"},
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
     {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
     {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
@@ -62,9 +72,10 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {NULL}
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autofree gchar *names = gemma_submodel_names (), *description = g_strdup_printf ("%s  %s", DESCRIPTION, names);
 
   g_option_context_set_summary (context, SUMMARY);
-  g_option_context_set_description (context, DESCRIPTION);
+  g_option_context_set_description (context, description);
   g_option_context_add_main_entries (context, entries, NULL);
   g_option_context_add_group (context, gst_init_get_option_group ());
   return g_option_context_parse (context, argc, argv, error);
@@ -95,7 +106,8 @@ check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
 static void
 clear_options (EvalOptions *o)
 {
-  gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->out };
+  gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->submodel,
+    o->weights, o->out };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (strings[i]);
@@ -137,7 +149,23 @@ eval_session_new (Eval *eval, gint positions, GError **error)
     .matmul_flags = int8 ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS,
   };
 
-  return gemma_lm_session_new (gemma_model_get_lm (eval->model), &params, error);
+  GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (eval->model), &params, error);
+
+  if (session)
+    gemma_lm_session_set_submodel (session, eval->submodel);
+  return session;
+}
+
+/* A line of its own for each tenth of what takes long: quantizing. */
+static void
+print_progress (gdouble fraction, const gchar *what, gpointer user_data)
+{
+  static gint told;
+
+  if (g_str_has_prefix (what, "quantizing") && (gint) (fraction * 10.) > told) {
+    told = fraction * 10.;
+    g_printerr ("%s (%d %%)\n", what, (gint) (fraction * 100.));
+  }
 }
 
 static gboolean
@@ -151,9 +179,12 @@ load (Eval *eval, GError **error)
   eval->device = ocl_device_open (o->device, error);
   if (!eval->device)
     return FALSE;
-  eval->model = gemma_model_load (o->model, o->mmproj, eval->device, parts, NULL, NULL, NULL, error);
+  eval->model = gemma_model_load_as (o->model, o->mmproj, o->weights, eval->device, parts, NULL, print_progress, NULL,
+      error);
   eval->load_seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
-  return eval->model != NULL;
+  if (eval->model && (parts & GEMMA_PART_TEXT))
+    eval->submodel = gemma_lm_submodel_new (gemma_model_get_lm (eval->model), o->submodel, error);
+  return eval->model && (eval->submodel || !(parts & GEMMA_PART_TEXT));
 }
 
 static gboolean
@@ -189,26 +220,32 @@ take_token (gint id, const gchar *text, gpointer user_data)
   return TRUE;
 }
 
-/* The prompt's logits and what follows it. */
+/* The prompt's logits and what follows it; where an encoder reads the prompt, the logits of what follows. */
 static gboolean
 run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
 {
-  gint vocab = gemma_model_get_config (eval->model)->text.vocab_size;
-  const GemmaGenerateParams params = {
+  const GemmaConfig *config = gemma_model_get_config (eval->model);
+  gboolean encoder = config->encoder.n_layers > 0;
+  GemmaGenerateParams params = {
     .max_tokens = eval->options->generate, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE,
   };
-  gsize n = prompt->ids->len;
+  gsize n = prompt->ids->len, rows = n;
   GemmaLmSession *session = eval_session_new (eval, n + params.max_tokens, error);
   Generated generated = { g_array_new (FALSE, FALSE, sizeof (gint32)), g_string_new (NULL) };
-  gfloat *logits = g_try_new (gfloat, n * vocab);
+  gfloat *logits;
   gboolean ok = FALSE;
 
+  if (encoder)
+    rows = MAX (params.max_tokens, 1);
+  logits = g_try_new (gfloat, rows * config->text.vocab_size);
   if (session && !logits)
-    fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", n);
+    fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", rows);
+  if (encoder && params.max_tokens > 0)
+    params.chosen_from = logits;
   if (session && logits)
     ok = gemma_generate (eval->model, session, prompt, &params, logits, take_token, &generated, NULL, error)
         && save (eval, "ids.npy", NPY_I32, prompt->ids->data, 1, n, 0, error)
-        && save (eval, "logits.npy", NPY_F32, logits, 2, n, vocab, error)
+        && save (eval, "logits.npy", NPY_F32, logits, 2, rows, config->text.vocab_size, error)
         && (params.max_tokens == 0
         || save (eval, "generated.npy", NPY_I32, generated.ids->data, 1, generated.ids->len, 0, error));
   if (ok && params.max_tokens > 0)
@@ -301,6 +338,7 @@ main (int argc, char **argv)
   g_clear_pointer (&eval.samples, g_array_unref);
   g_clear_pointer (&eval.image, eval_image_free);
   g_clear_pointer (&eval.vision, gemma_vision_session_free);
+  g_clear_pointer (&eval.submodel, gemma_lm_submodel_free);
   g_clear_pointer (&eval.model, gemma_model_unref);
   g_clear_pointer (&eval.device, ocl_device_unref);
   clear_options (&options);

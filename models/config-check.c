@@ -10,6 +10,7 @@ typedef struct
   GemmaWeights *weights;
   const gchar *path;
   GError **error;
+  const GemmaTextConfig *text;  /* which of the two of an encoder-decoder */
 } Check;
 
 #define FAIL(c, code, ...) gemma_config_fail ((c)->path, GEMMA_ERROR_##code, (c)->error, __VA_ARGS__)
@@ -21,6 +22,15 @@ shape (Check *c, const gchar *format, gint layer, gint64 rows, gint64 cols)
   g_autofree gchar *name = g_strdup_printf (format, layer);
 
   return gemma_weights_check_shape (c->weights, name, rows, cols, c->error);
+}
+
+/* The same for the text model's own tensors. */
+static gboolean G_GNUC_PRINTF (2, 0)
+text_shape (Check *c, const gchar *format, gint layer, gint64 rows, gint64 cols)
+{
+  g_autofree gchar *name = g_strdup_printf (format, layer), *full = g_strconcat (c->text->prefix, name, NULL);
+
+  return gemma_weights_check_shape (c->weights, full, rows, cols, c->error);
 }
 
 /* Layers that the tensors have, by their highest number: "blk.29.…" makes 30. */
@@ -52,7 +62,7 @@ check_count (Check *c, const gchar *prefix, gint claimed)
 static gboolean
 check_heads (Check *c)
 {
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
 
   if (t->n_heads % t->n_kv_heads != 0)
     return FAIL (c, INVALID, "%d attention heads are not a multiple of %d key/value heads", t->n_heads, t->n_kv_heads);
@@ -67,7 +77,7 @@ check_heads (Check *c)
 static gboolean
 check_sharing (Check *c)
 {
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
   const gint own = t->n_layers - t->gemma3n.n_shared_kv;
   gboolean has[2] = { FALSE, FALSE };
 
@@ -89,50 +99,50 @@ check_sharing (Check *c)
 static gboolean
 check_attention (Check *c, gint i)
 {
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
   const gint64 q = (gint64) t->n_heads * t->head_dim, kv = (gint64) t->n_kv_heads * t->head_dim;
 
-  return shape (c, "blk.%d.attn_norm.weight", i, 1, t->hidden)
-      && shape (c, "blk.%d.attn_q.weight", i, q, t->hidden)
-      && shape (c, "blk.%d.attn_k.weight", i, kv, t->hidden)
-      && shape (c, "blk.%d.attn_v.weight", i, kv, t->hidden)
-      && shape (c, "blk.%d.attn_output.weight", i, t->hidden, q)
-      && shape (c, "blk.%d.attn_q_norm.weight", i, 1, t->head_dim)
-      && shape (c, "blk.%d.attn_k_norm.weight", i, 1, t->head_dim)
-      && shape (c, "blk.%d.post_attention_norm.weight", i, 1, t->hidden);
+  return text_shape (c, "blk.%d.attn_norm.weight", i, 1, t->hidden)
+      && text_shape (c, "blk.%d.attn_q.weight", i, q, t->hidden)
+      && text_shape (c, "blk.%d.attn_k.weight", i, kv, t->hidden)
+      && text_shape (c, "blk.%d.attn_v.weight", i, kv, t->hidden)
+      && text_shape (c, "blk.%d.attn_output.weight", i, t->hidden, q)
+      && text_shape (c, "blk.%d.attn_q_norm.weight", i, 1, t->head_dim)
+      && text_shape (c, "blk.%d.attn_k_norm.weight", i, 1, t->head_dim)
+      && text_shape (c, "blk.%d.post_attention_norm.weight", i, 1, t->hidden);
 }
 
 static gboolean
 check_layer (Check *c, gint i)
 {
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
   const gint64 h = t->hidden;
 
   return check_attention (c, i)
-      && shape (c, "blk.%d.ffn_norm.weight", i, 1, h)
-      && shape (c, "blk.%d.ffn_gate.weight", i, t->ffn[i], h)
-      && shape (c, "blk.%d.ffn_up.weight", i, t->ffn[i], h)
-      && shape (c, "blk.%d.ffn_down.weight", i, h, t->ffn[i])
-      && shape (c, "blk.%d.post_ffw_norm.weight", i, 1, h);
+      && text_shape (c, "blk.%d.ffn_norm.weight", i, 1, h)
+      && text_shape (c, "blk.%d.ffn_gate.weight", i, t->ffn[i], h)
+      && text_shape (c, "blk.%d.ffn_up.weight", i, t->ffn[i], h)
+      && text_shape (c, "blk.%d.ffn_down.weight", i, h, t->ffn[i])
+      && text_shape (c, "blk.%d.post_ffw_norm.weight", i, 1, h);
 }
 
 static gboolean
 check_gemma3n_layer (Check *c, gint i)
 {
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
   const gint64 h = t->hidden, n = t->gemma3n.n_altup, p = t->gemma3n.ple_dim, r = t->gemma3n.laurel_rank;
 
-  return shape (c, "blk.%d.laurel_l.weight", i, r, h)
-      && shape (c, "blk.%d.laurel_r.weight", i, h, r)
-      && shape (c, "blk.%d.laurel_post_norm.weight", i, 1, h)
-      && shape (c, "blk.%d.altup_correct_scale.weight", i, 1, h)
-      && shape (c, "blk.%d.altup_correct_coef.weight", i, n, n)
-      && shape (c, "blk.%d.altup_predict_coef.weight", i, n * n, n)
-      && shape (c, "blk.%d.altup_router.weight", i, n, h)
-      && shape (c, "blk.%d.altup_router_norm.weight", i, 1, h)
-      && shape (c, "blk.%d.inp_gate.weight", i, p, h)
-      && shape (c, "blk.%d.proj.weight", i, h, p)
-      && shape (c, "blk.%d.post_norm.weight", i, 1, h);
+  return text_shape (c, "blk.%d.laurel_l.weight", i, r, h)
+      && text_shape (c, "blk.%d.laurel_r.weight", i, h, r)
+      && text_shape (c, "blk.%d.laurel_post_norm.weight", i, 1, h)
+      && text_shape (c, "blk.%d.altup_correct_scale.weight", i, 1, h)
+      && text_shape (c, "blk.%d.altup_correct_coef.weight", i, n, n)
+      && text_shape (c, "blk.%d.altup_predict_coef.weight", i, n * n, n)
+      && text_shape (c, "blk.%d.altup_router.weight", i, n, h)
+      && text_shape (c, "blk.%d.altup_router_norm.weight", i, 1, h)
+      && text_shape (c, "blk.%d.inp_gate.weight", i, p, h)
+      && text_shape (c, "blk.%d.proj.weight", i, h, p)
+      && text_shape (c, "blk.%d.post_norm.weight", i, 1, h);
 }
 
 /* The per-layer table has rows for all ids that are looked up, and maybe for the others. */
@@ -140,7 +150,7 @@ static gboolean
 check_ple_table (Check *c)
 {
   static const gchar name[] = "per_layer_token_embd.weight";
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
   const GemmaTensor *table = gemma_weights_peek (c->weights, name);
 
   if (table == NULL)
@@ -154,7 +164,7 @@ check_ple_table (Check *c)
 static gboolean
 check_gemma3n (Check *c)
 {
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
   const gint64 wide = (gint64) t->gemma3n.ple_dim * t->n_layers;
 
   if (wide > G_MAXINT32 / 16)
@@ -184,21 +194,49 @@ static const struct
 };
 
 static gboolean
-check_text (Check *c)
+check_stack (Check *c)
 {
-  const GemmaTextConfig *t = &c->config->text;
+  const GemmaTextConfig *t = c->text;
+  g_autofree gchar *blocks = g_strconcat (t->prefix, "blk.", NULL);
 
-  if (!check_heads (c) || !check_count (c, "blk.", t->n_layers))
-    return FALSE;
-  if (t->vocab_size < 1 || t->vocab_size > GEMMA_MAX_VOCAB)
-    return FAIL (c, INVALID, "tensor token_embd.weight has %d rows; 1 to %d are allowed", t->vocab_size,
-        GEMMA_MAX_VOCAB);
-  if (!shape (c, "token_embd.weight", 0, t->vocab_size, t->hidden)
-      || !shape (c, "output_norm.weight", 0, 1, t->hidden))
+  if (!check_heads (c) || !check_count (c, blocks, t->n_layers)
+      || !text_shape (c, "output_norm.weight", 0, 1, t->hidden))
     return FALSE;
   for (gint i = 0; i < t->n_layers; i++)
     if (!check_layer (c, i))
       return FALSE;
+  return TRUE;
+}
+
+/* An encoder and its decoder share the table of tokens and the width of the states. */
+static gboolean
+check_encoder (Check *c)
+{
+  const GemmaTextConfig *e = &c->config->encoder, *t = &c->config->text;
+  Check encoder = *c;
+
+  if (e->n_layers == 0)
+    return TRUE;
+  if (e->hidden != t->hidden)
+    return FAIL (c, INVALID, "the encoder's hidden_size is %d, the decoder's %d; the same is expected", e->hidden,
+        t->hidden);
+  if (e->vocab_size != t->vocab_size)
+    return FAIL (c, INVALID, "the encoder's vocab_size is %d, the decoder's %d; the same is expected", e->vocab_size,
+        t->vocab_size);
+  encoder.text = e;
+  return shape (c, "eoi_embd.weight", 0, 1, e->hidden) && check_stack (&encoder);
+}
+
+static gboolean
+check_text (Check *c)
+{
+  const GemmaTextConfig *t = c->text;
+
+  if (t->vocab_size < 1 || t->vocab_size > GEMMA_MAX_VOCAB)
+    return FAIL (c, INVALID, "tensor token_embd.weight has %d rows; 1 to %d are allowed", t->vocab_size,
+        GEMMA_MAX_VOCAB);
+  if (!shape (c, "token_embd.weight", 0, t->vocab_size, t->hidden) || !check_stack (c) || !check_encoder (c))
+    return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (own_checks); i++)
     if (strcmp (own_checks[i].architecture, c->config->architecture) == 0 && !own_checks[i].check_text (c))
       return FALSE;
@@ -338,6 +376,7 @@ check_ids (Check *c)
       return FALSE;
   return check_n_tokens (c)
       && check_id (c, "<bos>", k->bos_id, TRUE)
+      && check_id (c, "the decoder's start", k->start_id, k->encoder.n_layers > 0)
       && check_id (c, "<pad>", k->pad_id, TRUE)
       && check_id (c, "<audio_soft_token>", k->audio_token_id, k->has_audio)
       && check_id (c, "<start_of_audio>", k->boa_id, k->has_audio)
@@ -352,7 +391,7 @@ check_ids (Check *c)
 gboolean
 gemma_config_check_text (const GemmaConfig *config, GemmaWeights *weights, const gchar *path, GError **error)
 {
-  Check text = { config, weights, path, error };
+  Check text = { config, weights, path, error, &config->text };
 
   return check_text (&text);
 }
@@ -361,7 +400,7 @@ gboolean
 gemma_config_check (const GemmaConfig *config, GemmaWeights *weights, GemmaWeights *mmproj, const gchar *path,
     GError **error)
 {
-  Check text = { config, weights, path, error };
+  Check text = { config, weights, path, error, &config->text };
   Check parts = { config, mmproj ? mmproj : weights, mmproj ? gemma_weights_get_path (mmproj) : path, error };
 
   return check_ids (&text)

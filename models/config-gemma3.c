@@ -7,8 +7,8 @@
 #define N_LAYERS_27B 62
 
 /* Gemma3TextConfig's: published files leave out what equals them. */
-static void
-set_defaults (GemmaTextConfig *t)
+void
+gemma3_config_set_defaults (GemmaTextConfig *t)
 {
   t->vocab_size = 262208;
   t->hidden = 2304;
@@ -21,8 +21,8 @@ set_defaults (GemmaTextConfig *t)
   t->logit_softcap = 0;
 }
 
-static gboolean
-read_hf_text (GemmaTextConfig *t, const GemmaJsonObject *o, GError **error)
+gboolean
+gemma3_config_read_hf (GemmaTextConfig *t, const GemmaJsonObject *o, GError **error)
 {
   gfloat scalar = 256, softcap = 0;
   gint period = 6;
@@ -73,12 +73,14 @@ read_hf_parts (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject
 const GemmaArchitecture gemma_architecture_gemma3 = {
   .name = "gemma3",
   .hf_type = "gemma3",
+  .hf_text = "text_config",
+  .hf_text_prefix = "text_config.",
   .hf_text_type = "gemma3_text",
   .linear_rope = TRUE,
   .period = 6,
   .ffn = 9216,
-  .set_defaults = set_defaults,
-  .read_hf_text = read_hf_text,
+  .set_defaults = gemma3_config_set_defaults,
+  .read_hf_text = gemma3_config_read_hf,
   .read_gguf_text = read_gguf_text,
   .read_hf_parts = read_hf_parts,
 };

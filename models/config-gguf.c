@@ -73,11 +73,11 @@ dim_of (GemmaWeights *w, const gchar *name, guint d, gint otherwise)
 
 /* ---- text ----------------------------------------------------------------------- */
 
-/* A text model's key: "gemma3n.block_count". */
+/* A text model's key: "gemma3n.block_count", "t5gemma2.enc.block_count". */
 static gchar *
-text_key (const GemmaArchitecture *a, const gchar *name)
+text_key (const GemmaTextConfig *t, const GemmaArchitecture *a, const gchar *name)
 {
-  return g_strconcat (a->name, ".", name, NULL);
+  return g_strconcat (a->name, ".", t->prefix, name, NULL);
 }
 
 /* Numbers a layer, or NULL; *@error is set if they are there and wrong. */
@@ -90,7 +90,7 @@ get_numbers (GemmaWeights *w, const gchar *key, gint n, GError **error)
 static gboolean
 read_ffn (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  g_autofree gchar *key = text_key (a, "feed_forward_length");
+  g_autofree gchar *key = text_key (t, a, "feed_forward_length");
   g_autofree gdouble *ffn = gemma_weights_get_numbers (w, key, t->n_layers, error);
 
   if (ffn == NULL)
@@ -108,7 +108,7 @@ read_ffn (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GErro
 static gboolean
 read_pattern (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  g_autofree gchar *key = text_key (a, "attention.sliding_window_pattern");
+  g_autofree gchar *key = text_key (t, a, "attention.sliding_window_pattern");
   g_autofree gdouble *flags = NULL;
   gint period = a->period;
 
@@ -146,11 +146,12 @@ same_for_all (GemmaTextConfig *t, GemmaWeights *w, const gchar *key, gint *value
 static gboolean
 read_heads (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  g_autofree gchar *count = text_key (a, "attention.head_count"), *kv = text_key (a, "attention.head_count_kv");
-  g_autofree gchar *key = text_key (a, "attention.key_length"), *value = text_key (a, "attention.value_length");
+  g_autofree gchar *count = text_key (t, a, "attention.head_count"), *kv = text_key (t, a, "attention.head_count_kv");
+  g_autofree gchar *key = text_key (t, a, "attention.key_length"), *value = text_key (t, a, "attention.value_length");
+  g_autofree gchar *norm = g_strconcat (t->prefix, "blk.0.attn_q_norm.weight", NULL);
   gint value_length;
 
-  t->head_dim = dim_of (w, "blk.0.attn_q_norm.weight", 0, 256);
+  t->head_dim = dim_of (w, norm, 0, 256);
   if (!gemma_weights_has_key (w, count))
     return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_NOT_FOUND, error, "key %s is missing", count);
   if (!same_for_all (t, w, count, &t->n_heads, error))
@@ -170,7 +171,7 @@ read_heads (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GEr
 static gboolean
 read_rope_scaling (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
 {
-  g_autofree gchar *type_key = text_key (a, "rope.scaling.type"), *factor = text_key (a, "rope.scaling.factor");
+  g_autofree gchar *type_key = text_key (t, a, "rope.scaling.type"), *factor = text_key (t, a, "rope.scaling.factor");
   const gchar *type = a->linear_rope && gemma_weights_has_key (w, factor) ? "linear" : "none";
 
   if (gemma_weights_has_key (w, type_key) && !(type = gemma_weights_get_string (w, type_key, error)))
@@ -208,13 +209,13 @@ read_text_numbers (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights 
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (ints); i++) {
-    g_autofree gchar *key = text_key (a, ints[i].name);
+    g_autofree gchar *key = text_key (t, a, ints[i].name);
 
     if (!(ints[i].needed ? need_int : gemma_config_get_int) (w, key, 1, ints[i].max, ints[i].value, error))
       return FALSE;
   }
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++) {
-    g_autofree gchar *key = text_key (a, floats[i].name);
+    g_autofree gchar *key = text_key (t, a, floats[i].name);
 
     if (!gemma_config_get_float (w, key, floats[i].min, floats[i].max, floats[i].value, error))
       return FALSE;
@@ -370,6 +371,8 @@ read_tokens (GemmaConfig *config, GemmaWeights *w, GError **error)
       || !gemma_config_get_int (w, "tokenizer.ggml.padding_token_id", 0, GEMMA_MAX_VOCAB, &config->pad_id, error)
       || !gemma_config_get_int (w, "tokenizer.ggml.eot_token_id", 0, GEMMA_MAX_VOCAB, &eot, error))
     return FALSE;
+  if (config->start_id < 0)
+    config->start_id = config->bos_id;
   find_tokens (config, w, &end_of_turn);
   fall_back (config);
   add_eos (config, eos);
@@ -378,16 +381,45 @@ read_tokens (GemmaConfig *config, GemmaWeights *w, GError **error)
   return TRUE;
 }
 
+/* An encoder-decoder's encoder, what the decoder begins with, and the ids of pictures, which need not be tokens. */
+static gboolean
+read_encoder (GemmaConfig *config, const GemmaArchitecture *a, GemmaWeights *w, GError **error)
+{
+  const struct
+  {
+    const gchar *name;
+    gint *id;
+  } ids[] = {
+    { ".decoder_start_token_id", &config->start_id },
+    { ".boi_token_id", &config->boi_id },
+    { ".eoi_token_id", &config->eoi_id },
+    { ".image_token_id", &config->image_token_id },
+  };
+
+  if (!a->find_hf_encoder)
+    return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++) {
+    g_autofree gchar *key = g_strconcat (a->name, ids[i].name, NULL);
+
+    if (!gemma_config_get_int (w, key, 0, GEMMA_MAX_VOCAB, ids[i].id, error))
+      return FALSE;
+  }
+  return read_text (&config->encoder, a, w, error);
+}
+
 /*
  * Soft ids are the last ones: the vision embedder's rows, then the audio embedder's. Without an mmproj their
- * number is not in the file, but each range begins with the end-of token, followed by the soft token.
+ * number is not in the file, but each range begins with the end-of token, followed by the soft token. An
+ * encoder-decoder has none behind the words.
  */
 static void
 place_soft_ids (GemmaConfig *config)
 {
   GemmaTextConfig *t = &config->text;
-  gint first = t->vocab_size;
+  gint first = t->first_soft_id = t->vocab_size;
 
+  if (config->encoder.n_layers > 0)
+    return;
   if (config->has_audio)
     first = config->audio.vocab_offset = first - config->audio.vocab_size;
   if (config->has_vision)
@@ -479,7 +511,7 @@ find_template (GemmaConfig *config, GemmaWeights *w, GError **error)
   static const gchar key[] = "tokenizer.chat_template";
   const gchar *text;
 
-  if (config->has_turns || !gemma_weights_has_key (w, key))
+  if (!gemma_weights_has_key (w, key))
     return TRUE;
   text = gemma_weights_get_string (w, key, error);
   config->has_turns = text && strstr (text, GEMMA_TURN);
@@ -497,8 +529,10 @@ gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights
     return FALSE;
   gemma_config_set_architecture (config, a);
   if (!read_text (&config->text, a, weights, error)
+      || !read_encoder (config, a, weights, error)
       || !gemma_config_check_text (config, weights, path, error)
-      || !read_tokens (config, weights, error) || !find_template (config, weights, error)
+      || !read_tokens (config, weights, error)
+      || (gemma_config_looks_for_template (config) && !find_template (config, weights, error))
       || (mmproj && (a->hears || a->sees) && !read_mmproj (config, mmproj, error)))
     return FALSE;
   place_soft_ids (config);

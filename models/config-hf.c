@@ -373,7 +373,10 @@ read_ids (GemmaConfig *config, const GemmaJsonObject *root, const GemmaJsonObjec
 
   config->bos_id = 2;
   config->pad_id = 0;
-  if (!read_id (from, 3, "bos_token_id", &config->bos_id, error)
+  if (!read_id (from, 3, "bos_token_id", &config->bos_id, error))
+    return FALSE;
+  config->start_id = config->bos_id;
+  if (!read_id (from, 3, "decoder_start_token_id", &config->start_id, error)
       || !read_id (from, 3, "pad_token_id", &config->pad_id, error)
       || !read_eos (config, generation, error) || !read_eos (config, root, error) || !read_eos (config, text, error))
     return FALSE;
@@ -470,6 +473,8 @@ set_gemma3n_defaults (GemmaTextConfig *t)
 const GemmaArchitecture gemma_architecture_gemma3n = {
   .name = "gemma3n",
   .hf_type = "gemma3n",
+  .hf_text = "text_config",
+  .hf_text_prefix = "text_config.",
   .hf_text_type = "gemma3n_text",
   .hears = TRUE,
   .sees = TRUE,
@@ -481,6 +486,22 @@ const GemmaArchitecture gemma_architecture_gemma3n = {
   .read_gguf_text = gemma3n_config_read_gguf,
   .read_hf_parts = read_gemma3n_parts,
 };
+
+/* The text model, or both of an encoder-decoder; @text is where the first was found. */
+static gboolean
+read_texts (GemmaConfig *config, const GemmaArchitecture *a, const GemmaJsonObject *root, gboolean multimodal,
+    GemmaJsonObject *text, GError **error)
+{
+  GemmaJsonObject encoder;
+
+  *text = *root;
+  if (multimodal && !gemma_json_get_object (root, a->hf_text, a->hf_text_prefix, text, error))
+    return FALSE;
+  if (!read_text (&config->text, a, text, error))
+    return FALSE;
+  return !a->find_hf_encoder
+      || (a->find_hf_encoder (root, &encoder, error) && read_text (&config->encoder, a, &encoder, error));
+}
 
 static gboolean
 optional_root (JsonNode *node, const gchar *directory, const gchar *name, gchar **path, GemmaJsonObject *root,
@@ -515,12 +536,8 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
     return FALSE;
   gemma_config_set_architecture (config, architecture);
   multimodal = strcmp (type, architecture->hf_type) == 0;
-  if (!multimodal)
-    text = root;
-  else if (!gemma_json_get_object (&root, "text_config", "text_config.", &text, error))
-    return FALSE;
   return gemma_config_require_bool (&root, "tie_word_embeddings", TRUE, error)
-      && read_text (&config->text, architecture, &text, error)
+      && read_texts (config, architecture, &root, multimodal, &text, error)
       && gemma_config_check_text (config, weights, path, error)
       && architecture->read_hf_parts (config, weights, &root, multimodal, error)
       && gemma_json_get_int (&processor, "audio_seq_length", 1, 65536, &config->audio.tokens_per_clip, error)

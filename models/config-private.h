@@ -33,12 +33,16 @@ G_BEGIN_DECLS
 typedef struct
 {
   const gchar *name;            /* general.architecture of a GGUF, and the beginning of its keys */
-  const gchar *hf_type, *hf_text_type;  /* model_type of config.json: with a text_config, and the text model alone */
+  /* model_type of config.json, with its member that has the text model; model_type of the text model alone, or NULL */
+  const gchar *hf_type, *hf_text, *hf_text_prefix, *hf_text_type;
   gboolean hears, sees;         /* as in GemmaConfig */
   gboolean always_turns;        /* no base models are used, and the template is not looked for */
+  gboolean never_turns;         /* nor where only base models exist, whatever template they bring */
   gboolean linear_rope;         /* rope_scaling may be "linear" */
   gint period;                  /* every so many layers one has full attention */
   gint ffn;                     /* for a config.json that lacks intermediate_size */
+  /* The encoder of an encoder-decoder in config.json; NULL for other architectures. */
+  gboolean (*find_hf_encoder) (const GemmaJsonObject *root, GemmaJsonObject *encoder, GError **error);
   /* For what a config.json may lack. */
   void (*set_defaults) (GemmaTextConfig *text);
   /* The rest of the text model: n_layers and what is common are known. */
@@ -49,13 +53,15 @@ typedef struct
       gboolean multimodal, GError **error);
 } GemmaArchitecture;
 
-extern const GemmaArchitecture gemma_architecture_gemma3, gemma_architecture_gemma3n;
+extern const GemmaArchitecture gemma_architecture_gemma3, gemma_architecture_gemma3n, gemma_architecture_t5gemma2;
 
 /** By general.architecture or by model_type; NULL with an error that names @key and the known values. */
 const GemmaArchitecture *gemma_architecture_find (const gchar *path, const gchar *key, const gchar *value,
     gboolean is_gguf, GError **error);
 /** Makes @config one of @architecture. */
 void gemma_config_set_architecture (GemmaConfig *config, const GemmaArchitecture *architecture);
+/** FALSE if a chat template changes nothing. */
+gboolean gemma_config_looks_for_template (const GemmaConfig *config);
 
 /** Fills in what no file carries, and marks what has not been found with -1. */
 void gemma_config_set_defaults (GemmaConfig *config);
@@ -64,6 +70,9 @@ void gemma_text_config_set_layers (GemmaTextConfig *text, gint ffn, gint period)
 /** Gemma 3n's rest of a GGUF's text model, and the default of its sparsity, which it allocates. */
 gboolean gemma3n_config_read_gguf (GemmaTextConfig *text, GemmaWeights *weights, GError **error);
 void gemma3n_config_set_sparsity (GemmaTextConfig *text);
+/** Gemma 3's, which T5Gemma 2 shares. */
+void gemma3_config_set_defaults (GemmaTextConfig *text);
+gboolean gemma3_config_read_hf (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error);
 /** Inverse of the normal distribution function, for 0 < @p < 1. */
 gdouble gemma_normal_quantile (gdouble p);
 

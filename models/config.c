@@ -62,7 +62,7 @@ gemma_config_set_defaults (GemmaConfig *config)
   audio->tokens_per_clip = 188;
   audio->pad_clip = TRUE;
 
-  config->bos_id = config->pad_id = -1;
+  config->bos_id = config->pad_id = config->start_id = -1;
   config->audio_token_id = config->boa_id = config->eoa_id = -1;
   config->image_token_id = config->boi_id = config->eoi_id = -1;
 }
@@ -114,12 +114,15 @@ gemma_config_free (GemmaConfig *config)
   if (config == NULL)
     return;
   gemma_text_config_clear (&config->text);
+  gemma_text_config_clear (&config->encoder);
   g_free (config);
 }
 
 /* ---- architectures -------------------------------------------------------------- */
 
-static const GemmaArchitecture *const architectures[] = { &gemma_architecture_gemma3n, &gemma_architecture_gemma3 };
+static const GemmaArchitecture *const architectures[] = {
+  &gemma_architecture_gemma3n, &gemma_architecture_gemma3, &gemma_architecture_t5gemma2
+};
 
 /* "a, b and c" */
 static gchar *
@@ -130,12 +133,13 @@ known_values (gboolean is_gguf)
 
   for (guint i = 0; i < n; i++) {
     const GemmaArchitecture *a = architectures[i];
-    const gchar *before = i == 0 ? "" : i + 1 < n ? ", " : is_gguf ? " and " : ", ";
+    const gchar *before = i == 0 ? "" : i + 1 < n ? ", " : " and ";
 
     if (is_gguf)
       g_string_append_printf (all, "%s\"%s\"", before, a->name);
     else
-      g_string_append_printf (all, "%s%s%s%s", before, a->hf_type, i + 1 < n ? ", " : " and ", a->hf_text_type);
+      g_string_append_printf (all, "%s%s%s%s", before, a->hf_type, a->hf_text_type ? ", " : "",
+          a->hf_text_type ? a->hf_text_type : "");
   }
   return g_string_free (all, FALSE);
 }
@@ -149,7 +153,7 @@ gemma_architecture_find (const gchar *path, const gchar *key, const gchar *value
     const GemmaArchitecture *a = architectures[i];
 
     if (is_gguf ? strcmp (value, a->name) == 0
-        : strcmp (value, a->hf_type) == 0 || strcmp (value, a->hf_text_type) == 0)
+        : strcmp (value, a->hf_type) == 0 || g_strcmp0 (value, a->hf_text_type) == 0)
       return a;
   }
   gemma_config_fail (path, GEMMA_ERROR_UNSUPPORTED, error, "%s is \"%.80s\"; %s are supported", key, value, known);
@@ -163,6 +167,20 @@ gemma_config_set_architecture (GemmaConfig *config, const GemmaArchitecture *arc
   config->hears = architecture->hears;
   config->sees = architecture->sees;
   config->has_turns = architecture->always_turns;
+  config->text.prefix = architecture->find_hf_encoder ? "dec." : "";
+  if (!architecture->find_hf_encoder)
+    return;
+  config->encoder = config->text;
+  config->encoder.prefix = "enc.";
+}
+
+gboolean
+gemma_config_looks_for_template (const GemmaConfig *config)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (architectures); i++)
+    if (strcmp (config->architecture, architectures[i]->name) == 0)
+      return !architectures[i]->always_turns && !architectures[i]->never_turns;
+  return FALSE;
 }
 
 /* ---- files ---------------------------------------------------------------------- */
@@ -222,7 +240,7 @@ read_directory (GemmaConfig *config, GemmaWeights *weights, const gchar *path, G
       || !parse_optional (directory, "preprocessor_config.json", &preprocessor, error))
     return FALSE;
   return gemma_config_read_hf (config, weights, path, root, generation, processor, preprocessor, error)
-      && (config->has_turns || find_template (directory, &config->has_turns, error));
+      && (!gemma_config_looks_for_template (config) || find_template (directory, &config->has_turns, error));
 }
 
 GemmaConfig *

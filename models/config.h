@@ -15,9 +15,10 @@ typedef struct
   gfloat *sparsity;             /* [n_layers]: Phi^-1 (pattern): 1.6448536 for 0.95; 0 for none */
 } Gemma3nTextConfig;
 
-/** A language model. Arrays have n_layers entries. */
+/** A language model, or one of the two of an encoder-decoder. Arrays have n_layers entries. */
 typedef struct
 {
+  const gchar *prefix;          /* of its tensors' names: "", or "enc." and "dec."; static */
   gint hidden, n_layers, n_heads, n_kv_heads, head_dim;
   gint window, context_length;
   gint vocab_size;              /* rows of the token table, soft and hard ids included */
@@ -50,13 +51,15 @@ typedef struct
 
 typedef struct
 {
-  const gchar *architecture;    /* "gemma3n", "gemma3": what GGUF calls it; static */
+  const gchar *architecture;    /* "gemma3n", "gemma3", "t5gemma2": what GGUF calls it; static */
   gboolean hears, sees;         /* whether models of this architecture may have these parts, as far as we know them */
   gboolean has_turns;           /* the chat template is for it; a base model just goes on with a text */
-  GemmaTextConfig text;
+  GemmaTextConfig text;         /* what answers: of an encoder-decoder the decoder */
+  GemmaTextConfig encoder;      /* what reads the prompt; n_layers 0 where text does. Same hidden and vocabulary */
   gboolean has_audio, has_vision;
   GemmaAudioConfig audio;
   gint vision_vocab_size, vision_vocab_offset;
+  gint start_id;                /* what a decoder begins with */
   gint bos_id, pad_id, eos_ids[4], n_eos;       /* generation stops at any of eos_ids */
   gint audio_token_id, boa_id, eoa_id, image_token_id, boi_id, eoi_id;  /* -1 where the model has none */
 } GemmaConfig;

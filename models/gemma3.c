@@ -6,19 +6,9 @@
  *
  * A layer leaves the state with its successor's norm already made: it is the end of the same launch.
  */
-#include "lm-parts.h"
+#include "block.h"
 
 #define DEFAULT_CHUNK 256
-
-typedef struct
-{
-  OclTensor attn_norm, post_attn_norm, ffn_norm, post_ffn_norm; /* [1][C] */
-  OclTensor q_norm, k_norm;                                     /* [1][D] */
-  GemmaLmStack qkv;                                             /* [(H + 2 G) * D][C] */
-  OclWeight *attn_out;                                          /* [C][H * D] */
-  GemmaLmStack gate_up;                                         /* [2 F][C] */
-  OclWeight *ffn_down;                                          /* [C][F] */
-} Layer;
 
 typedef struct
 {
@@ -29,24 +19,16 @@ typedef struct
   const GemmaTensor *token_table; /* [V][C] */
   OclWeight *head;                /* [V][C], the token table again */
   OclTensor out_norm;             /* [1][C] */
-  Layer *layers;
+  GemmaBlock *layers;
 } Gemma3;
-
-/* The activations, for params.chunk rows; one allocation each for the life of the session. */
-typedef struct
-{
-  OclTensor state, normed, branch; /* [M][C] */
-  OclTensor rope[2];               /* [M][D]: full, sliding */
-  OclTensor qkv, attended;         /* [M][(H + 2 G) * D], [M][H * D] */
-  OclTensor gate_up, ffn;          /* [M][2 F], [M][F] */
-  OclTensor logits;                /* [block][V] */
-} Arena;
 
 typedef struct
 {
   GemmaLmSession session;
-  Arena arena;
-  gfloat *host_rows; /* [chunk][C] */
+  GemmaBlockArena arena; /* for params.chunk rows */
+  OclTensor state;       /* [M][C] */
+  OclTensor logits;      /* [block][V] */
+  gfloat *host_rows;     /* [chunk][C] */
 } Session;
 
 /* The positions in flight. */
@@ -76,7 +58,7 @@ embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 
   f->rows = M;
   f->position0 = gemma_lm_session_get_length (&s->session);
-  f->state = top (s->arena.state, M);
+  f->state = top (s->state, M);
   f->normed = top (s->arena.normed, M);
   if (!gemma_lm_look_up (s->session.lm, m->weights, m->token_table, chunk, s->host_rows, error))
     return FALSE;
@@ -84,11 +66,7 @@ embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
   gemma_lm_session_observe (&s->session, "embed", f->state);
   OclRmsNorm norm = OCL_RMS_NORM_INIT (m->layers[0].attn_norm, c->rms_eps);
   ocl_rms_norm (q, f->normed, f->state, &norm);
-  for (gint sliding = 0; sliding < 2; sliding++) {
-    f->rope[sliding] = top (s->arena.rope[sliding], M);
-    ocl_rope_table (q, f->rope[sliding], f->position0, sliding ? c->rope_base_local : c->rope_base,
-        sliding ? 1 : c->rope_factor);
-  }
+  gemma_block_rope (&s->session, &s->arena, c, M, f->position0, f->rope);
   return TRUE;
 }
 
@@ -100,7 +78,7 @@ project (Session *s, gint layer, const Flow *f)
 {
   const Gemma3 *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
-  const Layer *l = &m->layers[layer];
+  const GemmaBlock *l = &m->layers[layer];
   gint H = c->n_heads, G = c->n_kv_heads, D = c->head_dim;
   OclTensor qkv = top (s->arena.qkv, f->rows);
   OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer]], TRUE };
@@ -124,30 +102,11 @@ attend (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor queries)
   gemma_lm_session_multiply (&s->session, y, attended, m->layers[layer].attn_out);
 }
 
-/** Gemma3MLP: y = W_down (gelu (W_gate x) * W_up x). */
-static void
-feed_forward (Session *s, gint layer, OclTensor y, OclTensor x)
-{
-  const Gemma3 *m = session_model (s);
-  const Layer *l = &m->layers[layer];
-  gint F = m->config.ffn[layer];
-  OclTensor gate_up = ocl_tensor_cols (top (s->arena.gate_up, x.rows), 0, 2 * F);
-  OclTensor ffn = ocl_tensor_cols (top (s->arena.ffn, x.rows), 0, F);
-
-  gemma_lm_session_multiply_stack (&s->session, gate_up, x, &l->gate_up);
-  ocl_gated_gelu (s->session.queue, ffn, gate_up, 0);
-  gemma_lm_session_multiply (&s->session, y, ffn, l->ffn_down);
-}
-
 /** state += RMS (branch) * weight; normed = RMS (state) * next. */
 static void
 add_branch (Session *s, const Flow *f, OclTensor branch, OclTensor weight, OclTensor next)
 {
-  OclRmsNorm p = OCL_RMS_NORM_INIT (weight, session_model (s)->config.rms_eps);
-  p.add0 = f->state;
-  p.y2 = f->normed;
-  p.weight2 = next;
-  ocl_rms_norm (s->session.queue, f->state, branch, &p);
+  gemma_block_add (&s->session, session_model (s)->config.rms_eps, f->state, branch, weight, f->normed, next);
 }
 
 /* Only the last position goes on. */
@@ -167,7 +126,7 @@ static void
 run_layer (Session *s, gint layer, Flow *f, const GemmaLmChunk *chunk)
 {
   const Gemma3 *m = session_model (s);
-  const Layer *l = &m->layers[layer];
+  const GemmaBlock *l = &m->layers[layer];
   gboolean is_last = layer + 1 == m->config.n_layers;
   OclTensor queries = project (s, layer, f);
 
@@ -178,7 +137,7 @@ run_layer (Session *s, gint layer, Flow *f, const GemmaLmChunk *chunk)
   OclTensor branch = top (s->arena.branch, f->rows); /* [M][C] */
   attend (s, layer, f, branch, queries);
   add_branch (s, f, branch, l->post_attn_norm, l->ffn_norm);
-  feed_forward (s, layer, branch, f->normed);
+  gemma_block_feed_forward (&s->session, l, &s->arena, m->config.ffn[layer], branch, f->normed);
   add_branch (s, f, branch, l->post_ffn_norm, is_last ? m->out_norm : l[1].attn_norm);
 }
 
@@ -193,51 +152,37 @@ gemma3_forward (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **err
     return FALSE;
   for (gint layer = 0; layer < m->config.n_layers; layer++) {
     run_layer (s, layer, &f, chunk);
-    if (!gemma_lm_session_end_layer (session, layer, f.state, chunk->cancellable, error))
+    if (!gemma_lm_session_end_layer (session, "layer", layer, f.state, chunk->cancellable, error))
       return FALSE;
   }
   if (!chunk->logits)
     return TRUE;
   gemma_lm_session_observe (session, "norm", f.normed);
   return gemma_lm_session_head (
-      session, m->device, &s->arena.logits, f.normed, m->head, m->config.logit_softcap, chunk->logits, error);
+      session, m->device, &s->logits, f.normed, m->head, m->config.logit_softcap, chunk->logits, error);
 }
 
 /* ---- session -------------------------------------------------------------------------------------------------- */
 
 static gboolean
-allocate_arena (Session *s, GError **error)
+allocate (Session *s, GError **error)
 {
   const Gemma3 *m = session_model (s);
   const GemmaTextConfig *c = &m->config;
-  Arena *a = &s->arena;
-  gint M = s->session.params.chunk, C = c->hidden, D = c->head_dim, F = 0;
-  for (gint i = 0; i < c->n_layers; i++)
-    F = MAX (F, c->ffn[i]);
-  const GemmaLmBuffer all[] = {
-    { &a->state, M, C },
-    { &a->normed, M, C },
-    { &a->branch, M, C },
-    { &a->rope[0], M, D },
-    { &a->rope[1], M, D },
-    { &a->qkv, M, (c->n_heads + 2 * c->n_kv_heads) * D },
-    { &a->attended, M, c->n_heads * D },
-    { &a->gate_up, M, 2 * F },
-    { &a->ffn, M, F },
-  };
-  s->host_rows = g_new (gfloat, (gsize) M * C);
-  return gemma_lm_allocate (m->device, all, G_N_ELEMENTS (all), error);
+  const GemmaLmBuffer state = { &s->state, s->session.params.chunk, c->hidden };
+  s->host_rows = g_new (gfloat, (gsize) state.rows * state.cols);
+  return gemma_lm_allocate (m->device, &state, 1, error)
+      && gemma_block_arena_new (&s->arena, m->device, &c, 1, state.rows, error);
 }
 
 static void
 gemma3_session_free (GemmaLmSession *session)
 {
   Session *s = (Session *) session;
-  Arena *a = &s->arena;
-  OclTensor *all[] = { &a->state, &a->normed, &a->branch, &a->rope[0], &a->rope[1], &a->qkv, &a->attended, &a->gate_up,
-    &a->ffn, &a->logits };
-  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
-    ocl_tensor_clear (session_model (s)->device, all[i]);
+  OclDevice *device = session_model (s)->device;
+  gemma_block_arena_clear (&s->arena, device);
+  ocl_tensor_clear (device, &s->state);
+  ocl_tensor_clear (device, &s->logits);
   g_free (s->host_rows);
   gemma_kv_cache_free (session->cache);
   g_clear_pointer (&session->queue, ocl_queue_free);
@@ -265,7 +210,7 @@ gemma3_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **er
   session->lm = lm;
   session->params = *params;
   session->queue = ocl_queue_new (m->device, error);
-  if (!session->queue || !(session->cache = new_cache (m, params, error)) || !allocate_arena (s, error)) {
+  if (!session->queue || !(session->cache = new_cache (m, params, error)) || !allocate (s, error)) {
     gemma3_session_free (session);
     return NULL;
   }
@@ -275,41 +220,11 @@ gemma3_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **er
 /* ---- model ---------------------------------------------------------------------------------------------------- */
 
 static void
-load_layer (GemmaLmLoader *ld, const GemmaTextConfig *c, Layer *l)
-{
-  static const gchar *const qkv[] = { "attn_q", "attn_k", "attn_v" }, *const gate_up[] = { "ffn_gate", "ffn_up" };
-  gint C = c->hidden, D = c->head_dim, F = c->ffn[ld->layer], q = c->n_heads * D, kv = c->n_kv_heads * D;
-
-  l->attn_norm = gemma_lm_load_tensor (ld, "attn_norm", 1, C);
-  l->qkv = gemma_lm_load_stack (ld, 3, qkv, (gint[]){ q, kv, kv }, C);
-  l->q_norm = gemma_lm_load_tensor (ld, "attn_q_norm", 1, D);
-  l->k_norm = gemma_lm_load_tensor (ld, "attn_k_norm", 1, D);
-  l->attn_out = gemma_lm_load_weight (ld, "attn_output", C, q);
-  l->post_attn_norm = gemma_lm_load_tensor (ld, "post_attention_norm", 1, C);
-  l->ffn_norm = gemma_lm_load_tensor (ld, "ffn_norm", 1, C);
-  l->gate_up = gemma_lm_load_stack (ld, 2, gate_up, (gint[]){ F, F }, C);
-  l->ffn_down = gemma_lm_load_weight (ld, "ffn_down", C, F);
-  l->post_ffn_norm = gemma_lm_load_tensor (ld, "post_ffw_norm", 1, C);
-}
-
-static void
-free_layer (OclDevice *device, Layer *l)
-{
-  OclTensor *tensors[] = { &l->attn_norm, &l->post_attn_norm, &l->ffn_norm, &l->post_ffn_norm, &l->q_norm, &l->k_norm };
-  for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
-    ocl_tensor_clear (device, tensors[i]);
-  gemma_lm_stack_clear (&l->qkv);
-  gemma_lm_stack_clear (&l->gate_up);
-  g_clear_pointer (&l->attn_out, ocl_weight_free);
-  g_clear_pointer (&l->ffn_down, ocl_weight_free);
-}
-
-static void
 gemma3_free (GemmaLm *lm)
 {
   Gemma3 *m = (Gemma3 *) lm;
   for (gint i = 0; i < m->config.n_layers; i++)
-    free_layer (m->device, &m->layers[i]);
+    gemma_block_clear (m->device, &m->layers[i]);
   g_clear_pointer (&m->head, ocl_weight_free);
   ocl_tensor_clear (m->device, &m->out_norm);
   g_free (m->layers);
@@ -334,7 +249,7 @@ load_all (Gemma3 *m, GemmaProgressFunc progress, gpointer user_data, GError **er
     if (progress)
       progress ((i + 1.) / (c->n_layers + 1.), what, user_data);
     ld.layer = i;
-    load_layer (&ld, c, &m->layers[i]);
+    gemma_block_load (&ld, c, FALSE, &m->layers[i]);
   }
   return !ld.failed;
 }
@@ -347,7 +262,7 @@ gemma3_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device
   gemma_text_config_copy (&m->config, &config->text);
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
-  m->layers = g_new0 (Layer, m->config.n_layers);
+  m->layers = g_new0 (GemmaBlock, m->config.n_layers);
   m->lm.klass = &gemma3_lm_class;
   m->lm.context_length = m->config.context_length;
   m->lm.default_chunk = DEFAULT_CHUNK;

@@ -63,8 +63,9 @@ gemma_is_looping (const gint32 *ids, guint n)
 static gboolean
 run_prompt (Generation *g, const GemmaPrompt *prompt, gfloat *logits, GCancellable *cancellable, GError **error)
 {
-  gint vocab = gemma_model_get_config (g->model)->text.vocab_size;
-  guint n = prompt->ids->len;
+  const GemmaConfig *config = gemma_model_get_config (g->model);
+  gint vocab = config->text.vocab_size;
+  guint n = prompt->ids->len, last = config->encoder.n_layers > 0 ? 0 : n - 1;
 
   if (n == 0) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "the prompt is empty");
@@ -74,7 +75,7 @@ run_prompt (Generation *g, const GemmaPrompt *prompt, gfloat *logits, GCancellab
           (const gfloat *) (gpointer) prompt->rows->data, logits ? logits : g->logits, logits != NULL, cancellable, error))
     return FALSE;
   if (logits)
-    memcpy (g->logits, logits + (gsize) (n - 1) * vocab, vocab * sizeof *logits);
+    memcpy (g->logits, logits + (gsize) last * vocab, vocab * sizeof *logits);
   return TRUE;
 }
 
@@ -115,6 +116,9 @@ run_tokens (Generation *g, GemmaTokenFunc func, gpointer user_data, GCancellable
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "generation was cancelled");
       return FALSE;
     }
+    if (g->params->chosen_from)
+      memcpy (g->params->chosen_from + (gsize) i * config->text.vocab_size, g->logits,
+          config->text.vocab_size * sizeof *g->logits);
     id = choose (g, error);
     if (id < 0)
       return FALSE;

@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-/** Up to session.chunk positions, after those in the cache. */
+/** Up to session.chunk positions, after those in the cache; for encode() a whole source. */
 typedef struct
 {
   const gint32 *ids; /* [n] */
@@ -28,6 +28,12 @@ typedef struct
   void (*session_free) (GemmaLmSession *session);
   /* Queues a chunk; lm.c waits for it, whatever the outcome. */
   gboolean (*forward) (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error);
+  /* Of encoder-decoders, NULL elsewhere: queues what makes the memory of a source, in place of another. No logits. */
+  gboolean (*encode) (GemmaLmSession *session, const GemmaLmChunk *source, GError **error);
+  /* The three are NULL where there are no submodels. What submodel_new() returns is used by any number of sessions. */
+  gpointer (*submodel_new) (GemmaLm *lm, const gchar *choice, GError **error);
+  void (*submodel_free) (gpointer submodel);
+  gboolean (*session_set_submodel) (GemmaLmSession *session, gconstpointer submodel);
 } GemmaLmClass;
 
 /** Networks put these first in their own structures, and fill them. */
@@ -35,6 +41,7 @@ struct _GemmaLm
 {
   const GemmaLmClass *klass;
   gint context_length, default_chunk;
+  gint source_length, start_id; /* of encoder-decoders: what of context_length a source may have; else 0 */
   gint hidden, vocab_size, first_soft_id;
 };
 
@@ -44,11 +51,12 @@ struct _GemmaLmSession
   GemmaLmSessionParams params;
   OclQueue *queue;
   GemmaKvCache *cache;
+  gint n_source; /* ids in the memory; 0: none, as in models without an encoder */
   GemmaObserver observer;
   gpointer observer_data;
 };
 
-extern const GemmaLmClass gemma3n_lm_class, gemma3_lm_class;
+extern const GemmaLmClass gemma3n_lm_class, gemma3_lm_class, t5gemma2_lm_class;
 
 /** Shows @t to the observer, if there is one. */
 void gemma_lm_session_observe (GemmaLmSession *session, const gchar *name, OclTensor t);

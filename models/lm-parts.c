@@ -11,7 +11,9 @@
 static gchar *
 full_name (GemmaLmLoader *ld, const gchar *name)
 {
-  return ld->layer < 0 ? g_strdup_printf ("%s.weight", name) : g_strdup_printf ("blk.%d.%s.weight", ld->layer, name);
+  const gchar *prefix = ld->prefix ? ld->prefix : "";
+  return ld->layer < 0 ? g_strdup_printf ("%s%s.weight", prefix, name)
+                       : g_strdup_printf ("%sblk.%d.%s.weight", prefix, ld->layer, name);
 }
 
 OclTensor
@@ -135,11 +137,11 @@ gemma_lm_look_up (GemmaLm *lm, GemmaWeights *weights, const GemmaTensor *table, 
 }
 
 gboolean
-gemma_lm_session_end_layer (
-    GemmaLmSession *session, gint layer, OclTensor state, GCancellable *cancellable, GError **error)
+gemma_lm_session_end_layer (GemmaLmSession *session, const gchar *prefix, gint layer, OclTensor state,
+    GCancellable *cancellable, GError **error)
 {
   if (session->observer) {
-    g_autofree gchar *name = g_strdup_printf ("layer%d", layer);
+    g_autofree gchar *name = g_strdup_printf ("%s%d", prefix, layer);
     gemma_lm_session_observe (session, name, state);
   }
   if (!cancellable || state.rows < LONG_ROWS)
@@ -148,7 +150,7 @@ gemma_lm_session_end_layer (
     return FALSE;
   if (!g_cancellable_is_cancelled (cancellable))
     return TRUE;
-  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled in layer %d", layer);
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled in %s%d", prefix, layer);
   return FALSE;
 }
 

@@ -23,6 +23,7 @@ typedef struct
   gfloat offset; /* added to the values of tensors: 1 for norms that multiply by 1 + w and are stored as w */
   gboolean failed;
   GError **error;
+  const gchar *prefix; /* before all names; NULL for none */
 } GemmaLmLoader;
 
 /** A small tensor in float32: "NAME.weight", or "blk.LAYER.NAME.weight". */
@@ -57,9 +58,12 @@ void gemma_lm_scale_row (gfloat *row, gint n, gfloat scale);
 gboolean gemma_lm_look_up (GemmaLm *lm, GemmaWeights *weights, const GemmaTensor *table, const GemmaLmChunk *chunk,
     gfloat *rows, GError **error);
 
-/** Shows the state after @layer to the observer, and looks at the cancellable where @rows take long. */
-gboolean gemma_lm_session_end_layer (
-    GemmaLmSession *session, gint layer, OclTensor state, GCancellable *cancellable, GError **error);
+/**
+ * Shows the state after @layer to the observer, by the name of @prefix ("layer") and its number, and looks at the
+ * cancellable where the rows take long.
+ */
+gboolean gemma_lm_session_end_layer (GemmaLmSession *session, const gchar *prefix, gint layer, OclTensor state,
+    GCancellable *cancellable, GError **error);
 
 /**
  * logits = cap * tanh (head x / cap), without the cap where it is 0, some rows at a time, which *@block holds; it grows

@@ -1,7 +1,8 @@
 /* Language models of any architecture: choice of the network, limits, chunks, cancellation. */
 #include "lm-impl.h"
+#include "submodel.h"
 
-static const GemmaLmClass *const classes[] = { &gemma3n_lm_class, &gemma3_lm_class };
+static const GemmaLmClass *const classes[] = { &gemma3n_lm_class, &gemma3_lm_class, &t5gemma2_lm_class };
 
 GemmaLm *
 gemma_lm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
@@ -43,16 +44,63 @@ gemma_lm_session_free (GemmaLmSession *session)
     session->lm->klass->session_free (session);
 }
 
+struct _GemmaLmSubmodel
+{
+  const GemmaLmClass *klass;
+  gpointer data; /* the network's; NULL for the whole model */
+};
+
+GemmaLmSubmodel *
+gemma_lm_submodel_new (GemmaLm *lm, const gchar *choice, GError **error)
+{
+  gpointer data = NULL;
+  if (!gemma_submodel_is_full (choice)) {
+    if (!lm->klass->submodel_new) {
+      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
+          "submodel \"%s\": models of architecture %s have no submodels; allowed is \"full\"", choice,
+          lm->klass->architecture);
+      return NULL;
+    }
+    data = lm->klass->submodel_new (lm, choice, error);
+    if (!data)
+      return NULL;
+  }
+  GemmaLmSubmodel *submodel = g_new (GemmaLmSubmodel, 1);
+  *submodel = (GemmaLmSubmodel){ lm->klass, data };
+  return submodel;
+}
+
+void
+gemma_lm_submodel_free (GemmaLmSubmodel *submodel)
+{
+  if (submodel && submodel->data)
+    submodel->klass->submodel_free (submodel->data);
+  g_free (submodel);
+}
+
+gboolean
+gemma_lm_session_set_submodel (GemmaLmSession *session, const GemmaLmSubmodel *submodel)
+{
+  const GemmaLmClass *klass = session->lm->klass;
+  g_return_val_if_fail (!submodel || submodel->klass == klass, FALSE);
+  return !klass->session_set_submodel || klass->session_set_submodel (session, submodel ? submodel->data : NULL);
+}
+
 gint
 gemma_lm_session_get_length (GemmaLmSession *session)
 {
-  return gemma_kv_cache_get_length (session->cache);
+  gint own = gemma_kv_cache_get_length (session->cache);
+  return session->n_source > 0 ? session->n_source + own - 1 : own;
 }
 
 gboolean
 gemma_lm_session_truncate (GemmaLmSession *session, gint length)
 {
-  return gemma_kv_cache_truncate (session->cache, length);
+  if (length == 0)
+    session->n_source = 0;
+  if (session->n_source == 0)
+    return gemma_kv_cache_truncate (session->cache, length);
+  return length >= session->n_source && gemma_kv_cache_truncate (session->cache, length - session->n_source + 1);
 }
 
 void
@@ -88,6 +136,28 @@ check_ids (GemmaLm *lm, const gint32 *ids, gint n, GError **error)
   return n_soft;
 }
 
+/* TRUE if the next append is what the encoder reads. */
+static gboolean
+needs_source (GemmaLmSession *self)
+{
+  return self->lm->klass->encode && self->n_source == 0;
+}
+
+/* Of the context of an encoder-decoder, source and decoder have a part each. */
+static gboolean
+check_side (GemmaLmSession *self, gint n, GError **error)
+{
+  GemmaLm *lm = self->lm;
+  gboolean is_source = needs_source (self);
+  gint before = is_source ? 0 : gemma_kv_cache_get_length (self->cache);
+  gint most = is_source ? lm->source_length : lm->context_length - lm->source_length;
+  if (n <= most - before)
+    return TRUE;
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG, "%d tokens after %d do not fit into the %d of the %s", n, before,
+      most, is_source ? "encoder" : "decoder");
+  return FALSE;
+}
+
 static gboolean
 check_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, GError **error)
 {
@@ -101,6 +171,8 @@ check_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *row
         "%d tokens after the %d before them do not fit into the context of %d", n, length, context);
     return FALSE;
   }
+  if (!check_side (self, n, error))
+    return FALSE;
   gint n_soft = check_ids (self->lm, ids, n, error);
   if (n_soft > 0 && !rows)
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%d soft tokens (ids from %d) come without their rows",
@@ -108,12 +180,14 @@ check_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *row
   return n_soft == 0 || (n_soft > 0 && rows);
 }
 
+typedef gboolean (*RunFunc) (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error);
+
 /* Nothing of a chunk may still run when this returns. What the queue says is the cause of what followed. */
 static gboolean
-forward (GemmaLmSession *self, const GemmaLmChunk *chunk, GError **error)
+run (GemmaLmSession *self, RunFunc func, const GemmaLmChunk *chunk, GError **error)
 {
   g_autoptr (GError) own_error = NULL, queue_error = NULL;
-  gboolean ok = self->lm->klass->forward (self, chunk, &own_error);
+  gboolean ok = func (self, chunk, &own_error);
   if (!ocl_queue_finish (self->queue, &queue_error)) {
     g_propagate_error (error, g_steal_pointer (&queue_error));
     return FALSE;
@@ -138,7 +212,8 @@ append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *ro
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled after %d of %d tokens", done, n);
       return FALSE;
     }
-    if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error) || !forward (self, &chunk, error))
+    if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error)
+        || !run (self, lm->klass->forward, &chunk, error))
       return FALSE;
     gemma_kv_cache_advance (self->cache, chunk.n);
     for (gint i = 0; rows && i < chunk.n; i++)
@@ -148,15 +223,41 @@ append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *ro
   return TRUE;
 }
 
-gboolean
-gemma_lm_session_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits,
-    gboolean all_logits, GCancellable *cancellable, GError **error)
+static gboolean
+append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all_logits,
+    GCancellable *cancellable, GError **error)
 {
-  if (!check_append (self, ids, n, rows, error) || !gemma_kv_cache_begin (self->cache, self->queue, n, error))
+  if (!gemma_kv_cache_begin (self->cache, self->queue, n, error))
     return FALSE;
   gboolean ok = append_chunks (self, ids, n, rows, logits, all_logits, cancellable, error);
   gemma_kv_cache_end (self->cache, self->queue, ok);
   if (!ok && !ocl_queue_finish (self->queue, NULL))
     gemma_kv_cache_truncate (self->cache, 0); /* the device failed in giving the cache back, too */
   return ok;
+}
+
+/* The source and the decoder's start; nothing if that fails. */
+static gboolean
+append_source (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits,
+    GCancellable *cancellable, GError **error)
+{
+  const GemmaLmChunk source = { ids, n, rows, NULL, FALSE, cancellable };
+  if (!run (self, self->lm->klass->encode, &source, error))
+    return FALSE;
+  self->n_source = n;
+  if (append (self, &self->lm->start_id, 1, NULL, logits, FALSE, cancellable, error))
+    return TRUE;
+  self->n_source = 0;
+  return FALSE;
+}
+
+gboolean
+gemma_lm_session_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits,
+    gboolean all_logits, GCancellable *cancellable, GError **error)
+{
+  if (!check_append (self, ids, n, rows, error))
+    return FALSE;
+  if (needs_source (self))
+    return append_source (self, ids, n, rows, logits, cancellable, error);
+  return append (self, ids, n, rows, logits, all_logits, cancellable, error);
 }

@@ -1,4 +1,9 @@
-/* A language model: what every network of this kind offers. gemma3n.c implements it. */
+/* A language model: what every network of this kind offers. gemma3n.c, gemma3.c and t5gemma2.c implement it.
+ *
+ * An encoder-decoder is used in the same way. The first append is its source: the encoder reads it as a whole, and the
+ * decoder begins with its start token. What is appended then are tokens of the decoder. Positions are those of the
+ * source, the start token not counted, then the decoder's; a source is only kept or given up as a whole.
+ */
 #pragma once
 
 #include "config.h"
@@ -25,16 +30,47 @@ typedef struct
 GemmaLmSession *gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);
 void gemma_lm_session_free (GemmaLmSession *session);
 
+/* ---- parts of a MatFormer model ------------------------------------------------------------------------------ */
+
+typedef struct _GemmaLmSubmodel GemmaLmSubmodel; /* immutable, for any number of sessions; its weights are views */
+
+/**
+ * gemma_lm_submodel_new:
+ * @choice: (nullable): see submodel.h; NULL for the whole model
+ *
+ * Quick, and without memory on the device. @lm must outlive it. (transfer full)
+ */
+GemmaLmSubmodel *gemma_lm_submodel_new (GemmaLm *lm, const gchar *choice, GError **error);
+/** No session may run it any more. */
+void gemma_lm_submodel_free (GemmaLmSubmodel *submodel);
+
+/**
+ * gemma_lm_session_set_submodel:
+ * @submodel: (nullable): NULL for the whole model, with which a session begins
+ *
+ * The positions from now on run in @submodel; a few instructions. What is in the cache stays as it is: positions before
+ * keep the keys and values that the submodel of their time gave them, and later ones read them. FALSE, with nothing
+ * changed, if @submodel has a layer with keys and values of its own that was skipped for a position in the cache; it can
+ * be set once the session has been truncated to 0.
+ */
+gboolean gemma_lm_session_set_submodel (GemmaLmSession *session, const GemmaLmSubmodel *submodel);
+
+/* ---- a session's positions ------------------------------------------------------------------------------------- */
+
 /** Positions in the cache. */
 gint gemma_lm_session_get_length (GemmaLmSession *session);
-/** Keeps the first @length positions (0 restarts). FALSE if that reaches back beyond what the rings hold. */
+/**
+ * Keeps the first @length positions (0 restarts). FALSE if that reaches back beyond what the rings hold, or into a
+ * source.
+ */
 gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
 
 /**
  * gemma_lm_session_append:
  * @ids: token ids; an id >= text.first_soft_id takes the next row of @rows instead of the token table
  * @rows: (nullable): text.hidden floats for each such id, in order
- * @logits: (nullable): vocab_size floats for the last position, or for all @n with @all_logits
+ * @logits: (nullable): vocab_size floats for the last position, or for all @n with @all_logits; only for the decoder's
+ *   start token where @ids are a source
  * @cancellable: (nullable): checked between chunks, and between the layers of long ones
  *
  * Runs the model over @n more positions (prefill for many, decoding for one). On any error the cache is as before.
@@ -42,7 +78,7 @@ gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
 gboolean gemma_lm_session_append (GemmaLmSession *session, const gint32 *ids, gint n, const gfloat *rows,
     gfloat *logits, gboolean all_logits, GCancellable *cancellable, GError **error);
 
-/** Observes "embed", "layer0", ... (stream 0 after the layer), "norm", for tests. */
+/** Observes "embed", "layer0", ... (stream 0 after the first layer that runs), "norm", for tests. */
 void gemma_lm_session_set_observer (GemmaLmSession *session, GemmaObserver observer, gpointer user_data);
 
 G_END_DECLS

@@ -39,6 +39,12 @@ gemma_memory_free (GemmaMemory *self)
   g_free (self);
 }
 
+GemmaLmSession *
+gemma_memory_get_session (GemmaMemory *self)
+{
+  return self->session;
+}
+
 /* Of the first @n ids. */
 static guint
 count_rows (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
@@ -78,6 +84,13 @@ forget_after (GemmaMemory *self, guint n)
   g_array_set_size (self->held->ids, n);
 }
 
+void
+gemma_memory_forget (GemmaMemory *self)
+{
+  gemma_lm_session_truncate (self->session, 0);
+  forget_after (self, 0);
+}
+
 /* What of @prompt comes after its first @n positions. (transfer full) */
 static GemmaPrompt *
 get_rest (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
@@ -95,7 +108,7 @@ gboolean
 gemma_memory_generate (GemmaMemory *self, const GemmaPrompt *prompt, const GemmaGenerateParams *params,
     GemmaTokenFunc func, gpointer user_data, guint *reused, GCancellable *cancellable, GError **error)
 {
-  guint keep = count_held (self, prompt);
+  guint keep = gemma_model_get_config (self->model)->encoder.n_layers > 0 ? 0 : count_held (self, prompt);
   GemmaPrompt *rest;
   gboolean ok;
 

@@ -27,6 +27,13 @@ typedef struct _GemmaModel GemmaModel;  /* immutable, atomically reference count
  */
 GemmaModel *gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice *device, GemmaParts parts,
     GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error);
+/**
+ * gemma_model_load_as:
+ * @weights: (nullable): "q4_0", "q8_0", "bf16" or "f32": a Hugging Face directory's language model in that type, see
+ *   weight-cache.h; NULL or "auto" as it is
+ */
+GemmaModel *gemma_model_load_as (const gchar *path, const gchar *mmproj, const gchar *weights, OclDevice *device,
+    GemmaParts parts, GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error);
 GemmaModel *gemma_model_ref (GemmaModel *model);
 void gemma_model_unref (GemmaModel *model);
 
@@ -93,13 +100,15 @@ typedef struct
   gint max_tokens;
   GemmaSamplerParams sampler;
   gboolean ignore_eos;          /* for benches and golden comparisons: end tokens are never chosen, loops not stopped */
+  gfloat *chosen_from;          /* (nullable): the logits of each token, max_tokens times vocab_size floats */
 } GemmaGenerateParams;
 
 /**
  * Appends @prompt to the session and decodes until an end token, max_tokens, a repetition loop (1 to 16 tokens at least
  * 8 times in a row, over 24 tokens or more), FALSE from @func, or cancellation (checked at each token, an error).
  * The end token goes neither to @func nor into the session, nor does the last token of max_tokens into the session.
- * @logits: (nullable): vocab_size floats of every prompt position. With max_tokens 0 only the prompt is run.
+ * @logits: (nullable): vocab_size floats of every prompt position; of an encoder-decoder, whose encoder reads the prompt,
+ *   only of the decoder's start. With max_tokens 0 only the prompt is run.
  */
 gboolean gemma_generate (GemmaModel *model, GemmaLmSession *session, const GemmaPrompt *prompt,
     const GemmaGenerateParams *params, gfloat *logits, GemmaTokenFunc func, gpointer user_data,

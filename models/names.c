@@ -10,8 +10,15 @@ static const struct
 {
   const gchar *hf, *gguf;
 } names[] = {
+  /* T5Gemma 2's; the rest of its layers has Gemma 3's names behind a prefix, see parts[] */
+  { "encoder.embed_tokens.eoi_embedding", "eoi_embd.weight" },
+  { "encoder.layers.#.pre_self_attn_layernorm.weight", "enc.blk.#.attn_norm.weight" },
+  { "encoder.layers.#.post_self_attn_layernorm.weight", "enc.blk.#.post_attention_norm.weight" },
+  { "decoder.layers.#.pre_self_attn_layernorm.weight", "dec.blk.#.attn_norm.weight" },
+  { "decoder.layers.#.post_self_attn_layernorm.weight", "dec.blk.#.post_attention_norm.weight" },
   /* text */
   { "embed_tokens.weight", "token_embd.weight" },
+  { "encoder.embed_tokens.weight", "token_embd.weight" },
   { "embed_tokens_per_layer.weight", "per_layer_token_embd.weight" },
   { "per_layer_model_projection.weight", "per_layer_model_proj.weight" },
   { "per_layer_projection_norm.weight", "per_layer_proj_norm.weight" },
@@ -81,11 +88,19 @@ static const struct
   { "embed_vision.soft_embedding_norm.weight", "mm.soft_emb_norm.weight" },
 };
 
+/* Of an encoder-decoder. */
+static const struct
+{
+  const gchar *hf, *gguf;
+} parts[] = { { "encoder.", "enc." }, { "decoder.", "dec." } };
+
 /* The vision tower keeps its names behind other prefixes. */
 #define HF_VISION_BLOCKS "vision_tower.timm_model.blocks."
 #define HF_VISION "vision_tower.timm_model."
 #define GGUF_VISION_BLOCKS "v.blk."
 #define GGUF_VISION "v."
+/* What transformers calls T5Gemma 2's encoder in memory; files have it without the second word. */
+#define HF_TEXT_ENCODER "encoder.text_model."
 
 /* Applies @to to the number that @from has in @name; NULL if @name is not of that form. */
 static gchar *
@@ -122,39 +137,89 @@ strip_prefix (const gchar *name)
   return without (name, "model.");
 }
 
+/* The first of the table; NULL for what it does not have. */
+static gchar *
+find_gguf (const gchar *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    gchar *found = rename_with (name, names[i].hf, names[i].gguf);
+    if (found)
+      return found;
+  }
+  return NULL;
+}
+
+static gchar *
+find_hf (const gchar *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    gchar *found = rename_with (name, names[i].gguf, names[i].hf);
+    if (found)
+      return found;
+  }
+  return NULL;
+}
+
+/* The same behind the prefix of a part. */
+static gchar *
+find_gguf_of_part (const gchar *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
+    g_autofree gchar *found = NULL;
+
+    if (g_str_has_prefix (name, parts[i].hf) && (found = find_gguf (name + strlen (parts[i].hf))))
+      return g_strconcat (parts[i].gguf, found, NULL);
+  }
+  return NULL;
+}
+
+static gchar *
+find_hf_of_part (const gchar *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
+    g_autofree gchar *found = NULL;
+
+    if (g_str_has_prefix (name, parts[i].gguf) && (found = find_hf (name + strlen (parts[i].gguf))))
+      return g_strconcat (parts[i].hf, found, NULL);
+  }
+  return NULL;
+}
+
 gchar *
 gemma_name_from_hf (const gchar *name)
 {
   const gchar *rest = strip_prefix (name);
+  g_autofree gchar *whole = NULL;
+  gchar *found;
 
   if (g_str_has_prefix (rest, HF_VISION_BLOCKS))
     return g_strconcat (GGUF_VISION_BLOCKS, rest + strlen (HF_VISION_BLOCKS), NULL);
   if (g_str_has_prefix (rest, HF_VISION))
     return g_strconcat (GGUF_VISION, rest + strlen (HF_VISION), NULL);
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    gchar *found = rename_with (rest, names[i].hf, names[i].gguf);
-    if (found)
-      return found;
-  }
-  return g_strdup (name);
+  if (g_str_has_prefix (rest, HF_TEXT_ENCODER))
+    rest = whole = g_strconcat ("encoder.", rest + strlen (HF_TEXT_ENCODER), NULL);
+  found = find_gguf (rest);
+  found = found ? found : find_gguf_of_part (rest);
+  return found ? found : g_strdup (name);
 }
 
 gchar *
 gemma_name_to_hf (const gchar *name)
 {
+  static const gchar *const outside[] = { "audio_tower.", "embed_audio.", "embed_vision.", "encoder.", "decoder." };
+  g_autofree gchar *found = NULL;
+
   if (g_str_has_prefix (name, GGUF_VISION_BLOCKS))
     return g_strconcat ("model." HF_VISION_BLOCKS, name + strlen (GGUF_VISION_BLOCKS), NULL);
   if (g_str_has_prefix (name, GGUF_VISION))
     return g_strconcat ("model." HF_VISION, name + strlen (GGUF_VISION), NULL);
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    g_autofree gchar *found = rename_with (name, names[i].gguf, names[i].hf);
-    gboolean outside;
-
-    if (found == NULL)
-      continue;
-    outside = g_str_has_prefix (found, "audio_tower.") || g_str_has_prefix (found, "embed_audio.")
-        || g_str_has_prefix (found, "embed_vision.");
-    return g_strconcat ("model.", outside ? "" : "language_model.", found, NULL);
-  }
-  return NULL;
+  found = find_hf (name);
+  if (found == NULL)
+    found = find_hf_of_part (name);
+  if (found == NULL)
+    return NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (outside); i++)
+    if (g_str_has_prefix (found, outside[i]))
+      return g_strconcat ("model.", found, NULL);
+  return g_strconcat ("model.language_model.", found, NULL);
 }

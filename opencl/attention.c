@@ -138,8 +138,8 @@ ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const Oc
 {
   QkvArgs args = { .qkv = qkv, .capacity = cache ? cache->capacity : 1, .p = *p };
   gint d = p->head_dim, width = p->n_kv_heads * d;
-  gboolean fits = d > 0 && d % 2 == 0 && p->n_heads > 0 && ocl_has_shape (p->q_weight, 1, d)
-      && ocl_has_shape (p->rope, qkv.rows, d);
+  gboolean fits = d > 0 && d % 2 == 0 && p->n_heads >= (cache ? 0 : 1) && (!p->n_heads || ocl_has_shape (p->q_weight, 1, d))
+      && ocl_fits (p->rope, qkv.rows, d);
 
   if (cache) {
     fits = fits && qkv.cols == p->n_heads * d + 2 * width && args.capacity > 0 && ocl_has_shape (p->k_weight, 1, d)
@@ -160,6 +160,7 @@ ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const Oc
 #define MAX_HEAD_DIM 512        /* of kernels/attention.cl */
 #define MAX_LINES 32            /* of kernels/attention-cpu.cl */
 #define MIN_SPLIT_KEYS 256      /* fewer keys of a head are not worth a second launch */
+#define UNLIMITED (1 << 30)     /* positions are far below it: no sum of the two overflows */
 
 typedef struct
 {
@@ -167,6 +168,34 @@ typedef struct
   OclKvCache cache;
   OclAttention p;
 } AttentionArgs;
+
+/* The rows of a tensor that may be absent. */
+static gint
+count_rows (OclTensor t)
+{
+  return t.mem ? t.rows : 0;
+}
+
+/* Earlier keys that a query sees; more than there are where nothing limits them. */
+static gint
+get_back (const AttentionArgs *a)
+{
+  return a->p.window > 0 ? a->p.window - 1 : UNLIMITED;
+}
+
+/* Keys that are in the cache. */
+static gint
+get_n_keys (const AttentionArgs *a)
+{
+  return a->p.ahead > 0 ? a->p.n_keys : a->p.position0 + a->o.rows;
+}
+
+/* Later ones. */
+static gint
+get_ahead (const AttentionArgs *a)
+{
+  return MIN (a->p.ahead, get_n_keys (a));
+}
 
 static gint
 get_group (const AttentionArgs *a)
@@ -178,9 +207,9 @@ static void
 attention_ref (OclQueue *q, gconstpointer data)
 {
   const AttentionArgs *a = data;
-  REF_VIEWS (q, v, a->o, a->queries, a->cache.k, a->cache.v);
+  REF_VIEWS (q, v, a->o, a->queries, a->cache.k, a->cache.v, a->p.memory.k, a->p.memory.v);
 
-  ref_attention (v[0], v[1], v[2], v[3], &a->p);
+  ref_attention (v[0], v[1], v[2], v[3], v[4], v[5], &a->p);
 }
 
 static gboolean
@@ -196,13 +225,15 @@ attention_portable (OclQueue *q, gconstpointer data)
 {
   const AttentionArgs *a = data;
   const OclAttention *p = &a->p;
-  gint group = get_group (a);
+  gint group = get_group (a), back = get_back (a), ahead = get_ahead (a), n_keys = get_n_keys (a);
+  gint n_memory = count_rows (p->memory.k);
   gsize global[2] = { (gsize) p->n_heads * OCL_GROUP_SIZE, a->o.rows };
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "attention", "attention", NULL), 2, global, ocl_row_group,
       OCL_ARG_TENSOR (a->o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k), OCL_ARG_TENSOR (a->cache.v),
-      OCL_ARG (group), OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (p->window), OCL_ARG (a->cache.capacity),
-      OCL_ARG (p->scale), OCL_ARGS_END);
+      OCL_ARG_TENSOR (p->memory.k), OCL_ARG_TENSOR (p->memory.v), OCL_ARG (n_memory), OCL_ARG (group),
+      OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (back), OCL_ARG (ahead), OCL_ARG (n_keys),
+      OCL_ARG (a->cache.capacity), OCL_ARG (p->scale), OCL_ARGS_END);
 }
 
 static gboolean
@@ -228,10 +259,9 @@ cut_attention (OclQueue *q, const AttentionArgs *a)
   gint n_heads = a->p.n_kv_heads * n_parts;
   gint even = (gint64) rows * n_heads / (4 * n_units), row_step = CLAMP (even, 1, MAX_LINES / part_heads);
   gint n_blocks = (rows + row_step - 1) / row_step, n_items = n_heads * n_blocks, n_splits = 1;
-  gint visible = a->p.position0 + rows;
+  gint lowest = MAX (0, a->p.position0 - get_back (a)), end = MIN (get_n_keys (a), a->p.position0 + rows + get_ahead (a));
+  gint visible = end - lowest + count_rows (a->p.memory.k);
 
-  if (a->p.window > 0)
-    visible = MIN (visible, a->p.window + rows - 1);
   if (n_items < n_units)
     n_splits = CLAMP (visible / MIN_SPLIT_KEYS, 1, (n_units + n_items - 1) / n_items);
   return (AttentionCut) { part_heads, row_step, n_splits, (visible + n_splits - 1) / n_splits,
@@ -244,12 +274,14 @@ run_attention (OclQueue *q, const AttentionArgs *a, const AttentionCut *cut, Ocl
 {
   static const gsize single[3] = { 1, 1, 1 };
   const OclAttention *p = &a->p;
-  gint group = get_group (a);
+  gint group = get_group (a), back = get_back (a), ahead = get_ahead (a), n_keys = get_n_keys (a);
+  gint n_memory = count_rows (p->memory.k);
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "attention-cpu", "attention", options), 3, cut->global, single,
       OCL_ARG_TENSOR (o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k), OCL_ARG_TENSOR (a->cache.v),
-      OCL_ARG (partial), OCL_ARG (a->o.rows), OCL_ARG (cut->row_step), OCL_ARG (group), OCL_ARG (cut->part_heads),
-      OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (p->window), OCL_ARG (a->cache.capacity),
+      OCL_ARG_TENSOR (p->memory.k), OCL_ARG_TENSOR (p->memory.v), OCL_ARG (n_memory), OCL_ARG (partial),
+      OCL_ARG (a->o.rows), OCL_ARG (cut->row_step), OCL_ARG (group), OCL_ARG (cut->part_heads), OCL_ARG (p->head_dim),
+      OCL_ARG (p->position0), OCL_ARG (back), OCL_ARG (ahead), OCL_ARG (n_keys), OCL_ARG (a->cache.capacity),
       OCL_ARG (cut->split_keys), OCL_ARG (p->scale), OCL_ARGS_END);
 }
 
@@ -295,7 +327,10 @@ ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *ca
   gint width = p->n_kv_heads * p->head_dim;
   gboolean fits = p->head_dim > 0 && p->n_kv_heads > 0 && p->n_heads % p->n_kv_heads == 0 && cache->capacity > 0
       && ocl_same_shape (o, queries) && o.cols == p->n_heads * p->head_dim
-      && ocl_has_shape (cache->k, cache->capacity, width) && ocl_has_shape (cache->v, cache->capacity, width);
+      && ocl_has_shape (cache->k, cache->capacity, width) && ocl_has_shape (cache->v, cache->capacity, width)
+      && p->ahead >= 0 && (p->ahead == 0 || p->n_keys >= p->position0 + o.rows)
+      && !p->memory.k.mem == !p->memory.v.mem && ocl_fits (p->memory.k, p->memory.capacity, width)
+      && ocl_fits (p->memory.v, p->memory.capacity, width);
 
   if (ocl_launch_check (q, &ocl_op_attention, fits) && o.rows > 0)
     ocl_variant_run (q, &ocl_op_attention, &args);

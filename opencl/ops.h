@@ -88,7 +88,8 @@ typedef struct
  * For each row m (position0 + m): q heads = rope (RMS (q) * q_weight), in place in
  * @qkv [M][(heads + 2 * kv_heads) * head_dim] (queries, keys, values); keys =
  * rope (RMS (k) * k_weight) and values = RMS (v), or v with @raw_values, are stored into @cache.
- * With @cache NULL, @qkv has only the queries ([M][heads * head_dim]). Rotate-half rope.
+ * With @cache NULL, @qkv has only the queries ([M][heads * head_dim]); with n_heads 0, only keys and values. The cache
+ * may be the columns of @qkv themselves. Rotate-half rope.
  */
 typedef struct
 {
@@ -96,22 +97,24 @@ typedef struct
   gint position0;
   gfloat eps;
   OclTensor q_weight, k_weight; /* [1][head_dim] */
-  OclTensor rope;               /* [M][head_dim] of ocl_rope_table() */
+  OclTensor rope;               /* [M][head_dim] of ocl_rope_table(), or .mem NULL: nothing is rotated */
   gboolean raw_values;
 } OclQkv;
 void ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const OclQkv *p);
 
 /**
- * o [M][heads * head_dim] = softmax (scale * q k^T) v, causal: the query at position
- * i = position0 + row sees keys j with max (0, i - window + 1) <= j <= i (window 0: all).
- * Query head h reads KV head h / (heads / kv_heads). cache->capacity >= what is visible
- * to all M rows together. Tiled: no [M][context] matrix is stored.
+ * o [M][heads * head_dim] = softmax (scale * q k^T) v: the query at position i = position0 + row sees
+ * keys j with max (0, i - window + 1) <= j <= i (window 0: all), those up to i + ahead as far as there are so many,
+ * and all of the memory, which has no positions. Query head h reads KV head h / (heads / kv_heads).
+ * cache->capacity >= what of it is visible to all M rows together. Tiled: no [M][context] matrix is stored.
  */
 typedef struct
 {
   gint n_heads, n_kv_heads, head_dim;
   gint position0, window;
   gfloat scale;
+  gint ahead, n_keys;           /* 0: causal; else n_keys >= position0 + M are in the cache */
+  OclKvCache memory;            /* all rows of it; .k.mem NULL for none */
 } OclAttention;
 void ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *cache, const OclAttention *p);
 

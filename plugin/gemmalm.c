@@ -17,6 +17,9 @@
  * Live, when the machine is too slow, hypotheses become fewer: a message `gemma-load` (step, hypothesis-interval) says
  * so. Speech beside pictures stays whole.
  *
+ * #GstGemmaLm:submodel runs a part of the model (MatFormer), and may change in the middle of an answer: elements with
+ * different parts of a model share one copy of it.
+ *
  * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it.
  *
  * ## Example

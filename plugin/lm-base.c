@@ -121,6 +121,20 @@ on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
   return TRUE;
 }
 
+static gchar *
+take_submodel (gpointer data)
+{
+  GstGemmaLmBase *self = data;
+  gchar *choice = NULL;
+
+  GST_OBJECT_LOCK (self);
+  if (self->submodel_set)
+    choice = g_strdup (self->settings.submodel ? self->settings.submodel : "full");
+  self->submodel_set = FALSE;
+  GST_OBJECT_UNLOCK (self);
+  return choice;
+}
+
 static void
 count (GstGemmaLmBase *self, const GemmaWork *work, const GemmaDecodeStats *stats, gboolean has_text)
 {
@@ -531,16 +545,12 @@ stop (GstGemmaLmBase *self)
 }
 
 static gboolean
-check_submodel (GstGemmaLmBase *self)
+open_model (GstGemmaLmBase *self)
 {
   GST_OBJECT_LOCK (self);
   g_autofree gchar *submodel = g_strdup (self->settings.submodel);
   GST_OBJECT_UNLOCK (self);
-
-  if (!submodel || !*submodel || g_ascii_strcasecmp (submodel, "full") == 0)
-    return TRUE;
-  GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, ("submodel is \"%s\"; only \"full\" is supported", submodel), (NULL));
-  return FALSE;
+  return gemma_model_user_open (&self->user, submodel);
 }
 
 static GstStateChangeReturn
@@ -551,7 +561,7 @@ gst_gemma_lm_base_change_state (GstElement *element, GstStateChange transition)
 
   switch (transition) {
     case GST_STATE_CHANGE_NULL_TO_READY:
-      if (!check_submodel (self) || !gemma_model_user_open (&self->user))
+      if (!open_model (self))
         return GST_STATE_CHANGE_FAILURE;
       break;
     case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -614,6 +624,7 @@ gst_gemma_lm_base_set_property (GObject *object, guint id, const GValue *value, 
   GST_OBJECT_LOCK (self);
   if (!gemma_lm_settings_set (&self->settings, id, value))
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  self->submodel_set |= id == GEMMA_LM_PROP_SUBMODEL;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -700,6 +711,8 @@ gst_gemma_lm_base_init (GstGemmaLmBase *self)
   g_queue_init (&self->queue);
   self->pictures = gemma_pictures_new (MAX_WINDOW);
   self->heard.hypotheses = gemma_hypotheses_new ();
+  self->decoding.take_submodel = take_submodel;
+  self->decoding.user_data = self;
   self->heard.start = GST_CLOCK_TIME_NONE;
   self->cancellable = g_cancellable_new ();
   g_rec_mutex_init (&self->task_lock);

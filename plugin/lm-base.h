@@ -120,7 +120,8 @@ const gchar *gemma_lm_settings_get_language (const GemmaLmSettings *settings);
 enum
 {
   GEMMA_LM_PROP_MODEL = 1,
-  GEMMA_LM_PROP_TASK = GEMMA_LM_PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  GEMMA_LM_PROP_WEIGHTS = GEMMA_LM_PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  GEMMA_LM_PROP_TASK,
   GEMMA_LM_PROP_PROMPT,
   GEMMA_LM_PROP_STOP,
   GEMMA_LM_PROP_SOURCE_LANGUAGE,
@@ -160,6 +161,12 @@ typedef struct
   GemmaModel *model;
   GemmaMemory *memory;
   gint context_size, rollback;  /* of its session */
+  GemmaLmSubmodel *submodel;    /* that it runs */
+  gchar *next_submodel;         /* chosen for the next answer; NULL: the same */
+  gboolean mixed;               /* positions that it holds ran in another one */
+  /* What is called between tokens: the choice, if it was set since the last call. (transfer full) (nullable) */
+  gchar *(*take_submodel) (gpointer user_data);
+  gpointer user_data;
 } GemmaDecoding;
 
 typedef struct
@@ -181,6 +188,9 @@ void gemma_decoding_clear (GemmaDecoding *decoding);
 /**
  * What the model says to @work after what it said already, trimmed. (transfer full)
  * @decoding: made when needed, kept for the next call
+ *
+ * A submodel that is chosen meanwhile runs from the next token on, or from the next answer on where what is in the cache
+ * lacks keys and values that it reads.
  */
 gchar *gemma_decode (GemmaDecoding *decoding, const GemmaLmSettings *settings, const GemmaWork *work,
     const GemmaListener *listener, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error);
@@ -242,6 +252,7 @@ struct _GstGemmaLmBase
 
   GemmaModelUser user;
   GemmaLmSettings settings;     /* object lock */
+  gboolean submodel_set;        /* and the task has not seen it; object lock */
 
   GMutex lock;
   GCond cond;

@@ -17,16 +17,20 @@
 typedef struct
 {
   GString *text;
+  GemmaDecoding *decoding;
   const GemmaListener *listener;
   gint64 deadline;              /* monotonic; 0: none */
   const gchar *stop;            /* nullable */
   GemmaDecodeStats *stats;
+  GError *error;                /* of what was set meanwhile */
 } Answer;
 
 void
 gemma_decoding_clear (GemmaDecoding *self)
 {
   g_clear_pointer (&self->memory, gemma_memory_free);
+  g_clear_pointer (&self->submodel, gemma_lm_submodel_free);
+  g_clear_pointer (&self->next_submodel, g_free);
   g_clear_pointer (&self->model, gemma_model_unref);
 }
 
@@ -69,7 +73,44 @@ ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, GError **er
   self->memory = gemma_memory_new (self->model, &params, error);
   self->context_size = size;
   self->rollback = rollback;
-  return self->memory != NULL;
+  return self->memory && gemma_lm_session_set_submodel (gemma_memory_get_session (self->memory), self->submodel);
+}
+
+/* Only views are made, and the session takes them up between two tokens. */
+static gboolean
+use_submodel (GemmaDecoding *self, const gchar *choice, GError **error)
+{
+  GemmaLmSubmodel *next = gemma_lm_submodel_new (gemma_model_get_lm (self->model), choice, error);
+  GemmaLmSession *session = gemma_memory_get_session (self->memory);
+
+  if (!next)
+    return FALSE;
+  g_clear_pointer (&self->next_submodel, g_free);
+  if (gemma_lm_session_set_submodel (session, next)) {
+    GST_INFO ("submodel %s from position %d on", choice ? choice : "full", gemma_lm_session_get_length (session));
+    gemma_lm_submodel_free (self->submodel);
+    self->submodel = next;
+    self->mixed = gemma_lm_session_get_length (session) > 0;
+  } else {
+    GST_INFO ("submodel %s from the next answer on", choice);
+    gemma_lm_submodel_free (next);
+    self->next_submodel = g_strdup (choice);
+  }
+  return TRUE;
+}
+
+/* Before an answer: what another submodel has read is read again. */
+static gboolean
+begin_submodel (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
+{
+  g_autofree gchar *choice = self->take_submodel (self->user_data);
+
+  if (!choice)
+    choice = self->submodel ? g_steal_pointer (&self->next_submodel) : g_strdup (settings->submodel);
+  if (choice || self->mixed)
+    gemma_memory_forget (self->memory);
+  self->mixed = FALSE;
+  return (self->submodel && !choice) || use_submodel (self, choice, error);
 }
 
 /* A picture alone is described, whatever is asked about speech. */
@@ -148,6 +189,9 @@ on_token (gint id, const gchar *text, gpointer data)
   text = answer->text->str + MIN (length, answer->text->len);
   if (!listener->token (id, text, answer->text->str, listener->user_data) || end)
     return FALSE;
+  g_autofree gchar *submodel = answer->decoding->take_submodel (answer->decoding->user_data);
+  if (submodel && !use_submodel (answer->decoding, submodel, &answer->error))
+    return FALSE;
   answer->stats->timed_out = answer->deadline && g_get_monotonic_time () > answer->deadline;
   return !answer->stats->timed_out;
 }
@@ -185,13 +229,13 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
     const GemmaListener *listener, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
-  Answer answer = { .listener = listener, .stop = settings->stop, .stats = stats };
+  Answer answer = { .decoding = self, .listener = listener, .stop = settings->stop, .stats = stats };
   gboolean ok;
 
   *stats = (GemmaDecodeStats) { 0, };
   if (settings->decode_timeout)
     answer.deadline = start + settings->decode_timeout * G_TIME_SPAN_MILLISECOND;
-  if (!ensure_memory (self, settings, error))
+  if (!ensure_memory (self, settings, error) || !begin_submodel (self, settings, error))
     return NULL;
   GemmaPrompt *prompt = make_prompt (self, settings, work, listener->said, error);
   if (!prompt)
@@ -200,6 +244,11 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
   stats->prompt_tokens = prompt->ids->len;
   answer.text = g_string_new (NULL);
   ok = generate (self, settings, work, prompt, &answer, cancellable, error);
+  if (answer.error) {
+    ok = FALSE;
+    g_clear_error (error);
+    g_propagate_error (error, answer.error);
+  }
   gemma_prompt_free (prompt);
   stats->microseconds = g_get_monotonic_time () - start;
 

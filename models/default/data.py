@@ -4,6 +4,7 @@ Batch k depends on (seed, k) and the shards present only, so a training that is 
 """
 import functools
 import json
+import math
 import random
 import zlib
 from bisect import bisect_left
@@ -16,6 +17,7 @@ import torch
 
 import corpus
 import mel as melmod
+import mobilenet_v5
 import model
 import pictures
 import tokenizer as tok
@@ -46,6 +48,7 @@ class Shards:
         self.items.sort(key=lambda i: (i["n"], i["shard"], i["lang"], i["name"]))
         self.lengths = [i["n"] for i in self.items]
         self.until = np.cumsum([0] + self.lengths)                          # all samples of the items before
+        self.cut = {lang: [i for i in self.items if i["cuts"] and i["lang"] == lang] for lang in corpus.LANGUAGES}
 
     def samples(self, item):
         return self.maps[item["shard"]][item["at"]:item["at"] + item["n"]]
@@ -127,6 +130,16 @@ def roughen(x, rng, human):
         x = add_noise(x, rng.uniform(30, 50), rng, .5)
     peak = np.abs(x).max() + 1e-6
     return x * (10 ** (rng.uniform(-20, -.5) / 20) / peak)
+
+
+def other_throat(m, rng):
+    """A log-mel as of a longer or shorter vocal tract: its frequencies scaled."""
+    hz = 700. * torch.expm1(torch.linspace(melmod.to_mel(melmod.LOW), melmod.to_mel(melmod.HIGH), melmod.BINS + 2)[1:-1] / 1127.)
+    mels = 1127. * torch.log1p(hz * rng.uniform(.88, 1.13) / 700.)
+    at = (mels - melmod.to_mel(melmod.LOW)) / (melmod.to_mel(melmod.HIGH) - melmod.to_mel(melmod.LOW)) * (melmod.BINS + 1) - 1
+    at = at.clamp(0, melmod.BINS - 1)
+    low = at.floor().long().clamp(max=melmod.BINS - 2)
+    return torch.lerp(m[:, low], m[:, low + 1], at - low)
 
 
 def mask(m, rng):
@@ -212,6 +225,30 @@ class Batches(torch.utils.data.Dataset):
                     out[t] = " ".join(text.split()[theirs[i]:theirs[j]])
         return out
 
+    def scraps(self, shards, target, rng):
+        """About @target seconds of a few words each from clips of one language: what nobody says, so that the model must
+        listen and not remember. -> as whole(), language"""
+        lang = str(rng.choice([k for k, pool in shards.cut.items() if pool]))
+        parts, said, left = [], [], target * RATE
+        while not parts or left > RATE / 3:
+            item = shards.cut[lang][int(rng.integers(len(shards.cut[lang])))]
+            words, at = item["text"].split(), [0, *(c[0] for c in item["cuts"]), item["n"]]
+            first = int(rng.integers(len(words)))
+            last = min(len(words), first + int(rng.integers(1, 5)))
+            worse = [w / len(t) for w, t in zip(item["worse"][first:last], words[first:last])]
+            if not RATE / 8 < at[last] - at[first] < max(RATE, left) or max(worse) > 2.5:
+                continue
+            x = np.array(shards.samples(item)[at[first]:at[last]], np.float32)
+            edge = np.linspace(0, 1, 80, dtype=np.float32)
+            x[:80] *= edge
+            x[-80:] *= edge[::-1]
+            if parts and rng.random() < .4:
+                parts.append(np.zeros(int(rng.uniform(0, .2) * RATE), np.float32))
+            parts.append(x)
+            said += words[first:last]
+            left -= len(x)
+        return (np.concatenate(parts), " ".join(said), {}), lang
+
     def longer(self, shards, seconds, rng):
         """An item of more than that, the longer the likelier"""
         low = shards.until[bisect_left(shards.lengths, seconds * RATE)]
@@ -222,7 +259,10 @@ class Batches(torch.utils.data.Dataset):
         """-> samples, language, what is said, {language: what it means}, human"""
         human, how = rng.random() < self.p_human, rng.random()
         shards = self.human if human else self.voices
-        if how < .25 and target > 1.5:                                      # join short ones
+        if how > 1 - (.5 if human else .25) and target > .8 and any(shards.cut.values()):
+            (x, said, meant), lang = self.scraps(shards, target, rng)
+            return x / 32768, lang, said, meant, human
+        if how < .15 and target > 1.5:                                      # join short ones
             items = [self.draw(shards, .3, .7 * target, rng)]
             left = target - items[0]["n"] / RATE
             while left > .5 and len(items) < 8:
@@ -231,7 +271,7 @@ class Batches(torch.utils.data.Dataset):
                     break
                 items.append(nxt)
                 left -= nxt["n"] / RATE
-        elif how < .65 and target > .8:
+        elif how < .4 and target > .8:
             items = [self.longer(shards, 1.3 * target, rng)]
         else:
             items = [self.draw(shards, .8 * target, 1.05 * target, rng)]
@@ -278,6 +318,7 @@ class Batches(torch.utils.data.Dataset):
                 continue
             x, lang, said, meant, human = self.clip(target, rng)
             m = melmod.log_mel(torch.from_numpy(roughen(x, rng, human)))
+            m = other_throat(m, rng) if rng.random() < .4 else m
             clips.append((mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, said, meant, rng), said))
         return doubt(collate(clips, self.tok, self.letters), rng)
 
@@ -332,26 +373,53 @@ def sequences(rows, soft):
 class PictureBatches(torch.utils.data.Dataset):
     """Compositions and what is to be said about them; part k depends on (seed, k) only.
 
-    A picture and what precedes it are one prefix, "prefix"; each language asked about it is a row that follows one.
+    A picture, what precedes it and the beginning of all instructions are one prefix; each language asked about it is a row
+    that follows one: English and drawn others. The model's time goes into soft tokens, so that it is shown @tokens of them
+    (a power of 2), one of each stretch, at their true places and with the weight of those that are left out. Every
+    description is met once before one is met again, in the company of ones of its length.
     """
 
-    def __init__(self, stamps, seed=0, count=4, languages=6, grid=16):
-        self.stamps, self.seed, self.count, self.languages, self.grid = stamps, seed, count, languages, grid
+    def __init__(self, stamps, seed=0, count=4, languages=6, tokens=mobilenet_v5.GRID ** 2):
+        self.stamps, self.seed, self.count, self.languages, self.tokens = stamps, seed, count, languages, tokens
         self.tok = tok.Tokenizer()
+        given = [self.asked(lang)[0] for lang in corpus.CAPTIONS]
+        self.shared = next(i for i, ids in enumerate(zip(*given)) if len(set(ids)) > 1)
+        self.lengths = np.array([max(len(self.asked(*t)[1]) for t in texts.items()) for texts in stamps.texts])
+
+    def asked(self, lang, text=""):
+        return self.tok.after(text, "image", corpus.instruction("describe", None, lang))
+
+    def labels(self, k):
+        """Of part k"""
+        parts = len(self.lengths) // self.count
+        rng = np.random.default_rng([self.seed, k // parts, 5])
+        order = np.argsort(rng.permutation(self.lengths.size))                      # those left over are others each time
+        order = order[np.argsort(self.lengths[order] * rng.uniform(.9, 1.1, order.size), kind="stable")]
+        start = int(rng.integers(order.size - parts * self.count + 1)) + self.count * int(rng.permutation(parts)[k % parts])
+        return order[start:start + self.count]
 
     def __getitem__(self, k):
         rng = np.random.default_rng([self.seed, k, 1])
         composed, rows, of = [], [], []
-        for i in range(self.count):
-            item = self.stamps.draw(rng)
-            texts = self.stamps.texts[item["class"]]
-            for lang in rng.choice(list(texts), min(self.languages, len(texts)), replace=False):
-                rows.append((i, 0, [], *self.tok.after(texts[lang], "image", corpus.instruction("describe", None, str(lang)))))
+        for i, label in enumerate(self.labels(k)):
+            item, texts = self.stamps.draw(rng, int(label)), self.stamps.texts[label]
+            others = rng.permutation([lang for lang in texts if lang != "en"])[:self.languages - 1]
+            for lang in ("en", *map(str, others)):
+                given, answer = self.asked(lang, texts[lang])
+                rows.append((i, 0, [], given[self.shared:], answer))
                 of.append(i)
             composed.append(pictures.compose(self.stamps, item, rng))
-        prefix = self.tok.before(what="image") + [tok.IMAGE] * self.grid ** 2
-        return {"pictures": torch.from_numpy(np.stack(composed)), "grid": self.grid, "of": torch.tensor(of),
-                "prefix": torch.tensor(prefix).expand(self.count, -1), **sequences(rows, tok.IMAGE)}
+        before, after = self.tok.before(what="image"), self.asked("en")[0][:self.shared]
+        every = mobilenet_v5.GRID ** 2
+        room = every // self.tokens
+        seen = torch.from_numpy(np.arange(self.tokens) * room + rng.integers(0, room, self.tokens))
+        first, last = len(before), len(before) + every
+        places = torch.cat([torch.arange(first), first + seen, torch.arange(last, last + self.shared)])
+        bias = torch.zeros(len(places))
+        bias[first:first + len(seen)] = math.log(every / len(seen))
+        prefix = torch.tensor(before + [tok.IMAGE] * len(seen) + after).expand(self.count, -1)
+        return {"pictures": torch.from_numpy(np.stack(composed)), "seen": seen, "first": first, "places": places, "bias": bias,
+                "prefix": prefix, "of": torch.tensor(of), **sequences(rows, tok.IMAGE)}
 
 
 class Mixed(torch.utils.data.Dataset):
@@ -361,4 +429,5 @@ class Mixed(torch.utils.data.Dataset):
         self.clips, self.pictures, self.share = clips, of_pictures, share
 
     def __getitem__(self, k):
-        return self.pictures[k] if int((k + 1) * self.share) > int(k * self.share) else self.clips[k]
+        before, after = int(k * self.share), int((k + 1) * self.share)
+        return self.pictures[before] if after > before else self.clips[k]

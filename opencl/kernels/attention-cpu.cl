@@ -222,65 +222,88 @@ sum_tile (global float *const *sums, const float *weights, int n_lines, Ring v, 
   }
 }
 
-/* Item (kv head * n_parts + part of its query heads, block of rows, split of the keys).
+/* The (query row, head) pairs of a work-item and what is summed for them. */
+typedef struct
+{
+  int n, n_heads, position0;    /* line i is of position0 + i / n_heads */
+  global const float *q[MAX_LINES];
+  global float *sums[MAX_LINES];
+  float top[MAX_LINES], total[MAX_LINES];
+} Lines;
+
+/* The lines with keys lowest .. highest, of which a line sees those from back before its position to ahead behind it. */
+void
+attend (Lines *lines, Ring keys, Ring values, int lowest, int highest, int back, int ahead, int head_dim, float scale)
+{
+  float scores[MAX_LINES * TILE];
+
+  for (int tile = lowest; tile <= highest; tile += TILE) {
+    int n = min (TILE, highest - tile + 1), slot = tile % keys.capacity;
+
+    score_tile (scores, lines->q, lines->n, keys, slot, n, head_dim);
+    for (int i = 0; i < lines->n; i++) {
+      int position = lines->position0 + i / lines->n_heads;
+      int first = max (lowest, position - back), last = min (highest, position + ahead);
+      float factor = soften (scores + i * TILE, tile, first, last, scale, &lines->top[i], &lines->total[i]);
+
+      if (factor != 1)
+        scale_row (lines->sums[i], factor, head_dim);
+    }
+    sum_tile (lines->sums, scores, lines->n, values, slot, n, head_dim);
+  }
+}
+
+#define EVERYWHERE (1 << 30)
+
+/* Item (kv head * n_parts + part of its query heads, block of rows, split of the keys: the memory's, then the cache's).
  * With partial set, o is scratch [split][row][head][head_dim] of sums that are not divided yet, and
  * partial [split][row][head][2] receives top and total for merge(). */
 SINGLE_ITEM kernel void
-attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), global float *partial, int rows, int row_step,
-    int group, int part_heads, int head_dim, int position0, int window, int capacity, int split_keys, float scale)
+attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), TENSOR (k_memory), TENSOR (v_memory), int n_memory,
+    global float *partial, int rows, int row_step, int group, int part_heads, int head_dim, int position0, int back,
+    int ahead, int n_keys, int capacity, int split_keys, float scale)
 {
-  float scores[MAX_LINES * TILE], top[MAX_LINES], total[MAX_LINES];
-  global const float *q[MAX_LINES];
-  global float *sums[MAX_LINES];
   int n_parts = (group + part_heads - 1) / part_heads, n_heads = get_global_size (0) / n_parts * group;
   int kv_head = get_global_id (0) / n_parts, column = kv_head * head_dim;
   int first_head = get_global_id (0) % n_parts * part_heads, n_item_heads = min (part_heads, group - first_head);
   int first_row = get_global_id (1) * row_step, end_row = min (first_row + row_step, rows), split = get_global_id (2);
-  int n_lines = (end_row - first_row) * n_item_heads, lowest, highest;
   Ring keys = { ROW (k, 0) + column, k_stride, capacity }, values = { ROW (v, 0) + column, v_stride, capacity };
+  Lines lines = { .n = (end_row - first_row) * n_item_heads, .n_heads = n_item_heads,
+    .position0 = position0 + first_row };
 
   first_head += kv_head * group;
-  for (int i = 0; i < n_lines; i++) {
+  for (int i = 0; i < lines.n; i++) {
     int row = first_row + i / n_item_heads, head = first_head + i % n_item_heads;
 
-    q[i] = ROW (queries, row) + head * head_dim;
-    sums[i] = ROW (o, split * rows + row) + head * head_dim;
+    lines.q[i] = ROW (queries, row) + head * head_dim;
+    lines.sums[i] = ROW (o, split * rows + row) + head * head_dim;
     for (int c = 0; c < head_dim; c += VEC)
-      STORE ((Vector) 0, sums[i] + c);
-    top[i] = -FLT_MAX;
-    total[i] = 0;
+      STORE ((Vector) 0, lines.sums[i] + c);
+    lines.top[i] = -FLT_MAX;
+    lines.total[i] = 0;
   }
 
-  /* keys that some row of the block sees, cut to this split */
-  lowest = window > 0 ? max (0, position0 + first_row - window + 1) : 0;
-  highest = position0 + end_row - 1;
-  if (partial) {
-    lowest += split * split_keys;
-    highest = min (highest, lowest + split_keys - 1);
+  /* keys that some row of the block sees, and which of them are of this split */
+  int lowest = max (0, position0 + first_row - back), highest = min (position0 + end_row - 1 + ahead, n_keys - 1);
+  int first = partial ? split * split_keys : 0, n = partial ? split_keys : n_memory + highest - lowest + 1;
+
+  if (first < n_memory) {
+    Ring k_rows = { ROW (k_memory, 0) + column, k_memory_stride, n_memory };
+    Ring v_rows = { ROW (v_memory, 0) + column, v_memory_stride, n_memory };
+
+    attend (&lines, k_rows, v_rows, first, min (first + n, n_memory) - 1, EVERYWHERE, EVERYWHERE, head_dim, scale);
   }
+  if (first + n > n_memory)
+    attend (&lines, keys, values, lowest + max (first - n_memory, 0), min (highest, lowest + first + n - n_memory - 1),
+        back, ahead, head_dim, scale);
 
-  for (int tile = lowest; tile <= highest; tile += TILE) {
-    int n = min (TILE, highest - tile + 1), slot = tile % capacity;
-
-    score_tile (scores, q, n_lines, keys, slot, n, head_dim);
-    for (int i = 0; i < n_lines; i++) {
-      int position = position0 + first_row + i / n_item_heads;
-      int visible = window > 0 ? max (lowest, position - window + 1) : lowest;
-      float factor = soften (scores + i * TILE, tile, visible, min (position, highest), scale, &top[i], &total[i]);
-
-      if (factor != 1)
-        scale_row (sums[i], factor, head_dim);
-    }
-    sum_tile (sums, scores, n_lines, values, slot, n, head_dim);
-  }
-
-  for (int i = 0; i < n_lines; i++) {
+  for (int i = 0; i < lines.n; i++) {
     int row = first_row + i / n_item_heads, head = first_head + i % n_item_heads;
 
     if (partial)
-      vstore2 ((float2) (top[i], total[i]), (split * rows + row) * n_heads + head, partial);
+      vstore2 ((float2) (lines.top[i], lines.total[i]), (split * rows + row) * n_heads + head, partial);
     else
-      scale_row (sums[i], 1 / total[i], head_dim);
+      scale_row (lines.sums[i], 1 / lines.total[i], head_dim);
   }
 }
 

@@ -22,7 +22,7 @@ qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weigh
   local float scratch[GROUP_SIZE];
   int head = get_group_id (0), row = get_group_id (1), slot = (position0 + row) % capacity, half_dim = head_dim / 2;
   global float *x = ROW (qkv, row) + head * head_dim, *y = x;
-  global const float *weight = ROW (q_weight, 0), *angles = ROW (rope, row);
+  global const float *weight = ROW (q_weight, 0), *angles = rope ? ROW (rope, row) : 0;
   bool is_value = head >= n_heads + n_kv_heads;
   float part = 0, scale;
 
@@ -46,8 +46,8 @@ qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weigh
     if (!is_value) {
       float u = a * weight[i], v = b * weight[half_dim + i];
 
-      a = u * angles[i] - v * angles[half_dim + i];
-      b = v * angles[i] + u * angles[half_dim + i];
+      a = angles ? u * angles[i] - v * angles[half_dim + i] : u;
+      b = angles ? v * angles[i] + u * angles[half_dim + i] : v;
     }
     y[i] = a;
     y[half_dim + i] = b;
@@ -57,25 +57,28 @@ qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weigh
 #define MAX_HEAD_DIM 512
 #define OWN_DIMS (MAX_HEAD_DIM / GROUP_SIZE)
 
-/* Group (h, m). A tile is a key an item; the softmax is rescaled from tile to tile. */
+/* Group (h, m). A tile is a key an item; the softmax is rescaled from tile to tile. Of what the row sees, the memory comes
+ * first. */
 ROW_GROUP kernel void
-attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), int group, int head_dim, int position0, int window,
-    int capacity, float scale)
+attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), TENSOR (k_memory), TENSOR (v_memory), int n_memory,
+    int group, int head_dim, int position0, int back, int ahead, int n_keys, int capacity, float scale)
 {
   local float scratch[GROUP_SIZE], weights[GROUP_SIZE];
   int id = get_local_id (0), head = get_group_id (0), row = get_group_id (1), kv_column = head / group * head_dim;
-  int last = position0 + row, first = window > 0 ? max (0, last - window + 1) : 0;
+  int position = position0 + row, first = max (0, position - back), last = min (position + ahead, n_keys - 1);
+  int skipped = first - n_memory, n_visible = n_memory + last - first + 1;
   global const float *query = ROW (queries, row) + head * head_dim;
   float top = -FLT_MAX, total = 0, sums[OWN_DIMS];
 
   for (int i = 0; i < OWN_DIMS; i++)
     sums[i] = 0;
-  for (int tile = first; tile <= last; tile += GROUP_SIZE) {
-    int n = min (GROUP_SIZE, last - tile + 1);
+  for (int tile = 0; tile < n_visible; tile += GROUP_SIZE) {
+    int n = min (GROUP_SIZE, n_visible - tile);
     float logit = -INFINITY, old_top = top, shrink;
 
     if (id < n) {
-      global const float *key = ROW (k, (tile + id) % capacity) + kv_column;
+      int at = tile + id;
+      global const float *key = (at < n_memory ? ROW (k_memory, at) : ROW (k, (at + skipped) % capacity)) + kv_column;
 
       logit = 0;
       for (int i = 0; i < head_dim; i++)
@@ -90,8 +93,12 @@ attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), int group, int 
     for (int i = 0; i * GROUP_SIZE + id < head_dim; i++) {
       float sum = sums[i] * shrink;
 
-      for (int j = 0; j < n; j++)
-        sum = fma (weights[j], (ROW (v, (tile + j) % capacity) + kv_column)[i * GROUP_SIZE + id], sum);
+      for (int j = 0; j < n; j++) {
+        int at = tile + j;
+        global const float *value = at < n_memory ? ROW (v_memory, at) : ROW (v, (at + skipped) % capacity);
+
+        sum = fma (weights[j], value[kv_column + i * GROUP_SIZE + id], sum);
+      }
       sums[i] = sum;
     }
   }

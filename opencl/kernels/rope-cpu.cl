@@ -25,7 +25,7 @@ rope_table (TENSOR (table), int rows, int row_step, int first, int n, int half_d
   }
 }
 
-/* y = RMS (x) [* weight, rotated]; y may be x */
+/* y = RMS (x) [* weight [, rotated]]; y may be x */
 void
 norm_rope (global float *y, global const float *x, global const float *weight, global const float *angles,
     int head_dim, float eps)
@@ -37,8 +37,11 @@ norm_rope (global float *y, global const float *x, global const float *weight, g
     float8 a = vload8 (0, x + i) * scale, b = vload8 (0, x + half_dim + i) * scale;
 
     if (weight) {
-      float8 u = a * vload8 (0, weight + i), v = b * vload8 (0, weight + half_dim + i);
-      float8 c = vload8 (0, angles + i), s = vload8 (0, angles + half_dim + i);
+      a *= vload8 (0, weight + i);
+      b *= vload8 (0, weight + half_dim + i);
+    }
+    if (angles) {
+      float8 u = a, v = b, c = vload8 (0, angles + i), s = vload8 (0, angles + half_dim + i);
 
       a = u * c - v * s;
       b = v * c + u * s;
@@ -50,7 +53,11 @@ norm_rope (global float *y, global const float *x, global const float *weight, g
     float a = x[i] * scale, b = x[half_dim + i] * scale;
 
     if (weight) {
-      float u = a * weight[i], v = b * weight[half_dim + i];
+      a *= weight[i];
+      b *= weight[half_dim + i];
+    }
+    if (angles) {
+      float u = a, v = b;
 
       a = u * angles[i] - v * angles[half_dim + i];
       b = v * angles[i] + u * angles[half_dim + i];
@@ -70,7 +77,7 @@ qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weigh
   for (; row < end; row++) {
     int slot = (position0 + row) % capacity;
     global float *x = ROW (qkv, row);
-    global const float *angles = ROW (rope, row);
+    global const float *angles = rope ? ROW (rope, row) : 0;
 
     for (int h = 0; h < n_heads; h++, x += head_dim)
       norm_rope (x, x, ROW (q_weight, 0), angles, head_dim, eps);

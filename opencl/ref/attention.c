@@ -53,7 +53,7 @@ ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, RefTenso
   gint d = p->head_dim;
 
   for (gint m = 0; m < qkv.rows; m++) {
-    gfloat *x = ref_row (qkv, m), *angles = ref_row (rope, m);
+    gfloat *x = ref_row (qkv, m), *angles = rope.data ? ref_row (rope, m) : NULL;
     gfloat *keys = x + p->n_heads * d, *values = keys + p->n_kv_heads * d;
     gint slot;
 
@@ -66,7 +66,7 @@ ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, RefTenso
     for (gint h = 0; h < p->n_kv_heads; h++) {
       norm_rope (ref_row (k_cache, slot) + h * d, keys + h * d, d, k_weight.data, angles, p->eps);
       if (p->raw_values)
-        memcpy (ref_row (v_cache, slot) + h * d, values + h * d, d * sizeof (gfloat));
+        memmove (ref_row (v_cache, slot) + h * d, values + h * d, d * sizeof (gfloat)); /* may be in place */
       else
         norm_rope (ref_row (v_cache, slot) + h * d, values + h * d, d, NULL, NULL, p->eps);
     }
@@ -83,41 +83,62 @@ dot (const gfloat *a, const gfloat *b, gint n)
   return sum;
 }
 
-/* One query head: o [d] from the keys first .. last; @scores has room for them. */
+/* The keys and values that a query sees, rows from a ring and from the memory. */
+typedef struct
+{
+  const gfloat **k, **v;
+  gint n;
+} Visible;
+
 static void
-attend (gfloat *o, const gfloat *query, RefTensor k, RefTensor v, gint first, gint last, gfloat scale, gdouble *scores)
+add_rows (Visible *seen, RefTensor k, RefTensor v, gint first, gint last)
+{
+  for (gint j = first; j <= last; j++) {
+    seen->k[seen->n] = ref_row (k, j % k.rows);
+    seen->v[seen->n++] = ref_row (v, j % v.rows);
+  }
+}
+
+/* One query head: o [d] from columns @column .. of what it sees; @scores has room for them. */
+static void
+attend (gfloat *o, const gfloat *query, const Visible *seen, gint column, gint d, gfloat scale, gdouble *scores)
 {
   gdouble max = -G_MAXDOUBLE, total = 0;
 
-  for (gint j = first; j <= last; j++) {
-    scores[j - first] = scale * dot (query, ref_row (k, j % k.rows), k.cols);
-    max = fmax (max, scores[j - first]);
+  for (gint j = 0; j < seen->n; j++) {
+    scores[j] = scale * dot (query, seen->k[j] + column, d);
+    max = fmax (max, scores[j]);
   }
-  for (gint j = first; j <= last; j++) {
-    scores[j - first] = exp (scores[j - first] - max);
-    total += scores[j - first];
+  for (gint j = 0; j < seen->n; j++) {
+    scores[j] = exp (scores[j] - max);
+    total += scores[j];
   }
-  for (gint i = 0; i < v.cols; i++) {
+  for (gint i = 0; i < d; i++) {
     gdouble sum = 0;
 
-    for (gint j = first; j <= last; j++)
-      sum += scores[j - first] * ref_row (v, j % v.rows)[i];
+    for (gint j = 0; j < seen->n; j++)
+      sum += scores[j] * seen->v[j][column + i];
     o[i] = sum / total;
   }
 }
 
 void
-ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor v_cache, const OclAttention *p)
+ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor v_cache, RefTensor k_memory,
+    RefTensor v_memory, const OclAttention *p)
 {
-  gint group = p->n_heads / p->n_kv_heads, d = p->head_dim;
-  g_autofree gdouble *scores = g_new (gdouble, k_cache.rows);
+  gint group = p->n_heads / p->n_kv_heads, d = p->head_dim, room = k_cache.rows + k_memory.rows;
+  g_autofree gdouble *scores = g_new (gdouble, room);
+  g_autofree const gfloat **k = g_new (const gfloat *, room), **v = g_new (const gfloat *, room);
 
   for (gint m = 0; m < o.rows; m++) {
-    gint last = p->position0 + m;
-    gint first = p->window > 0 ? MAX (0, last - p->window + 1) : 0;
+    gint own = p->position0 + m;
+    gint first = p->window > 0 ? MAX (0, own - p->window + 1) : 0;
+    gint last = p->ahead > 0 ? MIN (own + p->ahead, p->n_keys - 1) : own;
+    Visible seen = { k, v, 0 };
 
+    add_rows (&seen, k_cache, v_cache, first, last);
+    add_rows (&seen, k_memory, v_memory, 0, k_memory.rows - 1);
     for (gint h = 0; h < p->n_heads; h++)
-      attend (ref_row (o, m) + h * d, ref_row (queries, m) + h * d, ref_cols (k_cache, h / group * d, d),
-          ref_cols (v_cache, h / group * d, d), first, last, p->scale, scores);
+      attend (ref_row (o, m) + h * d, ref_row (queries, m) + h * d, &seen, h / group * d, d, p->scale, scores);
   }
 }

@@ -65,7 +65,9 @@ void ref_rope_table (RefTensor table, gint position0, gfloat base, gfloat factor
 /* @k_cache and @v_cache: the whole ring, .data NULL where @qkv has only the queries. */
 void ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, RefTensor q_weight,
     RefTensor k_weight, RefTensor rope, const OclQkv *p);
-void ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor v_cache, const OclAttention *p);
+/* @k_memory and @v_memory: no rows where there is none. */
+void ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor v_cache, RefTensor k_memory,
+    RefTensor v_memory, const OclAttention *p);
 
 /* altup.c */
 typedef struct

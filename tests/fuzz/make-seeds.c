@@ -185,6 +185,7 @@ main (int argc, char **argv)
   save_tokenizers (argv[1]);
   save_config (argv[1], NULL, 0);
   save (argv[1], "config", "gemma3", 0, fixture_gemma3_config (), strlen (fixture_gemma3_config ()));
+  save (argv[1], "config", "t5gemma2", 0, fixture_t5gemma2_config (), strlen (fixture_t5gemma2_config ()));
   for (guint i = 0; i < n_bad_hfs; i++)
     if (strcmp (bad_hfs[i].file, "model.safetensors") != 0)
       save_config (argv[1], &bad_hfs[i], i);

@@ -1,4 +1,4 @@
-/* Seeded models of tests/golden/GOLDEN_AREA (gemma3n, gemma3), loaded once for the process, and sessions on them. */
+/* Seeded models of tests/golden/GOLDEN_AREA (gemma3n, gemma3, t5gemma2), loaded once for the process, and sessions on them. */
 #pragma once
 
 #include <gst/check/gstcheck.h>
@@ -50,7 +50,10 @@ void check_close (const gchar *what, const gfloat *got, const gfloat *expected, 
  * a wrong constant shows above 1e-5. */
 #define GOLDEN_LIMIT 2e-5
 
-/** The states after every layer and the logits of a golden prompt that runs in chunks of @chunk. */
+/** The states after every layer, of an encoder, too, and the logits of a golden prompt that runs in chunks of @chunk. */
 void golden_check_states (const gchar *size, gint chunk);
 /** The 64 greedy ids after the first PROMPT. */
 void golden_check_greedy (const gchar *size);
+/** The same of an empty session of @model, of which @n_layers run, with the golden data of @size. */
+void golden_check_states_of (const Model *model, GemmaLmSession *session, const gchar *size, gint n_layers);
+void golden_check_greedy_of (const Model *model, GemmaLmSession *session, const gchar *size);

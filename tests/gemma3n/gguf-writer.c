@@ -128,18 +128,26 @@ put_gemma3n (Metadata *kv, const GemmaTextConfig *c)
     put (kv->bytes, &c->gemma3n.sparsity[i], 4);
 }
 
-static void
-put_gemma3 (Metadata *kv, const GemmaTextConfig *c)
+static gchar *
+text_key (const gchar *architecture, const GemmaTextConfig *c, const gchar *name)
 {
-  if (c->rope_factor == 1)
-    return;
-  put_key (kv, "gemma3.rope.scaling.type", KV_STRING);
-  put_string (kv->bytes, "linear");
-  put_float (kv, "gemma3.rope.scaling.factor", c->rope_factor);
+  return g_strconcat (architecture, ".", c->prefix ? c->prefix : "", name, NULL);
 }
 
 static void
-put_metadata (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
+put_rope_scaling (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
+{
+  g_autofree gchar *type = text_key (architecture, c, "rope.scaling.type");
+  g_autofree gchar *factor = text_key (architecture, c, "rope.scaling.factor");
+  if (c->rope_factor <= 1)
+    return;
+  put_key (kv, type, KV_STRING);
+  put_string (kv->bytes, "linear");
+  put_float (kv, factor, c->rope_factor);
+}
+
+static void
+put_text (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
 {
   const struct
   {
@@ -155,17 +163,15 @@ put_metadata (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
     gfloat value;
   } floats[] = { { "rope.freq_base", c->rope_base }, { "rope.freq_base_swa", c->rope_base_local },
     { "attention.layer_norm_rms_epsilon", c->rms_eps }, { "final_logit_softcapping", c->logit_softcap } };
-  g_autofree gchar *ffn = g_strconcat (architecture, ".feed_forward_length", NULL);
-  g_autofree gchar *pattern = g_strconcat (architecture, ".attention.sliding_window_pattern", NULL);
+  g_autofree gchar *ffn = text_key (architecture, c, "feed_forward_length");
+  g_autofree gchar *pattern = text_key (architecture, c, "attention.sliding_window_pattern");
 
-  put_key (kv, "general.architecture", KV_STRING);
-  put_string (kv->bytes, architecture);
   for (guint i = 0; i < G_N_ELEMENTS (ints); i++) {
-    g_autofree gchar *key = g_strconcat (architecture, ".", ints[i].name, NULL);
+    g_autofree gchar *key = text_key (architecture, c, ints[i].name);
     put_int (kv, key, ints[i].value);
   }
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++) {
-    g_autofree gchar *key = g_strconcat (architecture, ".", floats[i].name, NULL);
+    g_autofree gchar *key = text_key (architecture, c, floats[i].name);
     put_float (kv, key, floats[i].value);
   }
   put_array (kv, ffn, KV_U32, c->n_layers);
@@ -174,8 +180,31 @@ put_metadata (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
   put_array (kv, pattern, KV_BOOL, c->n_layers);
   for (gint i = 0; i < c->n_layers; i++)
     put (kv->bytes, &(guint8){ c->sliding[i] != 0 }, 1);
-  (g_str_equal (architecture, "gemma3") ? put_gemma3 : put_gemma3n) (kv, c);
+  put_rope_scaling (kv, architecture, c);
+}
+
+static void
+put_metadata (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
+{
+  put_key (kv, "general.architecture", KV_STRING);
+  put_string (kv->bytes, architecture);
+  put_text (kv, architecture, c);
+  if (g_str_equal (architecture, "gemma3n"))
+    put_gemma3n (kv, c);
   put_tokens (kv, c);
+}
+
+/* What models/convert-t5gemma2.py writes besides. */
+static void
+put_t5gemma2 (Metadata *kv, const GemmaConfig *config)
+{
+  put_text (kv, "t5gemma2", &config->encoder);
+  put_float (kv, "t5gemma2.enc.attention.scale", config->encoder.attention_scale);
+  put_float (kv, "t5gemma2.dec.attention.scale", config->text.attention_scale);
+  put_int (kv, "t5gemma2.decoder_start_token_id", config->start_id);
+  put_int (kv, "t5gemma2.boi_token_id", config->boi_id);
+  put_int (kv, "t5gemma2.eoi_token_id", config->eoi_id);
+  put_int (kv, "t5gemma2.image_token_id", config->image_token_id);
 }
 
 /* ---- tensors ------------------------------------------------------------------------------------------------ */
@@ -379,14 +408,13 @@ write_data (FILE *file, const GgufTensor *t)
   g_assert (fwrite (zeros, 1, -bytes % 32u, file) == -bytes % 32u);
 }
 
-void
-gguf_write (const gchar *path, const gchar *architecture, const GemmaTextConfig *config, GPtrArray *list)
+static void
+write_file (const gchar *path, const Metadata *metadata, GPtrArray *list)
 {
   g_autoptr (GByteArray) out = g_byte_array_new ();
   static const guint8 zeros[32];
-  Metadata kv = { g_byte_array_new (), 0 };
+  Metadata kv = *metadata;
   guint64 offset = 0;
-  put_metadata (&kv, architecture, config);
   put (out, "GGUF", 4);
   put_u32 (out, 3);
   put_u64 (out, list->len);
@@ -412,10 +440,22 @@ gguf_write (const gchar *path, const gchar *architecture, const GemmaTextConfig 
 }
 
 void
+gguf_write (const gchar *path, const gchar *architecture, const GemmaTextConfig *config, GPtrArray *list)
+{
+  Metadata kv = { g_byte_array_new (), 0 };
+  put_metadata (&kv, architecture, config);
+  write_file (path, &kv, list);
+}
+
+void
 gguf_write_text (
     const gchar *path, GemmaWeights *weights, const GemmaConfig *config, OclType type, gboolean dequantized)
 {
-  gboolean adds_one = g_str_equal (config->architecture, "gemma3"); /* to norms, as llama.cpp's converter does */
+  gboolean adds_one = !g_str_equal (config->architecture, "gemma3n"); /* to norms, as llama.cpp's converter does */
   g_autoptr (GPtrArray) list = convert (weights, type, dequantized, adds_one);
-  gguf_write (path, config->architecture, &config->text, list);
+  Metadata kv = { g_byte_array_new (), 0 };
+  put_metadata (&kv, config->architecture, &config->text);
+  if (config->encoder.n_layers > 0)
+    put_t5gemma2 (&kv, config);
+  write_file (path, &kv, list);
 }

@@ -7,7 +7,7 @@ For a size S, `run (ids)` being the states [layers + 2][T][hidden] and the logit
     S/rows.npy      positions of which states are kept; S/states.npy [(layers + 2) * rows][hidden]: the embeddings,
                     the state after every layer, the normed output
     S/logit-rows.npy and S/logits.npy [rows][vocabulary]
-    S/greedy.npy    greedy text ids after ids[:prompt]; S/margins.npy best less second-best logit of each
+    S/greedy.npy    greedy text ids after ids[:PROMPT]; S/margins.npy best less second-best logit of each
 """
 import json
 
@@ -57,9 +57,9 @@ def save_run(out, run, ids, rows, logit_rows):
           [round(float(np.sqrt((s ** 2).mean())), 2) for s in states])
 
 
-def save_greedy(out, run, ids, n_text):
+def save_greedy(out, run, ids, n_text, prompt=PROMPT):
     """Of the first n_text ids only: a soft id could not be fed back."""
-    ids, margins = list(ids[:PROMPT]), []
+    ids, margins = list(ids[:prompt]), []
     for _ in range(GREEDY):
         last = run(ids)[1][-1][:n_text]
         best = np.sort(last)

@@ -39,8 +39,10 @@ check_qkv_norm_rope (Check *c)
   OclQkv p = { n_heads, n_kv, d, check_int (c, 0, 50), 1e-6f, check_input (c, 1, d, -2, 2),
     check_input (c, 1, d, -2, 2), check_input (c, rows, d, -1, 1), check_int (c, 0, 1) };
 
-  check_describe (c, "%d rows at %d, %d/%d heads of %d, capacity %d%s%s", rows, p.position0, n_heads, n_kv, d, capacity,
-      cached ? "" : ", queries only", p.raw_values ? ", raw values" : "");
+  if (check_case (c) == 1 || check_case (c) == 2)       /* keys and values only, as they are */
+    cached = TRUE, p.n_heads = 0, p.q_weight = p.rope = (OclTensor) { NULL }, qkv = ocl_tensor_cols (qkv, 0, 2 * n_kv * d);
+  check_describe (c, "%d rows at %d, %d/%d heads of %d, capacity %d%s%s", rows, p.position0, p.n_heads, n_kv, d,
+      capacity, cached ? "" : ", queries only", p.raw_values ? ", raw values" : "");
   ocl_qkv_norm_rope (check_queue (c), qkv, cached ? &cache : NULL, &p);
   /* two terms of up to sqrt (80) * 2, good to 1e-6 */
   check_result (c, qkv, 3e-5f, 0);
@@ -79,18 +81,34 @@ make_ring (Check *c, gint capacity, gint width, gint first, gint last)
 static void
 run_attention (Check *c, gint rows, gint capacity, const OclAttention *p)
 {
-  gint last = p->position0 + rows - 1, width = p->n_kv_heads * p->head_dim;
-  gint first = p->window > 0 ? MAX (0, p->position0 - p->window + 1) : 0;
+  gint width = p->n_kv_heads * p->head_dim, first = p->window > 0 ? MAX (0, p->position0 - p->window + 1) : 0;
+  gint last = MIN (p->position0 + rows - 1 + p->ahead, p->ahead > 0 ? p->n_keys - 1 : G_MAXINT);
   OclTensor q = check_input (c, rows, p->n_heads * p->head_dim, -2, 2);
   OclTensor o = check_output (c, rows, p->n_heads * p->head_dim);
   OclKvCache cache = { .capacity = MAX (capacity, last - first + 1) };
 
   cache.k = make_ring (c, cache.capacity, width, first, last);
   cache.v = make_ring (c, cache.capacity, width, first, last);
-  check_describe (c, "%d rows at %d, %d/%d heads of %d, window %d, capacity %d", rows, p->position0, p->n_heads,
-      p->n_kv_heads, p->head_dim, p->window, cache.capacity);
+  check_describe (c, "%d rows at %d, %d/%d heads of %d, window %d, %d ahead of %d, capacity %d, memory of %d", rows,
+      p->position0, p->n_heads, p->n_kv_heads, p->head_dim, p->window, p->ahead, p->n_keys, cache.capacity,
+      p->memory.capacity);
   ocl_attention (check_queue (c), o, q, &cache, p);
-  check_result (c, o, 1e-5f, 0);        /* logits of up to 25 are good to 2e-6, values at most 1 */
+  check_result (c, o, 2e-5f, 0);        /* logits of up to 50 are good to 1e-5, values at most 1 */
+}
+
+/* Keys behind the queries, a memory, or both. */
+static void
+widen (Check *c, gint rows, OclAttention *p)
+{
+  gint width = p->n_kv_heads * p->head_dim, n_memory = check_int (c, 0, 1) ? check_int (c, 1, 600) : 0;
+
+  if (check_int (c, 0, 2) > 0) {
+    p->ahead = check_int (c, 1, 150);
+    p->n_keys = p->position0 + rows + check_int (c, 0, 100);
+  }
+  if (n_memory > 0)
+    p->memory = (OclKvCache) { check_input (c, n_memory, width, -1, 1), check_input (c, n_memory, width, -1, 1),
+      n_memory };
 }
 
 static void
@@ -108,6 +126,13 @@ check_attention (Check *c)
     p = (OclAttention) { 3, 1, 16, 1501, 700, 1 }, rows = 3;
   else if (check_case (c) == 2)         /* more heads to a KV head than a work-item takes */
     p = (OclAttention) { 70, 2, 16, 40, 0, 1 }, rows = 9;
+  else if (check_case (c) == 3)         /* one query and a long memory, which are split, too */
+    p = (OclAttention) { 4, 1, 64, 300, 40, 1, .memory = { check_input (c, 1500, 64, -1, 1),
+        check_input (c, 1500, 64, -1, 1), 1500 } }, rows = 1;
+  else if (check_case (c) == 4)         /* everything sees everything */
+    p = (OclAttention) { 4, 1, 16, 0, 0, 1, .ahead = 200, .n_keys = 200 }, rows = 200;
+  else if (check_case (c) % 2)
+    widen (c, rows, &p);
   run_attention (c, rows, check_int (c, 1, 500), &p);
 }
 
@@ -138,6 +163,6 @@ bench_attention (Check *c)
 const CheckOp check_ops_attention[] = {
   { "rope_table", 16, check_rope_table, bench_rope_table },
   { "qkv_norm_rope", 20, check_qkv_norm_rope, bench_qkv_norm_rope },
-  { "attention", 36, check_attention, bench_attention },
+  { "attention", 60, check_attention, bench_attention },
   { NULL }
 };

@@ -267,6 +267,24 @@ fixture_gemma3_config (void)
 }
 
 const gchar *
+fixture_t5gemma2_config (void)
+{
+  return "{\"model_type\": \"t5gemma2\", \"image_token_index\": 50, \"bos_token_id\": 2, \"eos_token_id\": 1,\n"
+      " \"encoder\": {\"model_type\": \"t5gemma2_encoder\", \"boi_token_index\": 48, \"eoi_token_index\": 49,\n"
+      "  \"text_config\": {\"model_type\": \"t5gemma2_text\", \"hidden_size\": 32, \"num_hidden_layers\": 4,\n"
+      "   \"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 8, \"intermediate_size\": 32,\n"
+      "   \"sliding_window\": 8, \"sliding_window_pattern\": 2, \"query_pre_attn_scalar\": 16,\n"
+      "   \"max_position_embeddings\": 128, \"vocab_size\": 64, \"tie_word_embeddings\": true,\n"
+      "   \"rope_parameters\": {\"full_attention\": {\"factor\": 8.0, \"rope_theta\": 1e6, \"rope_type\": \"linear\"},\n"
+      "    \"sliding_attention\": {\"rope_theta\": 10000.0, \"rope_type\": \"default\"}}}},\n"
+      " \"decoder\": {\"model_type\": \"t5gemma2_decoder\", \"hidden_size\": 32, \"num_hidden_layers\": 2,\n"
+      "   \"num_attention_heads\": 2, \"num_key_value_heads\": 1, \"head_dim\": 16, \"intermediate_size\": 48,\n"
+      "   \"layer_types\": [\"sliding_attention\", \"full_attention\"], \"sliding_window\": 4,\n"
+      "   \"query_pre_attn_scalar\": 64, \"max_position_embeddings\": 96, \"vocab_size\": 64,\n"
+      "   \"attn_logit_softcapping\": null, \"final_logit_softcapping\": null}}\n";
+}
+
+const gchar *
 fixture_generation_config (void)
 {
   return "{\"bos_token_id\": 2, \"eos_token_id\": [1, 6], \"pad_token_id\": 0}\n";

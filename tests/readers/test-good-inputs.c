@@ -497,6 +497,29 @@ GST_START_TEST (test_config_of_gemma3)
 }
 GST_END_TEST;
 
+/* @config with @change[0] replaced by @change[1] is an error of @code that names @change[2]. */
+static void
+check_bad_config (const gchar *config, const gchar *const change[3], GemmaError code)
+{
+  GString *text = g_string_new (config);
+  g_autoptr (GError) error = NULL;
+  gchar *directory = fixture_directory ();
+  g_autoptr (GByteArray) tensors = fixture_safetensors (0, 1);
+  GemmaWeights *weights;
+
+  fail_unless (g_string_replace (text, change[0], change[1], 1) == 1, "%s", change[0]);
+  g_free (fixture_write (directory, "model.safetensors", tensors->data, tensors->len));
+  g_free (fixture_write (directory, "config.json", text->str, text->len));
+  weights = gemma_weights_open_hf (directory, &error);
+  g_assert_no_error (error);
+  fail_unless (gemma_config_new (weights, NULL, &error) == NULL, "%s: accepted", change[1]);
+  fail_unless (g_error_matches (error, GEMMA_ERROR, (gint) code) && strstr (error->message, "config.json")
+      && strstr (error->message, change[2]), "%s", error->message);
+  gemma_weights_unref (weights);
+  fixture_remove (directory);
+  g_string_free (text, TRUE);
+}
+
 /* What Gemma 3 could have and we do not compute. */
 GST_START_TEST (test_config_of_another_gemma3)
 {
@@ -507,24 +530,85 @@ GST_START_TEST (test_config_of_another_gemma3)
         "use_bidirectional_attention" },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (changes); i++) {
-    GString *text = g_string_new (fixture_gemma3_config ());
-    g_autoptr (GError) error = NULL;
-    gchar *directory = fixture_directory ();
-    g_autoptr (GByteArray) tensors = fixture_safetensors (0, 1);
-    GemmaWeights *weights;
+  for (guint i = 0; i < G_N_ELEMENTS (changes); i++)
+    check_bad_config (fixture_gemma3_config (), changes[i], GEMMA_ERROR_UNSUPPORTED);
+}
+GST_END_TEST;
 
-    fail_unless (g_string_replace (text, changes[i][0], changes[i][1], 1) == 1);
-    g_free (fixture_write (directory, "model.safetensors", tensors->data, tensors->len));
-    g_free (fixture_write (directory, "config.json", text->str, text->len));
-    weights = gemma_weights_open_hf (directory, &error);
-    g_assert_no_error (error);
-    fail_unless (gemma_config_new (weights, NULL, &error) == NULL);
-    fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED)
-        && strstr (error->message, changes[i][2]), "%s", error->message);
-    gemma_weights_unref (weights);
-    fixture_remove (directory);
-    g_string_free (text, TRUE);
+GST_START_TEST (test_config_of_t5gemma2)
+{
+  GemmaConfig *c = config_of_hf (fixture_t5gemma2_config (), FALSE);
+  const GemmaTextConfig *e = &c->encoder, *t = &c->text;
+
+  fail_unless_equals_string (c->architecture, "t5gemma2");
+  fail_unless (e->hidden == 32 && e->n_layers == 4 && e->n_heads == 4 && e->n_kv_heads == 2 && e->head_dim == 8);
+  fail_unless (t->hidden == 32 && t->n_layers == 2 && t->n_heads == 2 && t->n_kv_heads == 1 && t->head_dim == 16);
+  fail_unless (e->window == 8 && t->window == 4 && e->context_length == 128 && t->context_length == 96);
+  fail_unless (e->rope_factor == 8 && t->rope_factor == 1 && e->attention_scale == 0.25f && t->attention_scale == 0.125f);
+  for (gint i = 0; i < 4; i++)
+    fail_unless (e->ffn[i] == 32 && (e->sliding[i] != 0) == (i % 2 == 0));
+  fail_unless (t->ffn[1] == 48 && t->sliding[0] && !t->sliding[1]);
+  fail_unless (c->start_id == 2 && c->boi_id == 48 && c->eoi_id == 49 && c->image_token_id == 50);
+  fail_unless (t->first_soft_id == 64 && t->vocab_size == 64 && !c->has_turns && !c->has_vision && c->n_eos == 1);
+  gemma_config_free (c);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_config_of_bad_t5gemma2)
+{
+  static const gchar *const unsupported[][3] = {
+    { "\"rope_type\": \"linear\"", "\"rope_type\": \"yarn\"",
+        "encoder.text_config.rope_parameters.full_attention.rope_type" },
+    { "\"attn_logit_softcapping\": null", "\"attn_logit_softcapping\": 50.0", "decoder.attn_logit_softcapping" },
+    { "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", "encoder.text_config.tie_word_embeddings" },
+    { "\"full_attention\"]", "\"chunked_attention\"]", "decoder.layer_types[1]" },
+  };
+  static const gchar *const invalid[][3] = {
+    { "\"encoder\": {", "\"encoder\": [], \"x\": {", "encoder" },
+    { "\"text_config\": {", "\"text_config\": 1, \"x\": {", "encoder.text_config" },
+    { "\"decoder\": {", "\"decoder\": null, \"x\": {", "" },
+    { "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 0", "encoder.text_config.num_hidden_layers" },
+    { "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "decoder.layer_types" },
+    { "\"num_attention_heads\": 4", "\"num_attention_heads\": 3", "heads" },
+    { "\"hidden_size\": 32, \"num_hidden_layers\": 2", "\"hidden_size\": 64, \"num_hidden_layers\": 2", "embed_tokens" },
+    { "\"hidden_size\": 32, \"num_hidden_layers\": 4", "\"hidden_size\": 64, \"num_hidden_layers\": 4", "hidden_size" },
+    { "\"max_position_embeddings\": 128, \"vocab_size\": 64", "\"max_position_embeddings\": 128, \"vocab_size\": 65",
+        "vocab_size" },
+    { "\"eoi_token_index\": 49", "\"eoi_token_index\": 64", "<end_of_image>" },
+    { "\"bos_token_id\": 2", "\"decoder_start_token_id\": 64", "start" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (unsupported); i++)
+    check_bad_config (fixture_t5gemma2_config (), unsupported[i], GEMMA_ERROR_UNSUPPORTED);
+  for (guint i = 0; i < G_N_ELEMENTS (invalid); i++)
+    check_bad_config (fixture_t5gemma2_config (), invalid[i], GEMMA_ERROR_INVALID);
+}
+GST_END_TEST;
+
+/* As published, as transformers holds them in memory, and back. */
+GST_START_TEST (test_names_of_t5gemma2)
+{
+  static const gchar *const pairs[][2] = {
+    { "model.encoder.embed_tokens.weight", "token_embd.weight" },
+    { "model.encoder.embed_tokens.eoi_embedding", "eoi_embd.weight" },
+    { "model.encoder.norm.weight", "enc.output_norm.weight" },
+    { "model.encoder.layers.17.pre_self_attn_layernorm.weight", "enc.blk.17.attn_norm.weight" },
+    { "model.encoder.layers.3.self_attn.q_proj.weight", "enc.blk.3.attn_q.weight" },
+    { "model.decoder.layers.3.post_self_attn_layernorm.weight", "dec.blk.3.post_attention_norm.weight" },
+    { "model.decoder.layers.0.post_feedforward_layernorm.weight", "dec.blk.0.post_ffw_norm.weight" },
+    { "model.decoder.norm.weight", "dec.output_norm.weight" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {
+    g_autofree gchar *gguf = gemma_name_from_hf (pairs[i][0]), *hf = gemma_name_to_hf (pairs[i][1]), *again = NULL;
+    g_autoptr (GString) held = g_string_new (pairs[i][0]);
+
+    fail_unless_equals_string (gguf, pairs[i][1]);
+    g_string_replace (held, "model.encoder.", "model.encoder.text_model.", 1);
+    again = gemma_name_from_hf (held->str);
+    fail_unless_equals_string (again, pairs[i][1]);
+    if (i > 0)  /* other architectures call the table otherwise */
+      fail_unless_equals_string (hf, pairs[i][0]);
   }
 }
 GST_END_TEST;
@@ -595,6 +679,9 @@ readers_good_inputs_suite (void)
   tcase_add_test (tcase, test_config_of_text_alone);
   tcase_add_test (tcase, test_config_of_gemma3);
   tcase_add_test (tcase, test_config_of_another_gemma3);
+  tcase_add_test (tcase, test_config_of_t5gemma2);
+  tcase_add_test (tcase, test_config_of_bad_t5gemma2);
+  tcase_add_test (tcase, test_names_of_t5gemma2);
   tcase_add_loop_test (tcase, test_json_document, 0, G_N_ELEMENTS (documents));
   tcase_add_test (tcase, test_json_depth);
   return suite;

@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""A T5Gemma 2 directory of Hugging Face as one GGUF, for which there is no other converter.
+
+    convert-t5gemma2.py DIRECTORY OUT.gguf [--outtype f32|f16|bf16|q8_0|q4_0]
+
+The text network only: what reads pictures is left out. Needs the package gguf, and of it only the writer and the
+quantizers. The file is llama.cpp's in everything that it has names for: tokenizer.ggml.*, and of the two networks the
+tensors of a Gemma 3 behind "enc." and "dec.". What is ours:
+
+    general.architecture                "t5gemma2"
+    t5gemma2.enc.KEY, t5gemma2.dec.KEY  of encoder and decoder, KEY as after "gemma3.": block_count, context_length,
+                                        embedding_length, feed_forward_length, attention.head_count,
+                                        attention.head_count_kv, attention.key_length, attention.value_length,
+                                        attention.sliding_window (of the encoder: both sides together),
+                                        attention.sliding_window_pattern (a flag for each layer),
+                                        attention.layer_norm_rms_epsilon, rope.freq_base, rope.freq_base_swa,
+                                        rope.scaling.type, rope.scaling.factor, final_logit_softcapping; and
+                                        attention.scale, what q k is multiplied by
+    t5gemma2.decoder_start_token_id, .boi_token_id, .eoi_token_id, .image_token_id
+    token_embd.weight                   of encoder, decoder and head
+    eoi_embd.weight                     the row of eoi_token_id, which is not scaled
+    enc.output_norm.weight, enc.blk.N.*, dec.output_norm.weight, dec.blk.N.*
+                                        *: attn_norm, attn_q, attn_k, attn_v, attn_q_norm, attn_k_norm, attn_output,
+                                        post_attention_norm, ffn_norm, ffn_gate, ffn_up, ffn_down, post_ffw_norm
+
+Norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that are no
+whole blocks of it become f16.
+"""
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+TYPES = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
+         "bf16": gguf.GGMLQuantizationType.BF16, "q8_0": gguf.GGMLQuantizationType.Q8_0,
+         "q4_0": gguf.GGMLQuantizationType.Q4_0}
+LAYER = {
+    "pre_self_attn_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+    "self_attn.o_proj": "attn_output", "post_self_attn_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down", "post_feedforward_layernorm": "post_ffw_norm",
+}
+ONCE = {"encoder.embed_tokens.weight": "token_embd.weight", "encoder.embed_tokens.eoi_embedding": "eoi_embd.weight",
+        "encoder.norm.weight": "enc.output_norm.weight", "decoder.norm.weight": "dec.output_norm.weight"}
+NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
+
+# ---- tensors --------------------------------------------------------------------------------------------------------
+
+
+def gguf_name(name):
+    """None for tensors of pictures and for copies of tied ones."""
+    name = name.removeprefix("model.").replace("encoder.text_model.", "encoder.")
+    if name in ONCE:
+        return ONCE[name]
+    found = re.fullmatch(r"(enc|dec)oder\.layers\.(\d+)\.(.+)\.weight", name)
+    return found and found[3] in LAYER and f"{found[1]}.blk.{found[2]}.{LAYER[found[3]]}.weight"
+
+
+def read_tensors(directory):
+    """(name in the GGUF, float32 array), one at a time."""
+    for path in sorted(directory.glob("*.safetensors")):
+        data = np.memmap(path, mode="r")
+        length = int.from_bytes(data[:8].tobytes(), "little")
+        for name, entry in json.loads(data[8:8 + length].tobytes()).items():
+            wanted = name != "__metadata__" and gguf_name(name)
+            if not wanted:
+                continue
+            begin, end = (8 + length + x for x in entry["data_offsets"])
+            raw = data[begin:end]
+            if entry["dtype"] == "BF16":
+                x = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+            elif entry["dtype"] in ("F16", "F32"):
+                x = raw.view(np.float16 if entry["dtype"] == "F16" else np.float32).astype(np.float32)
+            else:
+                sys.exit(f"{path}: tensor {name} is of {entry['dtype']}; F32, F16 and BF16 are supported")
+            yield wanted, x.reshape(entry["shape"])
+
+
+def add_tensors(out, directory, outtype):
+    names = set()
+    for name, x in read_tensors(directory):
+        kind = TYPES[outtype] if x.ndim > 1 else TYPES["f32"]
+        if x.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
+            kind = TYPES["f16"]
+        if name.endswith("norm.weight"):
+            x = x + np.float32(1)
+        out.add_tensor(name, gguf.quants.quantize(x, kind), raw_dtype=kind)
+        names.add(name)
+    missing = [n for n in ONCE.values() if n not in names]
+    if missing:
+        sys.exit(f"{directory}: no tensor for {', '.join(missing)}")
+
+
+# ---- metadata -------------------------------------------------------------------------------------------------------
+
+
+def add_network(out, part, config):
+    """What a config.json may leave out has the values of transformers' T5Gemma2TextConfig."""
+    key = f"t5gemma2.{part}."
+    n, head_dim = config.get("num_hidden_layers", 26), config.get("head_dim", 256)
+    types = config.get("layer_types") or [
+        "sliding_attention" if (i + 1) % config.get("sliding_window_pattern", 6) else "full_attention" for i in range(n)]
+    rope = config.get("rope_parameters") or {}
+    full = {**(rope.get("full_attention") or {}), **(config.get("rope_scaling") or {})}
+    sliding = rope.get("sliding_attention") or {}
+    heads = config.get("num_attention_heads", 8)
+    for name, value in {
+            "block_count": n, "context_length": config.get("max_position_embeddings", 131072),
+            "embedding_length": config.get("hidden_size", 2304), "feed_forward_length": config.get("intermediate_size", 9216),
+            "attention.head_count": heads, "attention.head_count_kv": config.get("num_key_value_heads", 4),
+            "attention.key_length": head_dim, "attention.value_length": head_dim,
+            "attention.sliding_window": config.get("sliding_window", 4096)}.items():
+        out.add_uint32(key + name, value)
+    out.add_array(key + "attention.sliding_window_pattern", [t == "sliding_attention" for t in types])
+    for name, value in {
+            "attention.scale": config.get("query_pre_attn_scalar", 256) ** -.5,
+            "attention.layer_norm_rms_epsilon": config.get("rms_norm_eps", 1e-6),
+            "rope.freq_base": full.get("rope_theta", config.get("rope_theta", 1e6)),
+            "rope.freq_base_swa": sliding.get("rope_theta", config.get("rope_local_base_freq", 1e4)),
+            "final_logit_softcapping": config.get("final_logit_softcapping") or 0.}.items():
+        out.add_float32(key + name, float(value))
+    if full.get("rope_type", "default") == "linear":
+        out.add_string(key + "rope.scaling.type", "linear")
+        out.add_float32(key + "rope.scaling.factor", float(full["factor"]))
+
+
+def add_tokenizer(out, directory):
+    """SentencePiece's scores are the order of the merges: the first that makes a piece ranks it."""
+    tokenizer = json.loads((directory / "tokenizer.json").read_text())
+    model = tokenizer["model"]
+    size = max([*model["vocab"].values(), *(t["id"] for t in tokenizer["added_tokens"])]) + 1
+    tokens, scores, types = [f"[PAD{i}]" for i in range(size)], [0.] * size, [5] * size     # 5: unused
+    for piece, i in model["vocab"].items():
+        tokens[i], types[i] = piece, BYTE if re.fullmatch(r"<0x[0-9A-F]{2}>", piece) else NORMAL
+    for rank, merge in enumerate(model["merges"]):
+        left, right = merge if isinstance(merge, list) else merge.split(" ", 1)
+        i = model["vocab"][left + right]
+        scores[i] = scores[i] or -1. - rank
+    for token in tokenizer["added_tokens"]:
+        i = token["id"]
+        tokens[i], types[i] = token["content"], CONTROL if token["special"] else USER
+    if model.get("unk_token") in model["vocab"]:
+        types[model["vocab"][model["unk_token"]]] = UNKNOWN
+    out.add_tokenizer_model("llama")
+    out.add_token_list([t.encode() for t in tokens])
+    out.add_token_scores(scores)
+    out.add_token_types(types)
+    out.add_add_space_prefix(False)
+
+
+def add_ids(out, config, generation):
+    encoder = config["encoder"]
+
+    def find(key, otherwise):
+        value = next((c[key] for c in (generation, config, config["decoder"]) if c.get(key) is not None), otherwise)
+        return value[0] if isinstance(value, list) else value
+
+    bos = find("bos_token_id", 2)
+    out.add_bos_token_id(bos)
+    out.add_eos_token_id(find("eos_token_id", 1))
+    out.add_pad_token_id(find("pad_token_id", 0))
+    out.add_uint32("t5gemma2.decoder_start_token_id", find("decoder_start_token_id", bos))
+    out.add_uint32("t5gemma2.boi_token_id", encoder.get("boi_token_index", 255999))
+    out.add_uint32("t5gemma2.eoi_token_id", encoder.get("eoi_token_index", 256000))
+    out.add_uint32("t5gemma2.image_token_id", config.get("image_token_index", 256001))
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("directory", type=Path)
+    ap.add_argument("out")
+    ap.add_argument("--outtype", choices=TYPES, default="bf16")
+    args = ap.parse_args()
+    config = json.loads((args.directory / "config.json").read_text())
+    if config.get("model_type") != "t5gemma2":
+        sys.exit(f"{args.directory}: model_type is {config.get('model_type')!r}; 't5gemma2' is supported")
+    generation = args.directory / "generation_config.json"
+    out = gguf.GGUFWriter(args.out, "t5gemma2", use_temp_file=True)
+    add_network(out, "enc", config["encoder"]["text_config"])
+    add_network(out, "dec", config["decoder"])
+    add_ids(out, config, json.loads(generation.read_text()) if generation.exists() else {})
+    add_tokenizer(out, args.directory)
+    add_tensors(out, args.directory, args.outtype)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""T5Gemma 2 at its full size: gemma-eval against transformers on seeded random weights.
+
+    compare_transformers.py [--tokens 64] [--source 600] [--dtype f32|bf16] [--keep DIR] [--gguf CONVERTED.gguf]
+
+Writes a checkpoint of the text network with the shapes of google/t5gemma-2-270m-270m (18 + 18 layers, a vocabulary of
+262144; 1.5 GB in float32), encodes a random source longer than the window with both and decodes greedily. Required: the
+logits of every step within 1e-3 of transformers' (norm of the difference over norm; transformers is fed our ids), and
+ids identical up to the first step where its two best logits differ by less than 0.02. Both compute in float32, with
+--dtype bf16 from rounded weights.
+"""
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import T5Gemma2Config, T5Gemma2ForConditionalGeneration
+from transformers.initialization import no_init_weights
+from transformers.modeling_outputs import BaseModelOutput
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "golden"))
+import language  # noqa: E402
+import seeded  # noqa: E402
+import t5gemma2  # noqa: E402
+
+LIMIT, CLOSE, END = 1e-3, .02, 1
+TEXT = dict(hidden_size=640, intermediate_size=2048, num_hidden_layers=18, num_attention_heads=4, num_key_value_heads=1,
+            head_dim=256, query_pre_attn_scalar=256, sliding_window=512, vocab_size=262144, max_position_embeddings=131072,
+            rope_parameters={"full_attention": {"rope_type": "linear", "factor": 8., "rope_theta": 1e6},
+                             "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})
+VISION = dict(model_type="siglip_vision_model", hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+              num_attention_heads=2, image_size=56, patch_size=14, vision_use_head=False)
+
+
+def make_config():
+    encoder = dict(text_config=dict(TEXT), vision_config=VISION, mm_tokens_per_image=1, image_token_index=256001)
+    return T5Gemma2Config(encoder=encoder, decoder=dict(TEXT), image_token_index=256001, bos_token_id=2, eos_token_id=END,
+                          pad_token_id=0, architectures=["T5Gemma2ForConditionalGeneration"])
+
+
+def write_tokenizer(folder):
+    """A tokenizer is needed, not used: <0> to <262143>."""
+    names = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    vocab = {names[i] if i < 4 else f"<{i}>": i for i in range(TEXT["vocab_size"])}
+    added = [{"id": i, "content": n, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+              "special": True} for i, n in enumerate(names)]
+    (folder / "tokenizer.json").write_text(json.dumps({
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}, "pre_tokenizer": None,
+        "post_processor": None, "decoder": None,
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": False, "vocab": vocab, "merges": []}}))
+
+
+def write_checkpoint(folder, config, tensors, bf16):
+    """One .safetensors, tensor by tensor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size, header, offset = 2 if bf16 else 4, {}, 0
+    for name, shape, _, _ in tensors:
+        end = offset + size * int(np.prod(shape))
+        header[name] = {"dtype": "BF16" if bf16 else "F32", "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(folder / "model.safetensors", "wb") as f:
+        f.write(len(text).to_bytes(8, "little") + text)
+        for name, shape, mean, std in tensors:
+            x = seeded.fill(name, shape, language.SEED, mean, std, bf16)
+            f.write((x.view(np.uint32) >> 16).astype(np.uint16).tobytes() if bf16 else x.tobytes())
+    (folder / "config.json").write_text(config.to_json_string())
+    (folder / "generation_config.json").write_text(json.dumps({"decoder_start_token_id": 2}))
+    write_tokenizer(folder)
+
+
+def read_checkpoint(folder, model):
+    data, own = np.memmap(folder / "model.safetensors", mode="c"), model.state_dict()
+    length = int.from_bytes(data[:8].tobytes(), "little")
+    for name, entry in json.loads(data[8:8 + length].tobytes()).items():
+        begin, end = (8 + length + x for x in entry["data_offsets"])
+        x = torch.from_numpy(data[begin:end]).view({"F32": torch.float32, "BF16": torch.bfloat16}[entry["dtype"]])
+        own[name.replace("model.encoder.", "model.encoder.text_model.")].copy_(x.view(entry["shape"]))
+    model.tie_weights()
+
+
+@torch.no_grad()
+def reference(config, folder, source, ids):
+    """Logits [len (ids)][vocabulary] of the decoder fed with its start and ids."""
+    config._attn_implementation = "eager"
+    with no_init_weights():
+        model = T5Gemma2ForConditionalGeneration(config).eval()
+    read_checkpoint(folder, model)
+    memory = model.model.encoder.text_model(input_ids=torch.tensor(source.astype(np.int64))[None]).last_hidden_state
+    fed = torch.tensor([[2, *map(int, ids[:-1])]])
+    return model(encoder_outputs=BaseModelOutput(last_hidden_state=memory), decoder_input_ids=fed).logits[0].numpy()
+
+
+def compare(ours, theirs, ids):
+    """(worst relative error, first step whose id differs, first close call) of greedy decoding without the end."""
+    errors = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
+    theirs = theirs.copy()
+    theirs[:, END] = -np.inf
+    best = np.sort(np.partition(theirs, -2)[:, -2:])
+    differ, close = np.flatnonzero(theirs.argmax(1) != ids), np.flatnonzero(best[:, 1] - best[:, 0] < CLOSE)
+    n = len(ids)
+    return errors.max(), int(differ[0]) if len(differ) else n, int(close[0]) if len(close) else n
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--eval", default="build/examples/gemma-eval")
+    ap.add_argument("--tokens", type=int, default=64)
+    ap.add_argument("--source", type=int, default=600)
+    ap.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    ap.add_argument("--keep", type=Path, help="write the checkpoint here and keep it; one that is there is used")
+    ap.add_argument("--gguf", help="a GGUF made of the checkpoint, for our side")
+    args = ap.parse_args()
+    config, bf16 = make_config(), args.dtype == "bf16"
+    with torch.device("meta"):
+        tensors = list(t5gemma2.list_tensors(T5Gemma2ForConditionalGeneration(config), TEXT["hidden_size"]))
+    source = language.random_ids(TEXT["vocab_size"], args.source)
+    source[5] = 256000
+    with tempfile.TemporaryDirectory() as tmp:
+        folder = args.keep or Path(tmp) / "model"
+        if not (folder / "tokenizer.json").exists():
+            write_checkpoint(folder, config, tensors, bf16)
+        subprocess.run([args.eval, "--model", args.gguf or folder, "--ids", ",".join(map(str, source)), "--generate",
+                        str(args.tokens), "--out", tmp], check=True, stdout=subprocess.DEVNULL)
+        ids, ours = np.load(Path(tmp) / "generated.npy"), np.load(Path(tmp) / "logits.npy")
+        error, differ, close = compare(ours, reference(config, folder, source, ids), ids)
+    print(json.dumps({"source": args.source, "tokens": args.tokens, "dtype": args.dtype, "worst_relative_error": float(error),
+                      "identical_ids": differ, "first_close_call": close, "different_ids": len(set(ids.tolist()))}))
+    return 0 if error < LIMIT and differ >= close else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
