@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 typedef struct _GemmaMemory GemmaMemory;
 
 /**
- * @params: rollback should be as long as what a prompt may differ in at its end, with the answer to it; what the rings no
- * longer hold is computed again
+ * @params: rollback should be as long as what a prompt may differ in at its end, with the answer to it; what the
+ * rings no longer hold is computed again
  */
 GemmaMemory *gemma_memory_new (GemmaModel *model, const GemmaLmSessionParams *params, GError **error);
 void gemma_memory_free (GemmaMemory *memory);

@@ -4,8 +4,8 @@
  *
  * A Gemma language model inline: soft tokens of sound and pictures, or text, become text with the time of the speech that
  * it stands for. Silence becomes GAP events. While an answer grows, element messages `gemma-partial` (text, timestamp,
- * duration, final) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer; upstream,
- * `rstranscribe/new-item` (speaker, content, running-time, duration) tells of each text of a transcript.
+ * duration, final) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer;
+ * upstream, `rstranscribe/new-item` (speaker, content, running-time, duration) tells of each text of a transcript.
  *
  * With #GstGemmaLm:streaming, transcripts and translations do not wait for the end of an utterance. Whenever
  * #GstGemmaLm:hypothesis-interval more of it has been heard, a hypothesis is made, and `gemma-partial` shows it. With

@@ -219,8 +219,8 @@ inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
       "hypothesis-interval", &interval, "pad-clip", &pad_clip, NULL);
   g_mutex_lock (&self->lock);
   g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "source-language", source, "target-language", target,
-      "submodel", submodel, "weights", weights, "segment-silence", silence, "max-segment", longest, "streaming", streaming,
-      "hypothesis-interval", interval, "pad-clip", pad_clip, "model", self->model, "mmproj", self->mmproj,
+      "submodel", submodel, "weights", weights, "segment-silence", silence, "max-segment", longest,
+      "streaming", streaming, "hypothesis-interval", interval, "pad-clip", pad_clip, "model", self->model, "mmproj", self->mmproj,
       "device", self->device, "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness,
       NULL);
   g_mutex_unlock (&self->lock);

@@ -182,7 +182,8 @@ make_final (GemmaHypotheses *self, const Word *word, GstClockTime end, GemmaWord
 
 /* Words @from to @to, which were first seen together, share the time until the end of their sound. */
 static void
-make_group_final (GemmaHypotheses *self, guint from, guint to, GstClockTime even, GemmaWordFunc func, gpointer user_data)
+make_group_final (GemmaHypotheses *self, guint from, guint to, GstClockTime even, GemmaWordFunc func,
+    gpointer user_data)
 {
   GstClockTime start = self->final_end, seen = get_word (self->words, from)->seen;
   GstClockTime end = seen > start ? MIN (seen, even) : even;
@@ -214,7 +215,8 @@ gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, 
 {
   guint agreed = 0, n = self->words->len;
 
-  while (agreed < MIN (n, self->before->len) && is_same (get_word (self->words, agreed), get_word (self->before, agreed)))
+  while (agreed < MIN (n, self->before->len) &&
+      is_same (get_word (self->words, agreed), get_word (self->before, agreed)))
     agreed++;
   for (guint i = 0; i < n; i++)
     get_word (self->words, i)->seen = i < agreed ? get_word (self->before, i)->seen : heard;

@@ -1,7 +1,7 @@
 /* Local agreement: which words of an utterance that still goes on are final, and when they were said.
  *
- * Each hypothesis goes on after the words that are final, whose ids are part of its prompt. A word that two hypotheses in
- * a row agree on, and that another word follows, becomes final; at the end of the utterance all do.
+ * Each hypothesis goes on after the words that are final, whose ids are part of its prompt. A word that two hypotheses
+ * in a row agree on, and that another word follows, becomes final; at the end of the utterance all do.
  *
  * Until the model tells when a word is said, its time is an estimate: words share the time of the speech that is not
  * told yet by their lengths, and none ends after the sound that the first hypothesis with it had heard. Plain C: no

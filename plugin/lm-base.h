@@ -274,7 +274,8 @@ struct _GstGemmaLmBase
   GemmaDescription description;
   GemmaHeard heard;
 
-  guint64 n_utterances, n_hypotheses, n_texts, n_prompt_tokens, n_reused_tokens, n_tokens, n_pictures, n_dropped;      /* stats; object lock */
+  /* Statistics; object lock. */
+  guint64 n_utterances, n_hypotheses, n_texts, n_prompt_tokens, n_reused_tokens, n_tokens, n_pictures, n_dropped;
   gint64 decode_time;
 };
 
@@ -306,7 +307,7 @@ GstFlowReturn gst_gemma_lm_base_tell (GstGemmaLmBase *self, GstClockTime start, 
 GemmaStreaming gst_gemma_lm_base_get_streaming (GstGemmaLmBase *self, GstClockTime *interval);
 /** Before @newer is queued: live, hypotheses that still wait and that it overtakes go. */
 void gst_gemma_lm_base_drop_heard_locked (GstGemmaLmBase *self, const GemmaWork *newer);
-/** In the task: whether @work is speech that goes on, or whose words leave one by one; then, tells those that are final. */
+/** In the task: whether @work is speech that goes on, or whose words leave one by one. Then, tells what is final. */
 gboolean gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work);
 GstFlowReturn gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable);
 /** Also with the task stopped. */

@@ -49,7 +49,8 @@ get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings)
 
   if (!settings->streaming)
     return 0;
-  return AFTER_SOUND + (pads_clip (self, settings) ? audio->tokens_per_clip : 0) + MIN (settings->max_tokens, DEFAULT_CONTEXT);
+  return AFTER_SOUND + (pads_clip (self, settings) ? audio->tokens_per_clip : 0) +
+      MIN (settings->max_tokens, DEFAULT_CONTEXT);
 }
 
 static gboolean
@@ -157,7 +158,8 @@ join_text (const gchar *instruction, const gchar *text)
 
 /* @said: (nullable): ids that the answer begins with */
 static GemmaPrompt *
-make_prompt (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GArray *said, GError **error)
+make_prompt (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GArray *said,
+    GError **error)
 {
   GemmaModel *model = self->model;
   const GemmaConfig *config = gemma_model_get_config (model);
@@ -220,8 +222,8 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
   if (answer->listener->said)
     params.max_tokens = MAX (params.max_tokens - (gint) answer->listener->said->len, 0);
   params.max_tokens = MIN (params.max_tokens, room);
-  return gemma_memory_generate (self->memory, prompt, &params, on_token, answer, &answer->stats->reused_tokens, cancellable,
-      error);
+  return gemma_memory_generate (self->memory, prompt, &params, on_token, answer, &answer->stats->reused_tokens,
+      cancellable, error);
 }
 
 gchar *

@@ -165,7 +165,9 @@ gemma_lm_settings_install (GObjectClass *klass)
   install_sampling (klass, flags);
   install_limits (klass, flags);
   g_object_class_install_property (klass, GEMMA_LM_PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
-          "utterances, hypotheses, hypotheses-dropped, texts, pictures, pictures-dropped, prompt-tokens, reused-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
+          "utterances, hypotheses, hypotheses-dropped, texts, "
+          "pictures, pictures-dropped, prompt-tokens, reused-tokens, "
+          "tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 

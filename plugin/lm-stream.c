@@ -1,6 +1,6 @@
 /* Speech that goes on. The pad tells how it grows; the task asks about it as if it were whole. Messages show what it
- * understood; where words may leave one by one, those that two hypotheses agree on do at once. The next hypothesis computes only the sound that is new and its few words: the
- * session remembers the rest (models/memory.h).
+ * understood; where words may leave one by one, those that two hypotheses agree on do at once. The next hypothesis
+ * computes only the sound that is new and its few words: the session remembers the rest (models/memory.h).
  *
  * Live, what cannot be computed in time is left out: of several hypotheses that wait only the newest is made, none that
  * is overtaken by its utterance is finished, and when they take more than a third of the time they become fewer. A file
@@ -164,7 +164,8 @@ end_utterance (GstGemmaLmBase *self, const GemmaWork *work, GstFlowReturn flow)
 }
 
 static GstFlowReturn
-ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClockTime interval, GCancellable *cancellable)
+ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClockTime interval,
+    GCancellable *cancellable)
 {
   GemmaHypotheses *hypotheses = self->heard.hypotheses;
   const GemmaListener listener = { gemma_hypotheses_get_final_ids (hypotheses), on_token, hearing };

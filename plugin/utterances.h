@@ -15,8 +15,8 @@ typedef struct
   void (*speech) (GstClockTime start, GstClockTime end, GArray *rows, gpointer user_data);
   void (*silence) (GstClockTime start, GstClockTime end, gpointer user_data);
   /**
-   * (nullable): speech that goes on, @rows so far (transfer none). Those of speech() will have the same @start and, when
-   * streaming, begin with them.
+   * (nullable): speech that goes on, @rows so far (transfer none). Those of speech() will have the same @start and,
+   * when streaming, begin with them.
    */
   void (*heard) (GstClockTime start, GstClockTime end, GArray *rows, gpointer user_data);
 } GemmaUtterancesFuncs;

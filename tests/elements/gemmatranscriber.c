@@ -493,7 +493,8 @@ GST_START_TEST (test_segment_change_drains)
   fail_unless_equals_int (collector_count (s.out, TRUE, 0), 2);
   fail_unless_equals_int (count_texts_before (&s, GST_EVENT_SEGMENT, 1), 1);
   /* The second is later in running time, at the same place of its segment. */
-  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (s.out, 1)), GST_BUFFER_PTS (collector_get_buffer (s.out, 0)));
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (s.out, 1)),
+      GST_BUFFER_PTS (collector_get_buffer (s.out, 0)));
   end_steps (&s);
 }
 

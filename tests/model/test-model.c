@@ -394,7 +394,7 @@ GST_END_TEST;
 
 /* A clip of @n_rows after @text, and what is said already. (transfer full) */
 static GemmaPrompt *
-make_growing_prompt (GemmaModel *model, const gchar *text, const gfloat *rows, gint n_rows, const gint32 *said, guint n_said)
+grow (GemmaModel *model, const gchar *text, const gfloat *rows, gint n_rows, const gint32 *said, guint n_said)
 {
   const GemmaContent content[] = {
     {.kind = GEMMA_CONTENT_TEXT, .text = text},
@@ -439,23 +439,23 @@ GST_START_TEST (test_memory)
   const gint32 said[] = { 300, 301 };
   guint reused;
 
-  fail_unless_equals_int (check_memory (model, memory, make_growing_prompt (model, TRANSCRIBE, soft->f32, 4, NULL, 0)), 0);
+  fail_unless_equals_int (check_memory (model, memory, grow (model, TRANSCRIBE, soft->f32, 4, NULL, 0)), 0);
   /* The instruction, <start_of_audio> and what was heard before are there. */
-  guint known = check_memory (model, memory, make_growing_prompt (model, TRANSCRIBE, soft->f32, 7, NULL, 0));
+  guint known = check_memory (model, memory, grow (model, TRANSCRIBE, soft->f32, 7, NULL, 0));
   fail_unless (known > 4 + 8);
-  fail_unless_equals_int (check_memory (model, memory, make_growing_prompt (model, TRANSCRIBE, soft->f32, 9, said, 2)), known + 3);
+  fail_unless_equals_int (check_memory (model, memory, grow (model, TRANSCRIBE, soft->f32, 9, said, 2)), known + 3);
   /* The same again: all but the last position. */
-  GemmaPrompt *same = make_growing_prompt (model, TRANSCRIBE, soft->f32, 9, said, 2);
+  GemmaPrompt *same = grow (model, TRANSCRIBE, soft->f32, 9, said, 2);
   guint n = same->ids->len;
   fail_unless_equals_int (check_memory (model, memory, same), n - 1);
   /* Another sound after one row, then another instruction. */
   other[gemma_model_get_config (model)->text.hidden] += 1.f;
-  fail_unless_equals_int (check_memory (model, memory, make_growing_prompt (model, TRANSCRIBE, other, 9, NULL, 0)), known - 3);
-  fail_unless (check_memory (model, memory, make_growing_prompt (model, "b", other, 9, NULL, 0)) < known - 4);
+  fail_unless_equals_int (check_memory (model, memory, grow (model, TRANSCRIBE, other, 9, NULL, 0)), known - 3);
+  fail_unless (check_memory (model, memory, grow (model, "b", other, 9, NULL, 0)) < known - 4);
 
   /* What was cancelled is not remembered. */
   g_cancellable_cancel (cancelled);
-  GemmaPrompt *longer = make_growing_prompt (model, "b", other, 11, NULL, 0);
+  GemmaPrompt *longer = grow (model, "b", other, 11, NULL, 0);
   fail_if (gemma_memory_generate (memory, longer, &none, append_id, NULL, &reused, cancelled, NULL));
   fail_unless (check_memory (model, memory, longer) <= reused);
   gemma_memory_free (memory);
