@@ -755,8 +755,9 @@ GST_START_TEST (test_taken_out_and_back)
     gst_element_set_state (f.transcriber, GST_STATE_NULL);
     g_usleep (100000);
     gst_element_set_locked_state (f.transcriber, FALSE);
-    fail_unless (gst_element_link (queue, f.transcriber));
+    /* Linked when it takes buffers: a queue that is told FLUSHING has stopped for good. */
     fail_unless (gst_element_sync_state_with_parent (f.transcriber));
+    fail_unless (gst_element_link (queue, f.transcriber));
   }
   g_autoptr (GstMessage) error = gst_bus_pop_filtered (f.bus, GST_MESSAGE_ERROR);
   fail_unless (error == NULL);
