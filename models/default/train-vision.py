@@ -4,10 +4,10 @@
     train-vision.py --dir DIR [--steps N] [options]
 
 The mean of a picture's soft tokens is compared (cosine) with a vector a description; neither is exported. The vectors
-begin as what stamps look like (8 by 8 pixels of them, compressed by PCA): a stamp that looks like another
-has a vector near its one, so that seeing colours and outlines pays from the first step. Random vectors learn nothing in
-hundreds of steps. DIR/pictures comes from pictures.py. As train.py it can be killed and goes on, and
-train.py --init-vision DIR/checkpoint.pt takes its average.
+begin as what stamps look like (8 by 8 pixels of them, compressed by PCA): a stamp that looks like another has a vector near
+its one, so that seeing colours and outlines pays from the first step. From random vectors nothing is learnt in hundreds of
+steps. DIR/pictures comes from pictures.py. As train.py it can be killed and goes on, and train.py --init-vision
+DIR/checkpoint.pt takes its average.
 Pictures are small and easy to begin with (--sides, --easy): the network is convolutional.
 """
 import argparse
@@ -117,7 +117,7 @@ def main():
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train-vision")
     learning.arguments(ap, steps=3600, threads=1, parts=1, lr=.01, smoothing=0., warmup=40, decay=.35, eval_minutes=10.)
     ap.add_argument("--count", type=int, default=32, help="pictures in a part of a batch")
-    ap.add_argument("--sides", type=sides, default="96:.55,128:.7,192:.8,256:1", help="of pictures, each up to a share of the steps")
+    ap.add_argument("--sides", type=sides, default="96:.6,128:.73,192:.83,256:1", help="of pictures, each up to a share of the steps")
     ap.add_argument("--easy", type=float, default=.6, help="share of the steps that the pictures get harder in")
     ap.add_argument("--eval-pictures", type=int, default=256)
     a = ap.parse_args()
