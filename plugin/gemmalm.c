@@ -4,7 +4,18 @@
  *
  * A Gemma language model inline: soft tokens of sound and pictures, or text, become text with the time of the speech that
  * it stands for. Silence becomes GAP events. While an answer grows, element messages `gemma-partial` (text, timestamp,
- * duration) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each text.
+ * duration, final) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer;
+ * upstream, `rstranscribe/new-item` (speaker, content, running-time, duration) tells of each text of a transcript.
+ *
+ * With #GstGemmaLm:streaming, transcripts and translations do not wait for the end of an utterance. Whenever
+ * #GstGemmaLm:hypothesis-interval more of it has been heard, a hypothesis is made, and `gemma-partial` shows it. With
+ * `words`, a word that two in a row agree on, and that another follows, goes to the pad at once, with a time of its
+ * own inside of the utterance, and is never changed; in `gemma-partial` these are final, and text is what comes
+ * after them and may still change. Models that were trained on whole utterances, as the embedded one, guess at the
+ * end of what they have heard: `partial` shows it, and the pad gets the same as without.
+ *
+ * Live, when the machine is too slow, hypotheses become fewer: a message `gemma-load` (step, hypothesis-interval) says
+ * so. Speech beside pictures stays whole.
  *
  * #GstGemmaLm:submodel runs a part of the model (MatFormer), and may change in the middle of an answer: elements with
  * different parts of a model share one copy of it.
@@ -30,6 +41,8 @@ enum
 {
   PROP_LATENCY = GEMMA_LM_LAST_PROPERTY + 1,
   PROP_LATENESS,
+  PROP_STREAMING,
+  PROP_HYPOTHESIS_INTERVAL,
   PROP_MAX_OBSERVED_DELAY
 };
 
@@ -233,24 +246,67 @@ push_language (GstGemmaLm *self)
     emit (self, gst_event_new_tag (gst_tag_list_new (GST_TAG_LANGUAGE_CODE, self->language, NULL)));
 }
 
+typedef struct
+{
+  GstPad *pad;                  /* not owned, only compared */
+  GstEvent *event;
+} Item;
+
+static gboolean
+push_item (GstElement *element, GstPad *pad, gpointer data)
+{
+  const Item *item = data;
+
+  if (pad == item->pad && GST_GEMMA_LM_PAD (pad)->kind == GEMMA_LM_PAD_AUDIO)
+    gst_pad_push_event (pad, gst_event_ref (item->event));
+  return TRUE;
+}
+
+/* Who keeps the sound of speakers upstream wants to know what was said when; nobody is told apart here. */
+static void
+tell_upstream (GstGemmaLm *self, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  GstClockTime running_time = gst_segment_to_running_time (&base->segment, GST_FORMAT_TIME, start);
+
+  GST_OBJECT_LOCK (self);
+  gboolean transcript = base->settings.task == GEMMA_TASK_TRANSCRIBE;
+  GST_OBJECT_UNLOCK (self);
+  if (!transcript || !GST_CLOCK_TIME_IS_VALID (running_time))
+    return;
+  g_mutex_lock (&base->lock);
+  Item item = { base->events_pad, NULL };
+  g_mutex_unlock (&base->lock);
+  item.event = gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM, gst_structure_new ("rstranscribe/new-item",
+          "speaker", G_TYPE_STRING, NULL,
+          "content", G_TYPE_STRING, text,
+          "running-time", G_TYPE_UINT64, running_time,
+          "duration", G_TYPE_UINT64, end - start, NULL));
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), push_item, &item);
+  gst_event_unref (item.event);
+}
+
 static GstFlowReturn
 gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, const gchar *text)
 {
   GstGemmaLm *self = GST_GEMMA_LM (base);
   GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
-  GstFlowReturn flow;
 
   push_language (self);
+  tell_upstream (self, start, end, text);
   observe_delay (self, start);
   restamp (self, &start, &end);
   self->last_end = end;
   GST_BUFFER_PTS (buffer) = start;
   GST_BUFFER_DURATION (buffer) = end - start;
-  flow = emit (self, buffer);
-  if (flow == GST_FLOW_OK)
-    flow = emit (self, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
-            gst_structure_new_empty ("rstranscribe/final-transcript")));
-  return flow;
+  return emit (self, buffer);
+}
+
+static GstFlowReturn
+gst_gemma_lm_end_texts (GstGemmaLmBase *base)
+{
+  return emit (GST_GEMMA_LM (base), gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+          gst_structure_new_empty ("rstranscribe/final-transcript")));
 }
 
 static GstFlowReturn
@@ -403,6 +459,10 @@ gst_gemma_lm_set_property (GObject *object, guint id, const GValue *value, GPara
     settings->latency = g_value_get_uint (value);
   else if (id == PROP_LATENESS)
     settings->lateness = g_value_get_uint (value);
+  else if (id == PROP_STREAMING)
+    settings->streaming = g_value_get_enum (value);
+  else if (id == PROP_HYPOTHESIS_INTERVAL)
+    settings->hypothesis_interval = g_value_get_uint (value);
   else
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   GST_OBJECT_UNLOCK (object);
@@ -420,6 +480,10 @@ gst_gemma_lm_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     g_value_set_uint (value, settings->latency);
   else if (id == PROP_LATENESS)
     g_value_set_uint (value, settings->lateness);
+  else if (id == PROP_STREAMING)
+    g_value_set_enum (value, settings->streaming);
+  else if (id == PROP_HYPOTHESIS_INTERVAL)
+    g_value_set_uint (value, settings->hypothesis_interval);
   else if (id == PROP_MAX_OBSERVED_DELAY)
     g_value_set_uint (value, GST_GEMMA_LM (object)->max_observed_delay);
   else
@@ -456,6 +520,28 @@ gst_gemma_lm_finalize (GObject *object)
 }
 
 static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  g_object_class_install_property (object_class, PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
+          "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
+          "with the time at which it comes)", 0, G_MAXUINT, 8000, playing));
+  g_object_class_install_property (object_class, PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
+          "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
+          G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (object_class, PROP_STREAMING, g_param_spec_enum ("streaming", "Streaming",
+          "What is told of a transcript or translation while its utterance is heard",
+          GST_TYPE_GEMMA_STREAMING, GEMMA_STREAMING_WHOLE, playing));
+  g_object_class_install_property (object_class, PROP_HYPOTHESIS_INTERVAL, g_param_spec_uint ("hypothesis-interval",
+          "Hypothesis interval", "Streaming, the model is asked again after this much more speech (ms)", 160, 10000, 400,
+          playing));
+  g_object_class_install_property (object_class, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
+          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+}
+
+static void
 gst_gemma_lm_class_init (GstGemmaLmClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
@@ -467,21 +553,12 @@ gst_gemma_lm_class_init (GstGemmaLmClass *klass)
   object_class->finalize = gst_gemma_lm_finalize;
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_lm_change_state);
   base_class->text = gst_gemma_lm_text;
+  base_class->end_texts = gst_gemma_lm_end_texts;
   base_class->silence = gst_gemma_lm_silence;
   base_class->event = gst_gemma_lm_event;
   base_class->flush = gst_gemma_lm_flush;
 
-  g_object_class_install_property (object_class, PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
-          "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
-          "with the time at which it comes)", 0, G_MAXUINT, 8000,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
-  g_object_class_install_property (object_class, PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
-          "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
-          G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
-  g_object_class_install_property (object_class, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
-          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
-          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-
+  install_properties (object_class);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Gemma language model", "Filter/Converter/Text",
       "Turns soft tokens of sound and pictures, or text, into text with a Gemma language model", "gst-gemma");

@@ -6,6 +6,9 @@
  * and out of each `translate_src_%u` its translation into the language of that pad's property `language-code`. The sound is
  * encoded once, however many languages come out.
  *
+ * Text leaves as utterances with the times of their speech. Live, messages `gemma-partial` show what is understood while
+ * somebody is still speaking; with #GstGemmaTranscriber:streaming words leave one by one (see gemmalm).
+ *
  * ## Examples
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber ! fakesink dump=true
@@ -37,6 +40,9 @@ enum
   PROP_SUBMODEL,
   PROP_SEGMENT_SILENCE,
   PROP_MAX_SEGMENT,
+  PROP_STREAMING,
+  PROP_HYPOTHESIS_INTERVAL,
+  PROP_PAD_CLIP,
   PROP_LATENCY,
   PROP_TRANSLATE_LATENCY,
   PROP_LATENESS,
@@ -204,14 +210,17 @@ static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
   g_autofree gchar *source = NULL, *target = NULL, *submodel = NULL, *weights = NULL;
-  guint silence, longest;
+  guint silence, longest, interval;
+  GemmaStreaming streaming;
+  GemmaPadClip pad_clip;
 
   g_object_get (self->lm, "source-language", &source, "target-language", &target, "submodel", &submodel,
-      "weights", &weights,
-      "segment-silence", &silence, "max-segment", &longest, NULL);
+      "weights", &weights, "segment-silence", &silence, "max-segment", &longest, "streaming", &streaming,
+      "hypothesis-interval", &interval, "pad-clip", &pad_clip, NULL);
   g_mutex_lock (&self->lock);
   g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "source-language", source, "target-language", target,
-      "submodel", submodel, "weights", weights, "segment-silence", silence, "max-segment", longest, "model", self->model, "mmproj", self->mmproj,
+      "submodel", submodel, "weights", weights, "segment-silence", silence, "max-segment", longest,
+      "streaming", streaming, "hypothesis-interval", interval, "pad-clip", pad_clip, "model", self->model, "mmproj", self->mmproj,
       "device", self->device, "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness,
       NULL);
   g_mutex_unlock (&self->lock);
@@ -346,7 +355,10 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_WEIGHTS:
     case PROP_SUBMODEL:
     case PROP_SEGMENT_SILENCE:
-    case PROP_MAX_SEGMENT: set_all (self, pspec->name, value, FALSE); break;
+    case PROP_MAX_SEGMENT:
+    case PROP_STREAMING:
+    case PROP_HYPOTHESIS_INTERVAL:
+    case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
     case PROP_TRANSLATE_LATENCY: set_latency (self, &self->translate_latency, value); break;
     case PROP_LATENESS: set_latency (self, &self->lateness, value); break;
@@ -380,7 +392,10 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_TARGET_LANGUAGE:
     case PROP_SUBMODEL:
     case PROP_SEGMENT_SILENCE:
-    case PROP_MAX_SEGMENT: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
+    case PROP_MAX_SEGMENT:
+    case PROP_STREAMING:
+    case PROP_HYPOTHESIS_INTERVAL:
+    case PROP_PAD_CLIP: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
     case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
     case PROP_STATS: get_stats (self, value); return;
     default: break;
@@ -457,6 +472,15 @@ install_model_properties (GObjectClass *klass)
           "A pause this long ends an utterance (ms)", 160, 10000, 480, playing));
   g_object_class_install_property (klass, PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment", "Longest segment",
           "An utterance is cut, at a pause if there is one, at this length (ms)", 1000, 30000, 30000, playing));
+  g_object_class_install_property (klass, PROP_STREAMING, g_param_spec_enum ("streaming", "Streaming",
+          "What is told while an utterance is heard, as gemmalm does it", GST_TYPE_GEMMA_STREAMING,
+          GEMMA_STREAMING_AUTO, playing));
+  g_object_class_install_property (klass, PROP_HYPOTHESIS_INTERVAL, g_param_spec_uint ("hypothesis-interval",
+          "Hypothesis interval", "Streaming, the model is asked again after this much more speech (ms)", 160, 10000, 400,
+          playing));
+  g_object_class_install_property (klass, PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
+          "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n)",
+          GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, playing));
 }
 
 static void
@@ -534,6 +558,7 @@ gst_gemma_transcriber_init (GstGemmaTranscriber *self)
   self->lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", "lm"));
   self->tee = gst_object_ref_sink (gst_element_factory_make ("tee", "tokens"));
   g_object_set (self->encoder, "voice-gate", TRUE, NULL);
+  g_object_set (self->lm, "streaming", GEMMA_STREAMING_AUTO, NULL);
   g_object_set (self->tee, "allow-not-linked", TRUE, NULL);
   g_object_set (filter, "caps", caps, NULL);
   g_signal_connect (self->lm, "notify::max-observed-delay", G_CALLBACK (on_delay), self);

@@ -42,9 +42,10 @@ gemma_work_free (GemmaWork *work)
 }
 
 static gboolean
-is_heavy (const GemmaWork *work)
+is_heavy_locked (GstGemmaLmBase *self, const GemmaWork *work)
 {
-  return work->kind <= GEMMA_WORK_TEXT;
+  /* Live, hypotheses take the place of those before them. */
+  return work->kind <= GEMMA_WORK_TEXT || (work->kind == GEMMA_WORK_HEARD && !self->live);
 }
 
 /* ---- the queue -------------------------------------------------------------------------------- */
@@ -60,7 +61,9 @@ append_locked (GstGemmaLmBase *self, GemmaWork *work)
     gemma_work_free (work);
     return;
   }
-  self->n_heavy += is_heavy (work);
+  gst_gemma_lm_base_drop_heard_locked (self, work);
+  work->heavy = is_heavy_locked (self, work);
+  self->n_heavy += work->heavy;
   g_queue_push_tail (&self->queue, work);
   g_cond_broadcast (&self->cond);
 }
@@ -80,7 +83,7 @@ gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *wo
 
   g_mutex_lock (&self->lock);
   while (self->running && !self->flushing && pad->active && self->flow == GST_FLOW_OK &&
-      (self->queue.length >= MAX_QUEUED || (is_heavy (work) && self->n_heavy >= MAX_HEAVY)))
+      (self->queue.length >= MAX_QUEUED || (is_heavy_locked (self, work) && self->n_heavy >= MAX_HEAVY)))
     g_cond_wait (&self->cond, &self->lock);
 
   flow = !self->running || self->flushing || !pad->active ? GST_FLOW_FLUSHING : self->flow;
@@ -101,23 +104,27 @@ typedef struct
   const GemmaWork *work;
 } Partial;
 
-static void
-on_partial (const gchar *text, gpointer data)
+/* The answer grows; where hypotheses have shown more of it already, not from its beginning again. */
+static gboolean
+on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
 {
   const Partial *partial = data;
   GstElement *element = GST_ELEMENT (partial->self);
 
-  gst_element_post_message (element, gst_message_new_element (GST_OBJECT (element),
-          gst_structure_new ("gemma-partial",
-              "text", G_TYPE_STRING, text,
-              "timestamp", G_TYPE_UINT64, partial->work->start,
-              "duration", G_TYPE_UINT64, partial->work->end - partial->work->start, NULL)));
+  if (*text && partial->self->heard.start != partial->work->start)
+    gst_element_post_message (element, gst_message_new_element (GST_OBJECT (element),
+            gst_structure_new ("gemma-partial",
+                "text", G_TYPE_STRING, all,
+                "timestamp", G_TYPE_UINT64, partial->work->start,
+                "duration", G_TYPE_UINT64, partial->work->end - partial->work->start,
+                "final", G_TYPE_STRING, "", NULL)));
+  return TRUE;
 }
 
 static gchar *
 take_submodel (gpointer data)
 {
-  GstGemmaLmBase *self = ((const Partial *) data)->self;
+  GstGemmaLmBase *self = data;
   gchar *choice = NULL;
 
   GST_OBJECT_LOCK (self);
@@ -131,24 +138,25 @@ take_submodel (gpointer data)
 static void
 count (GstGemmaLmBase *self, const GemmaWork *work, const GemmaDecodeStats *stats, gboolean has_text)
 {
+  gboolean whole = work->kind != GEMMA_WORK_HEARD;
+
   GST_OBJECT_LOCK (self);
-  self->n_utterances++;
+  self->n_utterances += whole;
+  self->n_hypotheses += !whole;
   self->n_pictures += work->pictures ? work->pictures->len : 0;
-  self->n_texts += has_text;
+  self->n_texts += whole && has_text;
   self->n_prompt_tokens += stats->prompt_tokens;
+  self->n_reused_tokens += stats->reused_tokens;
   self->n_tokens += stats->tokens;
   self->decode_time += stats->microseconds;
   GST_OBJECT_UNLOCK (self);
 }
 
-/* The answer, or NULL with *@flow set. */
 static gchar *
-ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, GstFlowReturn *flow)
+ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener, GCancellable *cancellable,
+    GemmaDecodeStats *stats, GstFlowReturn *flow)
 {
   GemmaLmSettings settings;
-  GemmaDecodeStats stats;
-  Partial partial = { self, work };
-  const GemmaDecodeFuncs funcs = { on_partial, take_submodel, &partial };
   g_autoptr (GError) error = NULL;
 
   if (!self->decoding.model && !(self->decoding.model = gemma_model_user_wait (&self->user, flow)))
@@ -157,7 +165,7 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, Gst
   GST_OBJECT_LOCK (self);
   gemma_lm_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
-  gchar *text = gemma_decode (&self->decoding, &settings, work, &funcs, cancellable, &stats, &error);
+  gchar *text = gemma_decode (&self->decoding, &settings, work, listener, cancellable, stats, &error);
   gemma_lm_settings_clear (&settings);
 
   if (g_cancellable_is_cancelled (cancellable)) {
@@ -167,30 +175,54 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, Gst
     gemma_post_error (GST_ELEMENT (self), error);
     *flow = GST_FLOW_ERROR;
   } else {
-    count (self, work, &stats, *text != '\0');
-    if (stats.timed_out)
+    count (self, work, stats, *text != '\0' || (listener->said && listener->said->len));
+    if (stats->timed_out)
       GST_ELEMENT_WARNING (self, STREAM, DECODE, ("An answer took longer than decode-timeout and was cut"), (NULL));
   }
   return text;
 }
 
+gchar *
+gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
+    GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow)
+{
+  gchar *text = ask (self, work, listener, cancellable, stats, flow);
+
+  if (!text && *flow == GST_FLOW_ERROR) /* ours: who waits for text downstream need not wait any more */
+    GST_GEMMA_LM_BASE_GET_CLASS (self)->event (self, gst_event_new_eos ());
+  return text;
+}
+
+GstFlowReturn
+gst_gemma_lm_base_tell (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+
+  if (!*text)
+    return klass->silence (self, start, end);
+  GstFlowReturn flow = klass->text (self, start, end, text);
+  return flow == GST_FLOW_OK && klass->end_texts ? klass->end_texts (self) : flow;
+}
+
 static GstFlowReturn
 answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
 {
-  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+  Partial partial = { self, work };
+  const GemmaListener listener = { NULL, on_token, &partial };
   GstFlowReturn flow = GST_FLOW_OK;
+  GemmaDecodeStats stats;
 
+  if (gst_gemma_lm_base_is_heard (self, work))
+    return gst_gemma_lm_base_hear (self, work, cancellable);
   if (work->kind == GEMMA_WORK_IMAGE && (flow = gst_gemma_lm_base_begin_description (self, work)) != GST_FLOW_OK)
     return flow;
   gst_gemma_lm_base_look (self, work);
-  g_autofree gchar *text = ask (self, work, cancellable, &flow);
-  if (flow == GST_FLOW_ERROR)   /* ours: who waits for text downstream need not wait any more */
-    klass->event (self, gst_event_new_eos ());
+  g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, &listener, cancellable, &stats, &flow);
   if (!text)
     return flow;
   if (work->kind == GEMMA_WORK_IMAGE)
     return gst_gemma_lm_base_hold_description (self, g_steal_pointer (&text));
-  return *text ? klass->text (self, work->start, work->end, text) : klass->silence (self, work->start, work->end);
+  return gst_gemma_lm_base_tell (self, work->start, work->end, text);
 }
 
 static GstFlowReturn
@@ -263,7 +295,7 @@ run_task (gpointer data)
   g_mutex_lock (&self->lock);
   self->busy = FALSE;
   /* It counted until it was done: an utterance in the works takes a place, too. */
-  if (is_heavy (work) && self->n_heavy)
+  if (work->heavy && self->n_heavy)
     self->n_heavy--;
   if (flow != GST_FLOW_OK && self->flow == GST_FLOW_OK && !self->flushing)
     self->flow = flow;
@@ -293,6 +325,7 @@ forget_locked (GstGemmaLmBase *self)
   clear_queue_locked (self);
   self->flow = GST_FLOW_OK;
   gst_gemma_lm_base_forget_description (self);
+  gst_gemma_lm_base_forget_heard (self);
   g_clear_object (&self->cancellable);
   self->cancellable = g_cancellable_new ();
 }
@@ -470,13 +503,15 @@ start (GstGemmaLmBase *self)
   self->live = FALSE;
   self->flushing = FALSE;
   self->crowded = FALSE;
+  self->heard.n_dropped = 0;
   self->running = TRUE;
   gemma_pictures_reset (self->pictures);
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
   g_mutex_unlock (&self->lock);
 
   GST_OBJECT_LOCK (self);
-  self->n_utterances = self->n_texts = self->n_prompt_tokens = self->n_tokens = self->decode_time = 0;
+  self->n_utterances = self->n_hypotheses = self->n_texts = 0;
+  self->n_prompt_tokens = self->n_reused_tokens = self->n_tokens = self->decode_time = 0;
   self->n_pictures = self->n_dropped = 0;
   GST_OBJECT_UNLOCK (self);
   gst_element_foreach_sink_pad (GST_ELEMENT (self), begin_pad, NULL);
@@ -557,13 +592,19 @@ gst_gemma_lm_base_change_state (GstElement *element, GstStateChange transition)
 static GstStructure *
 make_stats (GstGemmaLmBase *self)
 {
+  g_mutex_lock (&self->lock);
+  guint64 n_hypotheses_dropped = self->heard.n_dropped;
+  g_mutex_unlock (&self->lock);
   GST_OBJECT_LOCK (self);
   GstStructure *stats = gst_structure_new ("application/x-gemma-lm-stats",
       "utterances", G_TYPE_UINT64, self->n_utterances,
+      "hypotheses", G_TYPE_UINT64, self->n_hypotheses,
+      "hypotheses-dropped", G_TYPE_UINT64, n_hypotheses_dropped,
       "texts", G_TYPE_UINT64, self->n_texts,
       "pictures", G_TYPE_UINT64, self->n_pictures,
       "pictures-dropped", G_TYPE_UINT64, self->n_dropped,
       "prompt-tokens", G_TYPE_UINT64, self->n_prompt_tokens,
+      "reused-tokens", G_TYPE_UINT64, self->n_reused_tokens,
       "tokens", G_TYPE_UINT64, self->n_tokens,
       "decode-seconds", G_TYPE_DOUBLE, self->decode_time / (gdouble) G_USEC_PER_SEC, NULL);
   GST_OBJECT_UNLOCK (self);
@@ -615,6 +656,7 @@ gst_gemma_lm_base_finalize (GObject *object)
   clear_queue_locked (self);
   g_mutex_unlock (&self->lock);
   gst_gemma_lm_base_forget_description (self);
+  gemma_hypotheses_free (self->heard.hypotheses);
   gemma_pictures_free (self->pictures);
   gst_object_unref (self->task);
   g_rec_mutex_clear (&self->task_lock);
@@ -654,6 +696,8 @@ gst_gemma_lm_base_class_init (GstGemmaLmBaseClass *klass)
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_BASE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_PAD, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_TASK, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_STREAMING, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_PAD_CLIP, 0);
 }
 
 static void
@@ -666,6 +710,10 @@ gst_gemma_lm_base_init (GstGemmaLmBase *self)
   g_cond_init (&self->cond);
   g_queue_init (&self->queue);
   self->pictures = gemma_pictures_new (MAX_WINDOW);
+  self->heard.hypotheses = gemma_hypotheses_new ();
+  self->decoding.take_submodel = take_submodel;
+  self->decoding.user_data = self;
+  self->heard.start = GST_CLOCK_TIME_NONE;
   self->cancellable = g_cancellable_new ();
   g_rec_mutex_init (&self->task_lock);
   self->task = gst_task_new (run_task, self, NULL);

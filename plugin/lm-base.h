@@ -1,14 +1,16 @@
 /* What gemmalm and gemmasink share: request pads, settings, a queue, and a task in which the model works.
  *
  * Sink pads gather soft tokens into utterances (lm-pad.c) and queue them with the events around them (lm-base.c); the
- * task takes them one by one, looks for the pictures of their time (lm-scene.c), asks the model (lm-decode.c) and hands the
- * results to the subclass, in order.
+ * task takes them one by one, looks for the pictures of their time (lm-scene.c), asks the model (lm-decode.c), about
+ * speech also while it goes on (lm-stream.c), and hands the results to the subclass, in order.
  */
 #pragma once
 
 #include <gst/gst.h>
 
+#include "hypotheses.h"
 #include "model-user.h"
+#include "models/memory.h"
 #include "models/task.h"
 #include "pictures.h"
 #include "utterances.h"
@@ -39,6 +41,7 @@ struct _GstGemmaLmPad
   GemmaUtterances *utterances;
   GstSegment segment;
   GstClockTime position;        /* end of the last buffer */
+  GstClockTime heard_start, heard_end;  /* speech in the last hypothesis that was asked for */
   GstFlowReturn flow;           /* of what was queued for the current input */
 
   /* Guarded by the element's lock. */
@@ -55,6 +58,7 @@ typedef enum
   GEMMA_WORK_SPEECH,            /* rows */
   GEMMA_WORK_IMAGE,             /* pictures: one that nothing is said about */
   GEMMA_WORK_TEXT,              /* text */
+  GEMMA_WORK_HEARD,             /* rows: speech that goes on; start as the whole will have it */
   GEMMA_WORK_SILENCE,
   GEMMA_WORK_EVENT              /* event */
 } GemmaWorkKind;
@@ -65,6 +69,7 @@ typedef struct
   GstClockTime start, end;
   GstClockTime running_start, running_end;
   gboolean foreign;             /* its times are of another pad's segment than the events */
+  gboolean heavy;               /* in the queue: it takes one of its places */
   GArray *rows;                 /* gfloat, soft tokens of sound */
   GPtrArray *pictures;          /* of GemmaPicture, in order of time */
   gchar *text;
@@ -76,15 +81,33 @@ void gemma_work_free (GemmaWork *work);
 
 /* ---- settings --------------------------------------------------------------------------------- */
 
+typedef enum
+{
+  GEMMA_STREAMING_WHOLE,        /* utterances leave whole */
+  GEMMA_STREAMING_PARTIAL,      /* and are shown while they are heard */
+  GEMMA_STREAMING_WORDS,        /* words leave while their utterance is heard */
+  GEMMA_STREAMING_AUTO          /* partial when live, else whole */
+} GemmaStreaming;
+
+typedef enum
+{
+  GEMMA_PAD_CLIP_AUTO,          /* as the model was trained */
+  GEMMA_PAD_CLIP_NEVER,
+  GEMMA_PAD_CLIP_ALWAYS
+} GemmaPadClip;
+
 typedef struct
 {
   GemmaTask task;
+  GemmaPadClip pad_clip;
   gchar *prompt, *stop, *source_language, *target_language, *submodel;
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
   guint64 seed;
   guint segment_silence, max_segment, decode_timeout;   /* ms */
-  guint latency, lateness;      /* ms; of gemmalm */
+  guint latency, lateness;      /* ms; these and the following: of gemmalm */
+  GemmaStreaming streaming;
+  guint hypothesis_interval;    /* ms */
 } GemmaLmSettings;
 
 void gemma_lm_settings_init (GemmaLmSettings *settings);
@@ -114,6 +137,7 @@ enum
   GEMMA_LM_PROP_SEGMENT_SILENCE,
   GEMMA_LM_PROP_MAX_SEGMENT,
   GEMMA_LM_PROP_DECODE_TIMEOUT,
+  GEMMA_LM_PROP_PAD_CLIP,
   GEMMA_LM_PROP_STATS,
   GEMMA_LM_LAST_PROPERTY = GEMMA_LM_PROP_STATS
 };
@@ -125,43 +149,51 @@ gboolean gemma_lm_settings_get (const GemmaLmSettings *settings, guint id, GValu
 
 #define GST_TYPE_GEMMA_TASK (gst_gemma_task_get_type ())
 GType gst_gemma_task_get_type (void);
+#define GST_TYPE_GEMMA_STREAMING (gst_gemma_streaming_get_type ())
+GType gst_gemma_streaming_get_type (void);
+#define GST_TYPE_GEMMA_PAD_CLIP (gst_gemma_pad_clip_get_type ())
+GType gst_gemma_pad_clip_get_type (void);
 
 /* ---- the model at work (lm-decode.c) ------------------------------------------------------------- */
 
 typedef struct
 {
   GemmaModel *model;
-  GemmaLmSession *session;
-  gint context_size;            /* of the session */
+  GemmaMemory *memory;
+  gint context_size, rollback;  /* of its session */
   GemmaLmSubmodel *submodel;    /* that it runs */
   gchar *next_submodel;         /* chosen for the next answer; NULL: the same */
+  gboolean mixed;               /* positions that it holds ran in another one */
+  /* What is called between tokens: the choice, if it was set since the last call. (transfer full) (nullable) */
+  gchar *(*take_submodel) (gpointer user_data);
+  gpointer user_data;
 } GemmaDecoding;
 
 typedef struct
 {
-  guint prompt_tokens, tokens;
+  guint prompt_tokens, reused_tokens, tokens;   /* reused: of the prompt, not computed again */
   gint64 microseconds;
   gboolean timed_out;
 } GemmaDecodeStats;
 
-/** What is called between tokens. */
 typedef struct
 {
-  void (*partial) (const gchar *text, gpointer user_data);      /* text so far */
-  gchar *(*take_submodel) (gpointer user_data); /* the choice, if it was set since the last call; (transfer full) (nullable) */
+  const GArray *said;           /* (nullable): gint32, ids that the answer begins with */
+  /** Each token after them. @text: what it added, @all: since @said. FALSE ends the answer. */
+  gboolean (*token) (gint32 id, const gchar *text, const gchar *all, gpointer user_data);
   gpointer user_data;
-} GemmaDecodeFuncs;
+} GemmaListener;
 
 void gemma_decoding_clear (GemmaDecoding *decoding);
 /**
- * What the model says to @work, trimmed. (transfer full)
+ * What the model says to @work after what it said already, trimmed. (transfer full)
  * @decoding: made when needed, kept for the next call
  *
  * A submodel that is chosen meanwhile runs from the next token on, or from the next answer on where what is in the cache
  * lacks keys and values that it reads.
  */
 gchar *gemma_decode (GemmaDecoding *decoding, const GemmaLmSettings *settings, const GemmaWork *work,
-    const GemmaDecodeFuncs *funcs, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error);
+    const GemmaListener *listener, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error);
 
 /* ---- element ---------------------------------------------------------------------------------------- */
 
@@ -184,12 +216,25 @@ typedef struct
   GstClockTime told;            /* where what was handed on ends */
 } GemmaDescription;
 
+/* The utterance that is heard (lm-stream.c), the task's. */
+typedef struct
+{
+  GemmaHypotheses *hypotheses;
+  GstClockTime start, end;      /* of the speech in the last hypothesis; start is none: no utterance goes on */
+  guint n_words;                /* that were told */
+  gboolean words;               /* they leave one by one: as it was when the utterance began */
+  guint step;                   /* of load: they are made 2^step times as seldom */
+  guint64 n_dropped;            /* that waited too long; the element's lock */
+} GemmaHeard;
+
 struct _GstGemmaLmBaseClass
 {
   GstElementClass parent_class;
 
   /* All are called from the task, in stream order. */
   GstFlowReturn (*text) (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text);
+  /** (nullable): what was said in one utterance has been told. */
+  GstFlowReturn (*end_texts) (GstGemmaLmBase *self);
   GstFlowReturn (*silence) (GstGemmaLmBase *self, GstClockTime start, GstClockTime end);
   /** @event: (transfer full): STREAM_START, SEGMENT, TAG, EOS and custom ones of the first pad; no CAPS */
   GstFlowReturn (*event) (GstGemmaLmBase *self, GstEvent *event);
@@ -224,11 +269,13 @@ struct _GstGemmaLmBase
   guint n_moves;                /* how often a video pad has reached a time */
   gboolean live;
 
-  GemmaDecoding decoding;       /* these three: the task's */
+  GemmaDecoding decoding;       /* these four: the task's */
   GstSegment segment;           /* of the events that were handed on */
   GemmaDescription description;
+  GemmaHeard heard;
 
-  guint64 n_utterances, n_texts, n_prompt_tokens, n_tokens, n_pictures, n_dropped;      /* stats; object lock */
+  /* Statistics; object lock. */
+  guint64 n_utterances, n_hypotheses, n_texts, n_prompt_tokens, n_reused_tokens, n_tokens, n_pictures, n_dropped;
   gint64 decode_time;
 };
 
@@ -242,6 +289,30 @@ gboolean gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad);
 GstClockTime gst_gemma_lm_base_get_longest (GstGemmaLmBase *self);
 /** Latency of all sink pads together; FALSE if none answers. */
 gboolean gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockTime *min, GstClockTime *max);
+/**
+ * In the task: what the model says to @work, after what @listener says that it said already; NULL with *@flow set.
+ * Counted in the statistics. (transfer full)
+ */
+gchar *gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
+    GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow);
+/** In the task: hands on @text, all of an answer, or the time without one if it is empty. */
+GstFlowReturn gst_gemma_lm_base_tell (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text);
+
+/* ---- speech that goes on (lm-stream.c) ---------------------------------------------------------- */
+
+/**
+ * What is done with speech now: WHOLE, PARTIAL or WORDS.
+ * @interval: (out) (optional): how much more sound a hypothesis needs
+ */
+GemmaStreaming gst_gemma_lm_base_get_streaming (GstGemmaLmBase *self, GstClockTime *interval);
+/** Before @newer is queued: live, hypotheses that still wait and that it overtakes go. */
+void gst_gemma_lm_base_drop_heard_locked (GstGemmaLmBase *self, const GemmaWork *newer);
+/** In the task: whether @work is speech that goes on, or whose words leave one by one. Then, tells what is final. */
+gboolean gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work);
+GstFlowReturn gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable);
+/** Also with the task stopped. */
+void gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self);
+
 /* ---- pictures (lm-scene.c) ------------------------------------------------------------------------ */
 
 /** Whether only pictures come in, so that each of them is described. */

@@ -8,6 +8,8 @@
 #define DEFAULT_CONTEXT 2048
 /* A picture with the tokens around it. */
 #define PICTURE_CONTEXT (GEMMA_VISION_TOKENS + 4)
+/* What follows the sound in a prompt, and a little more: it is taken back with the answer. */
+#define AFTER_SOUND 16
 /* Nobody speaks more than 25 tokens a second: a model that writes more has lost its way. */
 #define TOKENS_PER_ROW 4
 #define TEXT_PLACE "{text}"
@@ -16,7 +18,7 @@ typedef struct
 {
   GString *text;
   GemmaDecoding *decoding;
-  const GemmaDecodeFuncs *funcs;
+  const GemmaListener *listener;
   gint64 deadline;              /* monotonic; 0: none */
   const gchar *stop;            /* nullable */
   GemmaDecodeStats *stats;
@@ -26,14 +28,33 @@ typedef struct
 void
 gemma_decoding_clear (GemmaDecoding *self)
 {
-  g_clear_pointer (&self->session, gemma_lm_session_free);
+  g_clear_pointer (&self->memory, gemma_memory_free);
   g_clear_pointer (&self->submodel, gemma_lm_submodel_free);
   g_clear_pointer (&self->next_submodel, g_free);
   g_clear_pointer (&self->model, gemma_model_unref);
 }
 
 static gboolean
-ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
+pads_clip (GemmaDecoding *self, const GemmaLmSettings *settings)
+{
+  return settings->pad_clip == GEMMA_PAD_CLIP_AUTO ? gemma_model_get_config (self->model)->audio.pad_clip :
+      settings->pad_clip == GEMMA_PAD_CLIP_ALWAYS;
+}
+
+/* Positions that the next question may take back: the answer, and what stands between it and the sound. */
+static gint
+get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings)
+{
+  const GemmaAudioConfig *audio = &gemma_model_get_config (self->model)->audio;
+
+  if (!settings->streaming)
+    return 0;
+  return AFTER_SOUND + (pads_clip (self, settings) ? audio->tokens_per_clip : 0) +
+      MIN (settings->max_tokens, DEFAULT_CONTEXT);
+}
+
+static gboolean
+ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
 {
   const GemmaConfig *config = gemma_model_get_config (self->model);
   gint wanted = DEFAULT_CONTEXT + (MAX (settings->max_pictures, 1) - 1) * PICTURE_CONTEXT;
@@ -44,14 +65,16 @@ ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **e
         config->text.context_length);
     return FALSE;
   }
-  if (self->session && self->context_size == size)
-    return gemma_lm_session_truncate (self->session, 0);
+  gint rollback = get_rollback (self, settings);
+  if (self->memory && self->context_size == size && self->rollback >= rollback)
+    return TRUE;
 
-  g_clear_pointer (&self->session, gemma_lm_session_free);
-  GemmaLmSessionParams params = { .context_size = size };
-  self->session = gemma_lm_session_new (gemma_model_get_lm (self->model), &params, error);
+  g_clear_pointer (&self->memory, gemma_memory_free);
+  GemmaLmSessionParams params = { .context_size = size, .rollback = rollback };
+  self->memory = gemma_memory_new (self->model, &params, error);
   self->context_size = size;
-  return self->session && gemma_lm_session_set_submodel (self->session, self->submodel);
+  self->rollback = rollback;
+  return self->memory && gemma_lm_session_set_submodel (gemma_memory_get_session (self->memory), self->submodel);
 }
 
 /* Only views are made, and the session takes them up between two tokens. */
@@ -59,14 +82,16 @@ static gboolean
 use_submodel (GemmaDecoding *self, const gchar *choice, GError **error)
 {
   GemmaLmSubmodel *next = gemma_lm_submodel_new (gemma_model_get_lm (self->model), choice, error);
+  GemmaLmSession *session = gemma_memory_get_session (self->memory);
 
   if (!next)
     return FALSE;
   g_clear_pointer (&self->next_submodel, g_free);
-  if (gemma_lm_session_set_submodel (self->session, next)) {
-    GST_INFO ("submodel %s from position %d on", choice ? choice : "full", gemma_lm_session_get_length (self->session));
+  if (gemma_lm_session_set_submodel (session, next)) {
+    GST_INFO ("submodel %s from position %d on", choice ? choice : "full", gemma_lm_session_get_length (session));
     gemma_lm_submodel_free (self->submodel);
     self->submodel = next;
+    self->mixed = gemma_lm_session_get_length (session) > 0;
   } else {
     GST_INFO ("submodel %s from the next answer on", choice);
     gemma_lm_submodel_free (next);
@@ -75,14 +100,17 @@ use_submodel (GemmaDecoding *self, const gchar *choice, GError **error)
   return TRUE;
 }
 
-/* Before an answer, when nothing is in the cache. */
+/* Before an answer: what another submodel has read is read again. */
 static gboolean
-begin_submodel (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaDecodeFuncs *funcs, GError **error)
+begin_submodel (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
 {
-  g_autofree gchar *choice = funcs->take_submodel (funcs->user_data);
+  g_autofree gchar *choice = self->take_submodel (self->user_data);
 
   if (!choice)
     choice = self->submodel ? g_steal_pointer (&self->next_submodel) : g_strdup (settings->submodel);
+  if (choice || self->mixed)
+    gemma_memory_forget (self->memory);
+  self->mixed = FALSE;
   return (self->submodel && !choice) || use_submodel (self, choice, error);
 }
 
@@ -128,9 +156,12 @@ join_text (const gchar *instruction, const gchar *text)
   return *instruction ? g_strconcat (instruction, "\n\n", text, NULL) : g_strdup (text);
 }
 
+/* @said: (nullable): ids that the answer begins with */
 static GemmaPrompt *
-make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork *work, GError **error)
+make_prompt (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GArray *said,
+    GError **error)
 {
+  GemmaModel *model = self->model;
   const GemmaConfig *config = gemma_model_get_config (model);
   g_autofree gchar *instruction = gemma_task_instruction (get_task (settings, work), settings->source_language,
       settings->target_language, settings->prompt ? settings->prompt : "");
@@ -139,7 +170,8 @@ make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork
   guint n = list_content (work, text, config->text.hidden, content);
 
   GemmaPrompt *prompt = gemma_prompt_new ();
-  if (!gemma_prompt_add_turn (prompt, model, content, n, config->audio.pad_clip, error))
+  if (!gemma_prompt_add_turn (prompt, model, content, n, pads_clip (self, settings), error) ||
+      (said && !gemma_prompt_add_ids (prompt, model, (const gint32 *) (gpointer) said->data, said->len, error)))
     g_clear_pointer (&prompt, gemma_prompt_free);
   return prompt;
 }
@@ -148,18 +180,18 @@ static gboolean
 on_token (gint id, const gchar *text, gpointer data)
 {
   Answer *answer = data;
+  const GemmaListener *listener = answer->listener;
+  gsize length = answer->text->len;
 
   answer->stats->tokens++;
-  if (*text) {
-    g_string_append (answer->text, text);
-    gchar *end = answer->stop && *answer->stop ? strstr (answer->text->str, answer->stop) : NULL;
-    if (end) {
-      g_string_truncate (answer->text, end - answer->text->str);
-      return FALSE;
-    }
-    answer->funcs->partial (answer->text->str, answer->funcs->user_data);
-  }
-  g_autofree gchar *submodel = answer->funcs->take_submodel (answer->funcs->user_data);
+  g_string_append (answer->text, text);
+  gchar *end = answer->stop && *answer->stop ? strstr (answer->text->str, answer->stop) : NULL;
+  if (end)
+    g_string_truncate (answer->text, end - answer->text->str);
+  text = answer->text->str + MIN (length, answer->text->len);
+  if (!listener->token (id, text, answer->text->str, listener->user_data) || end)
+    return FALSE;
+  g_autofree gchar *submodel = answer->decoding->take_submodel (answer->decoding->user_data);
   if (submodel && !use_submodel (answer->decoding, submodel, &answer->error))
     return FALSE;
   answer->stats->timed_out = answer->deadline && g_get_monotonic_time () > answer->deadline;
@@ -187,24 +219,27 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
     gint lines = settings->task == GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE ? 2 : 1;
     params.max_tokens = MIN (params.max_tokens, lines * (16 + TOKENS_PER_ROW * (gint) (work->rows->len / hidden)));
   }
+  if (answer->listener->said)
+    params.max_tokens = MAX (params.max_tokens - (gint) answer->listener->said->len, 0);
   params.max_tokens = MIN (params.max_tokens, room);
-  return gemma_generate (self->model, self->session, prompt, &params, NULL, on_token, answer, cancellable, error);
+  return gemma_memory_generate (self->memory, prompt, &params, on_token, answer, &answer->stats->reused_tokens,
+      cancellable, error);
 }
 
 gchar *
-gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaDecodeFuncs *funcs,
-    GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
+gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work,
+    const GemmaListener *listener, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
-  Answer answer = { .stop = settings->stop, .decoding = self, .funcs = funcs, .stats = stats };
+  Answer answer = { .decoding = self, .listener = listener, .stop = settings->stop, .stats = stats };
   gboolean ok;
 
   *stats = (GemmaDecodeStats) { 0, };
   if (settings->decode_timeout)
     answer.deadline = start + settings->decode_timeout * G_TIME_SPAN_MILLISECOND;
-  if (!ensure_session (self, settings, error) || !begin_submodel (self, settings, funcs, error))
+  if (!ensure_memory (self, settings, error) || !begin_submodel (self, settings, error))
     return NULL;
-  GemmaPrompt *prompt = make_prompt (self->model, settings, work, error);
+  GemmaPrompt *prompt = make_prompt (self, settings, work, listener->said, error);
   if (!prompt)
     return NULL;
 
@@ -222,7 +257,7 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
   gchar *text = g_string_free (answer.text, FALSE);
   if (!ok)
     g_clear_pointer (&text, g_free);
-  GST_DEBUG ("%u tokens of prompt, %u of answer in %d ms: %s", stats->prompt_tokens, stats->tokens,
-      (gint) (stats->microseconds / 1000), GST_STR_NULL (text));
+  GST_DEBUG ("%u tokens of prompt, %u of them known, %u of answer in %d ms: %s", stats->prompt_tokens,
+      stats->reused_tokens, stats->tokens, (gint) (stats->microseconds / 1000), GST_STR_NULL (text));
   return text ? g_strstrip (text) : NULL;
 }

@@ -47,13 +47,38 @@ on_silence (GstClockTime start, GstClockTime end, gpointer data)
   queue (data, gemma_work_new (GEMMA_WORK_SILENCE, start, end));
 }
 
+/* Speech that goes on: time for another hypothesis? Only of the first pad's, which is what comes out. */
+static void
+on_heard (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+{
+  GstGemmaLmPad *self = data;
+  GstGemmaLmBase *element = self->element;
+  GstClockTime interval;
+
+  if (self->heard_start != start)
+    self->heard_end = start;
+  self->heard_start = start;
+  g_mutex_lock (&element->lock);
+  gboolean first = element->events_pad == GST_PAD (self);
+  g_mutex_unlock (&element->lock);
+  if (!first || gst_gemma_lm_base_get_streaming (element, &interval) == GEMMA_STREAMING_WHOLE ||
+      end < self->heard_end + interval)
+    return;
+  self->heard_end = end;
+  GemmaWork *work = gemma_work_new (GEMMA_WORK_HEARD, start, end);
+  work->rows = g_array_sized_new (FALSE, FALSE, sizeof (gfloat), rows->len);
+  g_array_append_vals (work->rows, rows->data, rows->len);
+  queue (self, work);
+}
+
 static void
 update_limits (GstGemmaLmPad *self, GstGemmaLmBase *element)
 {
   GST_OBJECT_LOCK (element);
   GstClockTime silence = element->settings.segment_silence * GST_MSECOND;
   GST_OBJECT_UNLOCK (element);
-  gemma_utterances_set_limits (self->utterances, silence, gst_gemma_lm_base_get_longest (element));
+  gemma_utterances_set_limits (self->utterances, silence, gst_gemma_lm_base_get_longest (element),
+      gst_gemma_lm_base_get_streaming (element, NULL) == GEMMA_STREAMING_WORDS);
 }
 
 static void
@@ -195,7 +220,7 @@ drain (GstGemmaLmPad *self)
 static gboolean
 set_caps (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
 {
-  static const GemmaUtterancesFuncs funcs = { on_speech, on_silence };
+  static const GemmaUtterancesFuncs funcs = { on_speech, on_silence, on_heard };
   guint wanted = element->user.config->text.hidden, hidden, n_tokens;
   GstCaps *caps;
 
@@ -321,7 +346,7 @@ forget (GstGemmaLmPad *self)
 {
   if (self->utterances)
     gemma_utterances_reset (self->utterances);
-  self->position = GST_CLOCK_TIME_NONE;
+  self->position = self->heard_start = GST_CLOCK_TIME_NONE;
   self->flow = GST_FLOW_OK;
 }
 

@@ -236,7 +236,6 @@ tell_silence (GstGemmaLmBase *self, GstClockTime start, GstClockTime end)
 static GstFlowReturn
 tell (GstGemmaLmBase *self, GstClockTime end)
 {
-  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
   GemmaDescription *d = &self->description;
   GstClockTime last = MIN (end, d->start + get_longest (self));
   GstFlowReturn flow = GST_FLOW_OK;
@@ -246,7 +245,7 @@ tell (GstGemmaLmBase *self, GstClockTime end)
   g_autofree gchar *text = g_steal_pointer (&d->text);
   if (last > d->start) {
     d->told = last;
-    flow = *text ? klass->text (self, d->start, last, text) : klass->silence (self, d->start, last);
+    flow = gst_gemma_lm_base_tell (self, d->start, last, text);
   }
   return flow == GST_FLOW_OK ? tell_silence (self, last, end) : flow;
 }

@@ -20,6 +20,41 @@ gst_gemma_task_get_type (void)
   return type;
 }
 
+GType
+gst_gemma_streaming_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_STREAMING_WHOLE, "Utterances leave whole, when they are over", "whole" },
+    { GEMMA_STREAMING_PARTIAL, "Utterances leave whole; while they are heard, messages show what is understood so far",
+        "partial" },
+    { GEMMA_STREAMING_WORDS, "Words leave while their utterance is heard, as soon as two hypotheses agree on them",
+        "words" },
+    { GEMMA_STREAMING_AUTO, "partial when the sound is live, else whole", "auto" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaStreaming", values));
+  return type;
+}
+
+GType
+gst_gemma_pad_clip_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_PAD_CLIP_AUTO, "As the model was trained: published Gemma 3n pads, the embedded model does not", "auto" },
+    { GEMMA_PAD_CLIP_NEVER, "Speech has as many soft tokens as it is long", "never" },
+    { GEMMA_PAD_CLIP_ALWAYS, "Speech is filled up to as many soft tokens as the longest clip has", "always" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaPadClip", values));
+  return type;
+}
+
 void
 gemma_lm_settings_init (GemmaLmSettings *s)
 {
@@ -27,6 +62,7 @@ gemma_lm_settings_init (GemmaLmSettings *s)
     .task = GEMMA_TASK_TRANSCRIBE, .prompt = NULL, .stop = NULL, .source_language = g_strdup ("en"),
     .target_language = g_strdup ("en"), .submodel = g_strdup ("full"), .max_tokens = 256, .top_p = 1., .max_pictures = 1,
     .segment_silence = 480, .max_segment = 30000, .decode_timeout = 120000, .latency = 8000,
+    .hypothesis_interval = 400,
   };
 }
 
@@ -113,6 +149,9 @@ install_limits (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
           "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
           flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
+          "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n); it costs "
+          "their time with every question", GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, flags));
 }
 
 void
@@ -126,7 +165,9 @@ gemma_lm_settings_install (GObjectClass *klass)
   install_sampling (klass, flags);
   install_limits (klass, flags);
   g_object_class_install_property (klass, GEMMA_LM_PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
-          "utterances, texts, pictures, pictures-dropped, prompt-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
+          "utterances, hypotheses, hypotheses-dropped, texts, "
+          "pictures, pictures-dropped, prompt-tokens, reused-tokens, "
+          "tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
@@ -156,6 +197,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_MAX_PICTURES: s->max_pictures = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_SEGMENT_SILENCE: s->segment_silence = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: s->max_segment = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_PAD_CLIP: s->pad_clip = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: s->decode_timeout = g_value_get_uint (value); return TRUE;
     default: return FALSE;
   }
@@ -180,6 +222,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_MAX_PICTURES: g_value_set_uint (value, s->max_pictures); return TRUE;
     case GEMMA_LM_PROP_SEGMENT_SILENCE: g_value_set_uint (value, s->segment_silence); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: g_value_set_uint (value, s->max_segment); return TRUE;
+    case GEMMA_LM_PROP_PAD_CLIP: g_value_set_enum (value, s->pad_clip); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: g_value_set_uint (value, s->decode_timeout); return TRUE;
     default: return FALSE;
   }

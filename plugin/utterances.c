@@ -21,6 +21,7 @@ struct _GemmaUtterances
 {
   guint hidden;
   GstClockTime silence, longest;
+  gboolean streaming;
   GemmaUtterancesFuncs funcs;
   gpointer user_data;
 
@@ -64,10 +65,11 @@ gemma_utterances_get_hidden (GemmaUtterances *self)
 }
 
 void
-gemma_utterances_set_limits (GemmaUtterances *self, GstClockTime silence, GstClockTime longest)
+gemma_utterances_set_limits (GemmaUtterances *self, GstClockTime silence, GstClockTime longest, gboolean streaming)
 {
   self->silence = silence;
   self->longest = MAX (longest, GST_SECOND);
+  self->streaming = streaming;
 }
 
 void
@@ -133,7 +135,7 @@ cut (GemmaUtterances *self)
 {
   guint n = self->tokens->len, at = n;
 
-  for (guint i = n; i > n / 2; i--)
+  for (guint i = n; i > n / 2 && !self->streaming; i--)
     if (g_array_index (self->tokens, Token, i - 1).quiet) {
       at = i;
       break;
@@ -180,6 +182,21 @@ synchronize (GemmaUtterances *self, GstClockTime pts, gboolean begins)
   self->told = self->next = pts;
 }
 
+/* When streaming: a pause that will do for the end of what is nearly too long. */
+static gboolean
+is_end (GemmaUtterances *self, const Token *token)
+{
+  return self->streaming && token->quiet && self->speaking &&
+      token->end - g_array_index (self->tokens, Token, 0).start >= self->longest / 3 * 2;
+}
+
+static void
+tell_heard (GemmaUtterances *self)
+{
+  tell_silence (self, MAX (self->speech_start, self->told));
+  self->funcs.heard (self->speech_start, self->speech_end, self->rows, self->user_data);
+}
+
 /* Quiet tokens before speech: all but the last few are silence. */
 static void
 shorten_lead (GemmaUtterances *self)
@@ -210,7 +227,7 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
       self->speech_start = token.start;
     self->speaking = TRUE;
     self->speech_end = get_speech_end (&token);
-  } else if (self->speaking && token.end - self->speech_end >= self->silence) {
+  } else if (self->speaking && (token.end - self->speech_end >= self->silence || is_end (self, &token))) {
     gemma_utterances_drain (self);
   } else if (!self->speaking) {
     if (self->whole && token.end - self->told > GST_SECOND)
@@ -219,6 +236,8 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
   }
   if (self->speaking && token.end - g_array_index (self->tokens, Token, 0).start >= self->longest)
     cut (self);
+  else if (self->speaking && self->funcs.heard)
+    tell_heard (self);
 }
 
 void

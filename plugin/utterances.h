@@ -1,7 +1,7 @@
 /* Soft tokens in, utterances and silences out: what the language model is asked about at once.
  *
  * An utterance ends with a silence that is long enough, at a hole in time, or when it is as long as it may be; then
- * it is cut at a pause in its second half if it has one. Plain C: no streams.
+ * it is cut at a pause in its second half if it has one. It is told as it grows, too. Plain C: no streams.
  */
 #pragma once
 
@@ -14,6 +14,11 @@ typedef struct
   /** Speech from @start to @end. @rows: gfloat, the values of its tokens (transfer full) */
   void (*speech) (GstClockTime start, GstClockTime end, GArray *rows, gpointer user_data);
   void (*silence) (GstClockTime start, GstClockTime end, gpointer user_data);
+  /**
+   * (nullable): speech that goes on, @rows so far (transfer none). Those of speech() will have the same @start and,
+   * when streaming, begin with them.
+   */
+  void (*heard) (GstClockTime start, GstClockTime end, GArray *rows, gpointer user_data);
 } GemmaUtterancesFuncs;
 
 typedef struct _GemmaUtterances GemmaUtterances;
@@ -23,8 +28,15 @@ GemmaUtterances *gemma_utterances_new (guint hidden, const GemmaUtterancesFuncs 
 void gemma_utterances_free (GemmaUtterances *utterances);
 guint gemma_utterances_get_hidden (GemmaUtterances *utterances);
 
-/** @silence: a pause this long ends an utterance; @longest: it is cut at this length. From the next token on. */
-void gemma_utterances_set_limits (GemmaUtterances *utterances, GstClockTime silence, GstClockTime longest);
+/**
+ * @silence: a pause this long ends an utterance
+ * @longest: it is cut at this length
+ * @streaming: nothing that was heard can be cut off any more, so it ends at the first pause in its last third
+ *
+ * From the next token on.
+ */
+void gemma_utterances_set_limits (GemmaUtterances *utterances, GstClockTime silence, GstClockTime longest,
+    gboolean streaming);
 
 /** @quiet: nothing loud in it; @begins: it does not continue what came before */
 void gemma_utterances_push (GemmaUtterances *utterances, GstClockTime pts, GstClockTime duration, gboolean quiet,

@@ -490,6 +490,222 @@ GST_START_TEST (test_second_pad_delays_the_end)
 
 GST_END_TEST;
 
+/* ---- streaming --------------------------------------------------------------------------------- */
+
+static gchar *
+get_text (GstBuffer *buffer)
+{
+  GstMapInfo map;
+
+  gst_buffer_map (buffer, &map, GST_MAP_READ);
+  gchar *text = g_strndup ((const gchar *) map.data, map.size);
+  gst_buffer_unmap (buffer, &map);
+  return text;
+}
+
+/* All texts with a space between them; one of a whole utterance has its own. */
+static gchar *
+join_texts (Fixture *f)
+{
+  GString *all = g_string_new (NULL);
+  GstBuffer *buffer;
+
+  for (guint i = 0; (buffer = collector_get_buffer (f->out, i)); i++) {
+    g_autofree gchar *text = get_text (buffer);
+    g_auto (GStrv) words = g_strsplit_set (text, " \n\t", -1);
+    for (guint k = 0; words[k]; k++)
+      if (*words[k])
+        g_string_append_printf (all, "%s%s", all->len ? " " : "", words[k]);
+  }
+  return g_string_free (all, FALSE);
+}
+
+/* @interval: 0 for whole utterances */
+static Fixture
+begin_streaming (gint interval, gboolean live)
+{
+  Fixture f = begin ("audio_0");
+
+  set_live (f.harness->srcpad, live);
+  if (interval)
+    g_object_set (f.lm, "streaming", 2 /* words */, "hypothesis-interval", interval, NULL);
+  /* The harness has sent its segment already: with this one the element asks how live it is. */
+  GstSegment segment;
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  return f;
+}
+
+GST_START_TEST (test_streaming_tells_the_same_as_whole)
+{
+  g_autofree gchar *texts[2] = { NULL, };
+
+  /* An interval longer than the speech: no hypothesis but the last, which is of the whole. */
+  for (guint i = 0; i < 2; i++) {
+    Fixture f = begin_streaming (i ? 10000 : 0, FALSE);
+    push (&f, "..ssssssss.....ssss", 0);
+    finish (&f);
+    texts[i] = join_texts (&f);
+    fail_unless_equals_int (get_stat (f.lm, "hypotheses"), 0);
+    fail_unless_equals_int (collector_count (f.out, TRUE, 0) > 2, i);
+    collector_check_coverage (f.out, 0, 19 * TOKEN, 0);
+    end (&f);
+  }
+  fail_unless (strlen (texts[0]) > 0);
+  fail_unless_equals_string (texts[0], texts[1]);
+}
+
+GST_END_TEST;
+
+/* Padded or not, the sound is computed once; padded, each question costs as many positions as the longest clip has. */
+GST_START_TEST (test_padded_hypotheses)
+{
+  guint64 n_prompt[2], n_computed[2];
+
+  for (guint i = 0; i < 2; i++) {
+    Fixture f = begin_streaming (320, FALSE);
+    g_object_set (f.lm, "pad-clip", i ? 2 /* always */ : 1 /* never */, NULL);
+    push (&f, "..ssssssss....", 0);
+    finish (&f);
+    n_prompt[i] = get_stat (f.lm, "prompt-tokens");
+    n_computed[i] = n_prompt[i] - get_stat (f.lm, "reused-tokens");
+    fail_unless_equals_int (get_stat (f.lm, "hypotheses"), 4 - 1);
+    end (&f);
+  }
+  /* Four questions, with 4 to 13 soft tokens of 188 each. */
+  fail_unless (n_prompt[1] >= n_prompt[0] + 4 * 174);
+  fail_unless (n_computed[1] >= 4 * 174);
+  fail_unless (n_computed[0] < n_prompt[0] / 2);
+}
+
+GST_END_TEST;
+
+/* Partial: messages while speech goes on, and on the pad what comes without them. */
+GST_START_TEST (test_partial_texts_while_speech_goes_on)
+{
+  g_autofree gchar *texts[2] = { NULL, };
+
+  for (guint i = 0; i < 2; i++) {
+    Fixture f = begin_streaming (0, FALSE);
+    g_object_set (f.lm, "streaming", i, NULL);
+    push (&f, "..ssssssssssss.....ssss", 0);
+    finish (&f);
+    texts[i] = join_texts (&f);
+    /* 400 ms are three tokens; 12 and 4 of them are loud. */
+    fail_unless_equals_int (get_stat (f.lm, "hypotheses"), i ? 4 + 1 : 0);
+    fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+    collector_check_coverage (f.out, 0, 23 * TOKEN, 0);
+    end (&f);
+  }
+  fail_unless_equals_string (texts[0], texts[1]);
+}
+
+GST_END_TEST;
+
+/* Words on the pad while the utterance goes on, none changed afterwards. */
+GST_START_TEST (test_streaming_words_are_final)
+{
+  Fixture f = begin_streaming (320, FALSE);
+  GstMessage *message;
+  GString *final = g_string_new (NULL);
+  guint n_partial = 0;
+
+  /* With the embedded model hypotheses agree in these; with another one perhaps in none. */
+  g_object_set (f.lm, "temperature", 5., "seed", (guint64) 1, "max-tokens", 60, NULL);
+
+  push (&f, "..ssssssssssssssssssssssss.....ssssssss", MS (500));
+  finish (&f);
+  while ((message = gst_bus_pop_filtered (f.bus, GST_MESSAGE_ELEMENT))) {
+    const GstStructure *s = gst_message_get_structure (message);
+    const gchar *now = gst_structure_get_string (s, "final");
+    if (gst_structure_has_name (s, "gemma-partial")) {
+      fail_unless (now && gst_structure_get_string (s, "text"));
+      if (!*now)
+        g_string_truncate (final, 0);   /* another utterance */
+      fail_unless (g_str_has_prefix (now, final->str), "%s does not begin with %s", now, final->str);
+      g_string_assign (final, now);
+      n_partial++;
+    }
+    gst_message_unref (message);
+  }
+  g_string_free (final, TRUE);
+  fail_unless (n_partial >= 10, "%u partial texts", n_partial);
+  fail_unless_equals_int (get_stat (f.lm, "hypotheses"), n_partial);
+  fail_unless_equals_int (get_stat (f.lm, "utterances"), 2);
+  /* Instruction and sound were computed once, not with every hypothesis. */
+  fail_unless (get_stat (f.lm, "reused-tokens") > get_stat (f.lm, "prompt-tokens") / 2);
+  collector_check_coverage (f.out, MS (500), MS (500) + 39 * TOKEN, 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* Each word has its own time, in its utterance; one sign of the end an utterance. */
+GST_START_TEST (test_streaming_times)
+{
+  Fixture f = begin_streaming (320, FALSE);
+  GstClockTime last = 2 * TOKEN;
+  GstBuffer *buffer;
+  guint n_ends = 0, n;
+
+  push (&f, "..ssssssssssss....", 0);
+  finish (&f);
+  for (n = 0; (buffer = collector_get_buffer (f.out, n)); n++) {
+    g_autofree gchar *text = get_text (buffer);
+    fail_unless (*text && !strpbrk (text, " \n\t"), "\"%s\" is not one word", text);
+    fail_unless (GST_BUFFER_PTS (buffer) >= last && GST_BUFFER_DURATION (buffer) > 0);
+    last = GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer);
+  }
+  fail_unless (n > 1);
+  fail_unless (last <= 13 * TOKEN + MS (92));
+  for (guint i = 0; i < f.out->items->len; i++) {
+    gpointer item = g_ptr_array_index (f.out->items, i);
+    n_ends += GST_IS_EVENT (item) && gst_event_has_name (item, "rstranscribe/final-transcript");
+  }
+  fail_unless_equals_int (n_ends, 1);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* Live, sound faster than the model: hypotheses that nobody needs any more are left out, the words are all there. */
+GST_START_TEST (test_streaming_sheds_load)
+{
+  Fixture f = begin_streaming (160, TRUE);
+
+  push (&f, "..ssssssssssssssssssssssssssss....sssssss....", 0);
+  finish (&f);
+  fail_unless_equals_int (get_stat (f.lm, "utterances"), 2);
+  fail_unless (get_stat (f.lm, "hypotheses") + get_stat (f.lm, "hypotheses-dropped") <= 35);
+  collector_check_coverage (f.out, 0, 45 * TOKEN, 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_streaming_is_switched_while_playing)
+{
+  Fixture f = begin_streaming (320, FALSE);
+  GstClockTime pts = push (&f, "..sssssssss", 0);
+
+  g_object_set (f.lm, "streaming", 0, NULL);
+  pts = push (&f, "ssss....ssssssss....", pts);
+  g_object_set (f.lm, "streaming", 2, NULL);
+  pts = push (&f, "ssssssss", pts);
+  gst_harness_push_event (f.harness, gst_event_new_flush_start ());
+  gst_harness_push_event (f.harness, gst_event_new_flush_stop (FALSE));
+  GstSegment segment;
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  guint before = collector_count (f.out, TRUE, 0);
+  push (&f, "ssssssss", 0);
+  finish (&f);
+  fail_unless (collector_count (f.out, TRUE, 0) > before);
+  end (&f);
+}
+
+GST_END_TEST;
+
 static Suite *
 gemmalm_suite (void)
 {
@@ -514,6 +730,13 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_latency);
   tcase_add_test (tc, test_lateness_shifts_the_segment);
   tcase_add_test (tc, test_second_pad_delays_the_end);
+  tcase_add_test (tc, test_streaming_tells_the_same_as_whole);
+  tcase_add_test (tc, test_padded_hypotheses);
+  tcase_add_test (tc, test_partial_texts_while_speech_goes_on);
+  tcase_add_test (tc, test_streaming_words_are_final);
+  tcase_add_test (tc, test_streaming_times);
+  tcase_add_test (tc, test_streaming_sheds_load);
+  tcase_add_test (tc, test_streaming_is_switched_while_playing);
   return s;
 }
 

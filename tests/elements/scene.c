@@ -32,24 +32,12 @@ typedef struct
   GstBus *bus;
 } Fixture;
 
-/* A harness calls itself live; a file is not. */
-static GstPadProbeReturn
-answer_latency (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
-
-  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
-    return GST_PAD_PROBE_OK;
-  gst_query_set_latency (query, GPOINTER_TO_INT (data), 0, GST_CLOCK_TIME_NONE);
-  return GST_PAD_PROBE_HANDLED;
-}
-
 static GstHarness *
 add_harness (GstElement *lm, const gchar *pad, const gchar *src, guint n_tokens, gboolean live)
 {
   GstHarness *harness = gst_harness_new_with_element (lm, pad, src);
 
-  gst_pad_add_probe (harness->srcpad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM, answer_latency, GINT_TO_POINTER (live), NULL);
+  set_live (harness->srcpad, live);
   gst_harness_set_src_caps (harness, gst_gemma_soft_token_caps_new (HIDDEN, n_tokens, 25, 4));
   return harness;
 }

@@ -149,6 +149,23 @@ collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end,
       "it ends at %" GST_TIME_FORMAT " instead of %" GST_TIME_FORMAT, GST_TIME_ARGS (position), GST_TIME_ARGS (end));
 }
 
+static GstPadProbeReturn
+answer_latency (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_PAD_PROBE_OK;
+  gst_query_set_latency (query, GPOINTER_TO_INT (data), 0, GST_CLOCK_TIME_NONE);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+void
+set_live (GstPad *srcpad, gboolean live)
+{
+  gst_pad_add_probe (srcpad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM, answer_latency, GINT_TO_POINTER (live), NULL);
+}
+
 /* ---- errors ------------------------------------------------------------------------------------- */
 
 void

@@ -37,6 +37,9 @@ GstBuffer *collector_get_buffer (Collector *self, guint n);
 /** Fails unless buffers and GAPs follow each other from @start to @end, no hole or overlap above @slack. */
 void collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end, GstClockTime slack);
 
+/** What a source pad says when it is asked for its latency: a harness calls itself live; a file is not. */
+void set_live (GstPad *srcpad, gboolean live);
+
 /* ---- errors ------------------------------------------------------------------------------------- */
 
 /** Takes @element to READY: it must fail with exactly one error, whose text contains @text. */

@@ -39,11 +39,30 @@ on_silence (GstClockTime start, GstClockTime end, gpointer data)
     g_array_append_val (spans, span);
 }
 
+/* How far an utterance has been told while it grew. */
+static GstClockTime heard_start, heard_end;
+static guint n_heard;
+
+static void
+on_heard (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+{
+  if (n_heard && start == heard_start)
+    fail_unless (end >= heard_end);
+  /* What comes before it has been told: nobody waits for a silence. */
+  if (spans->len && g_array_index (spans, Span, spans->len - 1).start < start)
+    fail_unless_equals_uint64 (g_array_index (spans, Span, spans->len - 1).end, start);
+  heard_start = start;
+  heard_end = end;
+  n_heard++;
+  fail_unless (rows->len > 0 && rows->len % HIDDEN == 0);
+}
+
 static GemmaUtterances *
 begin (void)
 {
-  static const GemmaUtterancesFuncs funcs = { on_speech, on_silence };
+  static const GemmaUtterancesFuncs funcs = { on_speech, on_silence, on_heard };
 
+  n_heard = 0;
   spans = g_array_new (FALSE, FALSE, sizeof (Span));
   return gemma_utterances_new (HIDDEN, &funcs, NULL);
 }
@@ -148,7 +167,7 @@ GST_START_TEST (test_longest_is_cut_at_pause)
 {
   GemmaUtterances *u = begin ();
 
-  gemma_utterances_set_limits (u, MS (480), 10 * T);
+  gemma_utterances_set_limits (u, MS (480), 10 * T, FALSE);
   push (u, "ssssssss.sssss", 0);
   gemma_utterances_drain (u);
   check_span (0, TRUE, 0, 7 * T + HEARD);
@@ -165,7 +184,7 @@ GST_START_TEST (test_longest_without_pause)
 {
   GemmaUtterances *u = begin ();
 
-  gemma_utterances_set_limits (u, MS (480), 10 * T);
+  gemma_utterances_set_limits (u, MS (480), 10 * T, FALSE);
   push (u, "sssssssssssssssssssssssss", 0);
   gemma_utterances_drain (u);
   check_span (0, TRUE, 0, 9 * T + HEARD);
@@ -173,6 +192,32 @@ GST_START_TEST (test_longest_without_pause)
   check_span (4, TRUE, 20 * T, 24 * T + HEARD);
   fail_unless_equals_int (g_array_index (spans, Span, 0).n_tokens + g_array_index (spans, Span, 2).n_tokens +
       g_array_index (spans, Span, 4).n_tokens, 25);
+  end (u);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_streaming)
+{
+  GemmaUtterances *u = begin ();
+
+  gemma_utterances_set_limits (u, MS (480), 10 * T, TRUE);
+  push (u, "..", 0);
+  fail_unless_equals_int (n_heard, 0);
+  push (u, "sss.s", 2 * T);
+  fail_unless_equals_int (n_heard, 5);
+  fail_unless_equals_uint64 (heard_start, 2 * T);
+  fail_unless_equals_uint64 (heard_end, 6 * T + HEARD);
+  fail_unless_equals_int (spans->len, 1);       /* the silence before it; no speech yet */
+  /* The first pause after two thirds of the longest ends it: what was heard is never cut off again. */
+  push (u, ".ss", 7 * T);
+  check_span (1, TRUE, 2 * T, 6 * T + HEARD);
+  fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 8);
+  fail_unless_equals_uint64 (heard_start, 8 * T);
+  /* Without one it is cut where it is. */
+  push (u, "ssssssss", 10 * T);
+  check_span (3, TRUE, 8 * T, 17 * T + HEARD);
+  fail_unless_equals_int (g_array_index (spans, Span, 3).n_tokens, 10);
   end (u);
 }
 
@@ -191,6 +236,7 @@ utterances_suite (void)
   tcase_add_test (tc, test_times_go_back);
   tcase_add_test (tc, test_longest_is_cut_at_pause);
   tcase_add_test (tc, test_longest_without_pause);
+  tcase_add_test (tc, test_streaming);
   return s;
 }
 

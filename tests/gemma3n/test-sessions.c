@@ -101,6 +101,38 @@ GST_START_TEST (test_truncate_and_continue)
 
 GST_END_TEST;
 
+/* A prompt that comes in pieces, with something decoded and taken back after each: bit by bit what the pieces alone
+ * give, also after the rings have wrapped. */
+GST_START_TEST (test_hypotheses_leave_no_trace)
+{
+  const Model *m = model_get ("tiny");
+  gint V = m->config->text.vocab_size, window = m->config->text.window, n = 3 * window + 4, rollback = 12;
+  g_autofree gint32 *ids = g_new (gint32, n);
+  g_autofree gfloat *with = g_new (gfloat, V), *without = g_new (gfloat, V), *other = g_new (gfloat, V);
+  random_ids (m, ids, n, 14);
+  GemmaLmSession *tried = session_new (m, 0, 16, rollback), *plain = session_new (m, 0, 16, rollback);
+  for (gint done = 0, piece = 3; done < n; done += piece) {
+    piece = MIN (3, n - done);
+    append (tried, ids + done, piece, with, FALSE);
+    append (plain, ids + done, piece, without, FALSE);
+    fail_unless (memcmp (with, without, V * sizeof *with) == 0, "logits at %d differ", done);
+    gint length = done + piece;
+    gint32 answer[12];
+    random_ids (m, answer, rollback, 1000 + done);
+    append (tried, answer, 4, other, FALSE);
+    for (gint i = 4; i < rollback; i++)
+      append (tried, &answer[i], 1, other, FALSE);
+    fail_unless (gemma_lm_session_truncate (tried, length));
+  }
+  /* And close to what one prefill gives, whose sums are in another order. */
+  g_autofree gfloat *expected = logits_after (m, ids, n, 16);
+  check_close ("logits after many hypotheses", with, expected, V, SAME);
+  gemma_lm_session_free (tried);
+  gemma_lm_session_free (plain);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_truncate_limits)
 {
   const Model *m = model_get ("tiny");
@@ -360,6 +392,7 @@ main (int argc, char **argv)
   tcase_add_test (tc, test_ring_wraps);
   tcase_add_test (tc, test_full_cache_grows);
   tcase_add_test (tc, test_truncate_and_continue);
+  tcase_add_test (tc, test_hypotheses_leave_no_trace);
   tcase_add_test (tc, test_truncate_limits);
   tcase_add_test (tc, test_context_overflow);
   tcase_add_test (tc, test_bad_ids);

@@ -3,6 +3,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#include "models/memory.h"
 #include "models/model-private.h"
 #include "small-model.h"
 #include "tests/seeded-weights.h"
@@ -389,6 +390,79 @@ GST_START_TEST (test_seeded_generation)
 }
 GST_END_TEST;
 
+/* ---- a session that remembers --------------------------------------------------------------------- */
+
+/* A clip of @n_rows after @text, and what is said already. (transfer full) */
+static GemmaPrompt *
+grow (GemmaModel *model, const gchar *text, const gfloat *rows, gint n_rows, const gint32 *said, guint n_said)
+{
+  const GemmaContent content[] = {
+    {.kind = GEMMA_CONTENT_TEXT, .text = text},
+    {.kind = GEMMA_CONTENT_AUDIO, .rows = rows, .n_rows = n_rows}
+  };
+  GemmaPrompt *prompt = gemma_prompt_new ();
+
+  fail_unless (gemma_prompt_add_turn (prompt, model, content, 2, FALSE, NULL));
+  fail_unless (gemma_prompt_add_ids (prompt, model, said, n_said, NULL));
+  return prompt;
+}
+
+/* The answer to @prompt in @memory is that of a fresh session. Returns how many positions were known; consumes it. */
+static guint
+check_memory (GemmaModel *model, GemmaMemory *memory, GemmaPrompt *prompt)
+{
+  const GemmaGenerateParams params = { .max_tokens = 8, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE };
+  const GemmaLmSessionParams session_params = { .context_size = 256 };
+  GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), &session_params, NULL);
+  GString *texts[2] = { g_string_new (NULL), g_string_new (NULL) };
+  guint reused;
+
+  fail_unless (gemma_generate (model, session, prompt, &params, NULL, append_id, texts[0], NULL, NULL));
+  fail_unless (gemma_memory_generate (memory, prompt, &params, append_id, texts[1], &reused, NULL, NULL));
+  fail_unless_equals_string (texts[0]->str, texts[1]->str);
+  g_string_free (texts[0], TRUE);
+  g_string_free (texts[1], TRUE);
+  gemma_lm_session_free (session);
+  gemma_prompt_free (prompt);
+  return reused;
+}
+
+GST_START_TEST (test_memory)
+{
+  g_autoptr (Npy) soft = small_model_golden ("clip-soft", NPY_F32);
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  const GemmaLmSessionParams params = { .context_size = 256, .rollback = 40 };
+  GemmaMemory *memory = gemma_memory_new (model, &params, NULL);
+  g_autofree gfloat *other = g_memdup2 (soft->f32, soft->n * sizeof (gfloat));
+  const GemmaGenerateParams none = { .max_tokens = 4, .sampler = GEMMA_SAMPLER_GREEDY };
+  g_autoptr (GCancellable) cancelled = g_cancellable_new ();
+  const gint32 said[] = { 300, 301 };
+  guint reused;
+
+  fail_unless_equals_int (check_memory (model, memory, grow (model, TRANSCRIBE, soft->f32, 4, NULL, 0)), 0);
+  /* The instruction, <start_of_audio> and what was heard before are there. */
+  guint known = check_memory (model, memory, grow (model, TRANSCRIBE, soft->f32, 7, NULL, 0));
+  fail_unless (known > 4 + 8);
+  fail_unless_equals_int (check_memory (model, memory, grow (model, TRANSCRIBE, soft->f32, 9, said, 2)), known + 3);
+  /* The same again: all but the last position. */
+  GemmaPrompt *same = grow (model, TRANSCRIBE, soft->f32, 9, said, 2);
+  guint n = same->ids->len;
+  fail_unless_equals_int (check_memory (model, memory, same), n - 1);
+  /* Another sound after one row, then another instruction. */
+  other[gemma_model_get_config (model)->text.hidden] += 1.f;
+  fail_unless_equals_int (check_memory (model, memory, grow (model, TRANSCRIBE, other, 9, NULL, 0)), known - 3);
+  fail_unless (check_memory (model, memory, grow (model, "b", other, 9, NULL, 0)) < known - 4);
+
+  /* What was cancelled is not remembered. */
+  g_cancellable_cancel (cancelled);
+  GemmaPrompt *longer = grow (model, "b", other, 11, NULL, 0);
+  fail_if (gemma_memory_generate (memory, longer, &none, append_id, NULL, &reused, cancelled, NULL));
+  fail_unless (check_memory (model, memory, longer) <= reused);
+  gemma_memory_free (memory);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
 /* ---- loading ----------------------------------------------------------------------------------- */
 
 typedef struct
@@ -503,6 +577,7 @@ model_suite (void)
   tcase_add_test (tc, test_generation_stops);
   tcase_add_test (tc, test_repetition_stop);
   tcase_add_test (tc, test_seeded_generation);
+  tcase_add_test (tc, test_memory);
   tcase_add_test (tc, test_progress_and_cancel);
   tcase_add_test (tc, test_probe);
   tcase_add_test (tc, test_missing_tower);

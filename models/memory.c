@@ -1,0 +1,135 @@
+#include "memory.h"
+
+#include <string.h>
+
+struct _GemmaMemory
+{
+  GemmaModel *model;
+  GemmaLmSession *session;
+  gint hidden, first_soft_id;
+  GemmaPrompt *held;            /* the first positions of the session; what follows them is forgotten */
+};
+
+GemmaMemory *
+gemma_memory_new (GemmaModel *model, const GemmaLmSessionParams *params, GError **error)
+{
+  const GemmaTextConfig *config = &gemma_model_get_config (model)->text;
+  GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), params, error);
+  GemmaMemory *self;
+
+  if (!session)
+    return NULL;
+  self = g_new0 (GemmaMemory, 1);
+  self->model = gemma_model_ref (model);
+  self->session = session;
+  self->hidden = config->hidden;
+  self->first_soft_id = config->first_soft_id;
+  self->held = gemma_prompt_new ();
+  return self;
+}
+
+void
+gemma_memory_free (GemmaMemory *self)
+{
+  if (!self)
+    return;
+  gemma_lm_session_free (self->session);
+  gemma_prompt_free (self->held);
+  gemma_model_unref (self->model);
+  g_free (self);
+}
+
+GemmaLmSession *
+gemma_memory_get_session (GemmaMemory *self)
+{
+  return self->session;
+}
+
+/* Of the first @n ids. */
+static guint
+count_rows (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
+{
+  guint n_rows = 0;
+
+  for (guint i = 0; i < n; i++)
+    n_rows += g_array_index (prompt->ids, gint32, i) >= self->first_soft_id;
+  return n_rows;
+}
+
+/* How many positions of @prompt are held: the same ids, and the same rows where they are soft. */
+static guint
+count_held (GemmaMemory *self, const GemmaPrompt *prompt)
+{
+  guint n = MIN (self->held->ids->len, prompt->ids->len), row = 0, i;
+
+  for (i = 0; i < n; i++) {
+    gint32 id = g_array_index (prompt->ids, gint32, i);
+    if (id != g_array_index (self->held->ids, gint32, i))
+      break;
+    if (id < self->first_soft_id)
+      continue;
+    guint at = row++ * self->hidden;
+    if (memcmp (&g_array_index (prompt->rows, gfloat, at), &g_array_index (self->held->rows, gfloat, at),
+            self->hidden * sizeof (gfloat)) != 0)
+      break;
+  }
+  return i;
+}
+
+/* Holds only the first @n positions. */
+static void
+forget_after (GemmaMemory *self, guint n)
+{
+  g_array_set_size (self->held->rows, count_rows (self, self->held, n) * self->hidden);
+  g_array_set_size (self->held->ids, n);
+}
+
+void
+gemma_memory_forget (GemmaMemory *self)
+{
+  gemma_lm_session_truncate (self->session, 0);
+  forget_after (self, 0);
+}
+
+/* What of @prompt comes after its first @n positions. (transfer full) */
+static GemmaPrompt *
+get_rest (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
+{
+  GemmaPrompt *rest = gemma_prompt_new ();
+  guint at = count_rows (self, prompt, n) * self->hidden;
+
+  g_array_append_vals (rest->ids, &g_array_index (prompt->ids, gint32, n), prompt->ids->len - n);
+  if (at < prompt->rows->len)
+    g_array_append_vals (rest->rows, &g_array_index (prompt->rows, gfloat, at), prompt->rows->len - at);
+  return rest;
+}
+
+gboolean
+gemma_memory_generate (GemmaMemory *self, const GemmaPrompt *prompt, const GemmaGenerateParams *params,
+    GemmaTokenFunc func, gpointer user_data, guint *reused, GCancellable *cancellable, GError **error)
+{
+  guint keep = gemma_model_get_config (self->model)->encoder.n_layers > 0 ? 0 : count_held (self, prompt);
+  GemmaPrompt *rest;
+  gboolean ok;
+
+  if (keep == prompt->ids->len && keep > 0)
+    keep--;                     /* for its logits */
+  if (!gemma_lm_session_truncate (self->session, keep)) {
+    keep = 0;
+    gemma_lm_session_truncate (self->session, 0);
+  }
+  forget_after (self, keep);
+  *reused = keep;
+
+  rest = get_rest (self, prompt, keep);
+  ok = gemma_generate (self->model, self->session, rest, params, NULL, func, user_data, cancellable, error);
+  /* A prompt that failed left the session as it was; one that was read is there whatever came of the answer. */
+  if (gemma_lm_session_get_length (self->session) >= (gint) prompt->ids->len) {
+    g_array_append_vals (self->held->ids, rest->ids->data, rest->ids->len);
+    g_array_append_vals (self->held->rows, rest->rows->data, rest->rows->len);
+  } else {
+    forget_after (self, MIN (keep, (guint) gemma_lm_session_get_length (self->session)));
+  }
+  gemma_prompt_free (rest);
+  return ok;
+}

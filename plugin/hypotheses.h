@@ -1,0 +1,49 @@
+/* Local agreement: which words of an utterance that still goes on are final, and when they were said.
+ *
+ * Each hypothesis goes on after the words that are final, whose ids are part of its prompt. A word that two hypotheses
+ * in a row agree on, and that another word follows, becomes final; at the end of the utterance all do.
+ *
+ * Until the model tells when a word is said, its time is an estimate: words share the time of the speech that is not
+ * told yet by their lengths, and none ends after the sound that the first hypothesis with it had heard. Plain C: no
+ * streams.
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+typedef struct _GemmaHypotheses GemmaHypotheses;
+
+typedef void (*GemmaWordFunc) (GstClockTime start, GstClockTime end, const gchar *word, gpointer user_data);
+
+GemmaHypotheses *gemma_hypotheses_new (void);
+void gemma_hypotheses_free (GemmaHypotheses *hypotheses);
+
+/** An utterance begins. */
+void gemma_hypotheses_reset (GemmaHypotheses *hypotheses, GstClockTime start);
+/** Ids that the next hypothesis begins with: gint32. (transfer none) */
+const GArray *gemma_hypotheses_get_final_ids (GemmaHypotheses *hypotheses);
+/** Text that is final, words with the spaces between them. (transfer none) */
+const gchar *gemma_hypotheses_get_final_text (GemmaHypotheses *hypotheses);
+/** Where the words that are final end. */
+GstClockTime gemma_hypotheses_get_final_end (GemmaHypotheses *hypotheses);
+
+/** A new hypothesis begins: its tokens follow the final ones. */
+void gemma_hypotheses_begin (GemmaHypotheses *hypotheses);
+/** @text: what the token added to the text, whole characters (may be "") */
+void gemma_hypotheses_add (GemmaHypotheses *hypotheses, gint32 id, const gchar *text);
+/** It is not worth its end: the one before stands. */
+void gemma_hypotheses_abandon (GemmaHypotheses *hypotheses);
+/**
+ * The hypothesis is whole.
+ * @heard: where the speech that it is about ends, never before that of the last one
+ * @last: the utterance ends there
+ * @func: gets the words that are final now, in order, without spaces around them; their times follow each other
+ */
+void gemma_hypotheses_end (GemmaHypotheses *hypotheses, GstClockTime heard, gboolean last, GemmaWordFunc func,
+    gpointer user_data);
+/** What of the hypothesis may still change, trimmed. (transfer full) */
+gchar *gemma_hypotheses_get_tail (GemmaHypotheses *hypotheses);
+
+G_END_DECLS

@@ -1,0 +1,227 @@
+/* Speech that goes on. The pad tells how it grows; the task asks about it as if it were whole. Messages show what it
+ * understood; where words may leave one by one, those that two hypotheses agree on do at once. The next hypothesis
+ * computes only the sound that is new and its few words: the session remembers the rest (models/memory.h).
+ *
+ * Live, what cannot be computed in time is left out: of several hypotheses that wait only the newest is made, none that
+ * is overtaken by its utterance is finished, and when they take more than a third of the time they become fewer. A file
+ * gets them all, so that its text does not depend on the machine.
+ */
+#include "debug.h"
+#include "lm-base.h"
+
+/* Each step doubles the time between hypotheses. */
+#define MAX_STEP 3
+
+/* ---- what is streamed -------------------------------------------------------------------------- */
+
+static gboolean
+find_video (GstElement *element, GstPad *pad, gpointer found)
+{
+  *(gboolean *) found = GST_GEMMA_LM_PAD (pad)->kind == GEMMA_LM_PAD_VIDEO && gst_pad_is_linked (pad);
+  return !*(gboolean *) found;
+}
+
+GemmaStreaming
+gst_gemma_lm_base_get_streaming (GstGemmaLmBase *self, GstClockTime *interval)
+{
+  gboolean video = FALSE;
+
+  g_mutex_lock (&self->lock);
+  gboolean live = self->live;
+  g_mutex_unlock (&self->lock);
+  GST_OBJECT_LOCK (self);
+  const GemmaLmSettings *s = &self->settings;
+  GemmaStreaming streaming = s->streaming != GEMMA_STREAMING_AUTO ? s->streaming :
+      live ? GEMMA_STREAMING_PARTIAL : GEMMA_STREAMING_WHOLE;
+  /* What has several lines or any form that the user asks for is whole or nothing. */
+  gboolean speech = s->task == GEMMA_TASK_TRANSCRIBE || s->task == GEMMA_TASK_TRANSLATE;
+  if (interval)
+    *interval = s->hypothesis_interval * GST_MSECOND;
+  GST_OBJECT_UNLOCK (self);
+  /* Pictures that come meanwhile change the prompt. */
+  if (streaming != GEMMA_STREAMING_WHOLE)
+    gst_element_foreach_sink_pad (GST_ELEMENT (self), find_video, &video);
+  return speech && !video ? streaming : GEMMA_STREAMING_WHOLE;
+}
+
+void
+gst_gemma_lm_base_drop_heard_locked (GstGemmaLmBase *self, const GemmaWork *newer)
+{
+  if (!self->live || (newer->kind != GEMMA_WORK_HEARD && newer->kind != GEMMA_WORK_SPEECH))
+    return;
+  for (GList *l = self->queue.tail, *previous; l; l = previous) {
+    GemmaWork *work = l->data;
+    previous = l->prev;
+    if (work->kind == GEMMA_WORK_SPEECH)
+      return;
+    if (work->kind != GEMMA_WORK_HEARD || work->start != newer->start)
+      continue;
+    gemma_work_free (work);
+    g_queue_delete_link (&self->queue, l);
+    self->heard.n_dropped++;
+  }
+}
+
+/* ---- load ---------------------------------------------------------------------------------------- */
+
+static void
+set_step (GstGemmaLmBase *self, guint step, GstClockTime interval)
+{
+  self->heard.step = step;
+  GST_INFO_OBJECT (self, "a hypothesis every %" GST_TIME_FORMAT, GST_TIME_ARGS (interval << step));
+  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
+          gst_structure_new ("gemma-load",
+              "step", G_TYPE_UINT, step,
+              "hypothesis-interval", G_TYPE_UINT, (guint) ((interval << step) / GST_MSECOND), NULL)));
+}
+
+/* A hypothesis took @time (us): live, they may take a third of the time together. */
+static void
+adapt (GstGemmaLmBase *self, gint64 time, GstClockTime interval)
+{
+  GemmaHeard *heard = &self->heard;
+  GstClockTime needed = 3 * time * GST_USECOND;
+
+  g_mutex_lock (&self->lock);
+  gboolean live = self->live;
+  g_mutex_unlock (&self->lock);
+  if (!live || !interval)
+    return;
+  if (needed > interval << heard->step && heard->step < MAX_STEP)
+    set_step (self, heard->step + 1, interval);
+  else if (heard->step > 0 && needed < interval << (heard->step - 1) >> 1)
+    set_step (self, heard->step - 1, interval);
+}
+
+/* ---- hypotheses, in the task ------------------------------------------------------------------------ */
+
+typedef struct
+{
+  GstGemmaLmBase *self;
+  gboolean last, overtaken;
+  GstFlowReturn flow;
+} Hearing;
+
+/* Live, what is whole goes before what is not. */
+static gboolean
+is_overtaken (GstGemmaLmBase *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean overtaken = self->live && self->n_heavy > 0;
+  g_mutex_unlock (&self->lock);
+  return overtaken;
+}
+
+static gboolean
+on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
+{
+  Hearing *hearing = data;
+
+  hearing->overtaken = !hearing->last && is_overtaken (hearing->self);
+  gemma_hypotheses_add (hearing->self->heard.hypotheses, id, text);
+  return !hearing->overtaken;
+}
+
+static void
+on_word (GstClockTime start, GstClockTime end, const gchar *word, gpointer data)
+{
+  Hearing *hearing = data;
+
+  if (hearing->flow == GST_FLOW_OK)
+    hearing->flow = GST_GEMMA_LM_BASE_GET_CLASS (hearing->self)->text (hearing->self, start, end, word);
+  hearing->self->heard.n_words++;
+}
+
+static void
+post_partial (GstGemmaLmBase *self, const GemmaWork *work)
+{
+  GemmaHypotheses *hypotheses = self->heard.hypotheses;
+  g_autofree gchar *tail = gemma_hypotheses_get_tail (hypotheses);
+  g_autofree gchar *final = g_strstrip (g_strdup (gemma_hypotheses_get_final_text (hypotheses)));
+  GstClockTime start = gemma_hypotheses_get_final_end (hypotheses);
+
+  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
+          gst_structure_new ("gemma-partial",
+              "text", G_TYPE_STRING, tail,
+              "timestamp", G_TYPE_UINT64, start,
+              "duration", G_TYPE_UINT64, work->end - MIN (start, work->end),
+              "final", G_TYPE_STRING, final, NULL)));
+}
+
+/* The utterance is over: what was said in it is told, and the time without words at its end. */
+static GstFlowReturn
+end_utterance (GstGemmaLmBase *self, const GemmaWork *work, GstFlowReturn flow)
+{
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+  GstClockTime told = gemma_hypotheses_get_final_end (self->heard.hypotheses);
+
+  self->heard.start = GST_CLOCK_TIME_NONE;
+  if (flow == GST_FLOW_OK && told < work->end)
+    flow = klass->silence (self, told, work->end);
+  if (flow == GST_FLOW_OK && self->heard.n_words && klass->end_texts)
+    flow = klass->end_texts (self);
+  return flow;
+}
+
+static GstFlowReturn
+ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClockTime interval,
+    GCancellable *cancellable)
+{
+  GemmaHypotheses *hypotheses = self->heard.hypotheses;
+  const GemmaListener listener = { gemma_hypotheses_get_final_ids (hypotheses), on_token, hearing };
+  GstFlowReturn flow = GST_FLOW_OK;
+  GemmaDecodeStats stats;
+
+  gemma_hypotheses_begin (hypotheses);
+  g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, &listener, cancellable, &stats, &flow);
+  if (!text || hearing->overtaken) {
+    gemma_hypotheses_abandon (hypotheses);
+    return flow;
+  }
+  if (self->heard.words)
+    gemma_hypotheses_end (hypotheses, work->end, hearing->last, on_word, hearing);
+  self->heard.end = work->end;
+  if (!hearing->last) {
+    adapt (self, stats.microseconds, interval);
+    post_partial (self, work);
+  }
+  return hearing->flow;
+}
+
+GstFlowReturn
+gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
+{
+  GemmaHeard *heard = &self->heard;
+  Hearing hearing = { self, work->kind == GEMMA_WORK_SPEECH, FALSE, GST_FLOW_OK };
+  GstClockTime interval;
+  GemmaStreaming streaming = gst_gemma_lm_base_get_streaming (self, &interval);
+
+  if (heard->start != work->start) {
+    gemma_hypotheses_reset (heard->hypotheses, work->start);
+    heard->start = heard->end = work->start;
+    heard->words = streaming == GEMMA_STREAMING_WORDS;
+    heard->n_words = 0;
+  } else if (!hearing.last && work->end - heard->end < interval << heard->step) {
+    return GST_FLOW_OK;
+  }
+  GstFlowReturn flow = ask_about (self, work, &hearing, interval, cancellable);
+  return hearing.last ? end_utterance (self, work, flow) : flow;
+}
+
+gboolean
+gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work)
+{
+  if (work->kind == GEMMA_WORK_HEARD)
+    return TRUE;
+  if (work->kind != GEMMA_WORK_SPEECH || work->foreign)
+    return FALSE;
+  return self->heard.start == work->start ? self->heard.words :
+      gst_gemma_lm_base_get_streaming (self, NULL) == GEMMA_STREAMING_WORDS;
+}
+
+void
+gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self)
+{
+  self->heard.start = GST_CLOCK_TIME_NONE;
+  self->heard.step = 0;
+}

@@ -1,0 +1,207 @@
+/* Which words are final, and when they were said: plain logic, no model. */
+#include <string.h>
+
+#include "util.h"
+
+#include "plugin/hypotheses.h"
+
+typedef struct
+{
+  GString *words;               /* with a '|' after each */
+  GstClockTime start, end;      /* of the last */
+  guint n;
+} Told;
+
+static void
+on_word (GstClockTime start, GstClockTime end, const gchar *word, gpointer data)
+{
+  Told *told = data;
+
+  /* One after the other, each with a time of its own. */
+  fail_unless_equals_uint64 (start, told->end);
+  fail_unless (end > start, "%s has no time", word);
+  g_string_append_printf (told->words, "%s|", word);
+  told->start = start;
+  told->end = end;
+  told->n++;
+}
+
+/* Tokens of a text: their ids are their hashes. */
+static void
+add (GemmaHypotheses *h, const gchar *tokens)
+{
+  g_auto (GStrv) texts = g_strsplit (tokens, "_", -1);
+
+  gemma_hypotheses_begin (h);
+  for (guint i = 0; texts[i]; i++)
+    gemma_hypotheses_add (h, g_str_hash (texts[i]) & 0xffff, texts[i]);
+}
+
+/* The hypothesis @tokens about speech up to @heard: these words become final. */
+static void
+check (GemmaHypotheses *h, Told *told, const gchar *tokens, GstClockTime heard, gboolean last, const gchar *expected)
+{
+  g_string_truncate (told->words, 0);
+  add (h, tokens);
+  gemma_hypotheses_end (h, heard, last, on_word, told);
+  fail_unless_equals_string (told->words->str, expected);
+}
+
+static Told
+begin (GemmaHypotheses **h, GstClockTime start)
+{
+  *h = gemma_hypotheses_new ();
+  gemma_hypotheses_reset (*h, start);
+  return (Told) { g_string_new (NULL), start, start, 0 };
+}
+
+static void
+end (GemmaHypotheses *h, Told *told)
+{
+  gemma_hypotheses_free (h);
+  g_string_free (told->words, TRUE);
+}
+
+GST_START_TEST (test_agreement)
+{
+  GemmaHypotheses *h;
+  Told told = begin (&h, MS (1000));
+
+  check (h, &told, "You_ are_.", MS (1400), FALSE, "");
+  /* "are" may go on; "You" is followed by a word in both. */
+  check (h, &told, "You_ are_ cur_rent", MS (1800), FALSE, "You|");
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "You");
+  fail_unless_equals_int (gemma_hypotheses_get_final_ids (h)->len, 1);
+  /* From here on hypotheses begin after "You". */
+  check (h, &told, " are_ cur_rent_ly_ the", MS (2200), FALSE, "are|");
+  check (h, &told, " are_ here", MS (2600), TRUE, "are|here|");
+  end (h, &told);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_the_end_makes_all_final)
+{
+  GemmaHypotheses *h;
+  Told told = begin (&h, 0);
+  g_autofree gchar *tail = NULL;
+
+  check (h, &told, "Good", MS (400), FALSE, "");
+  check (h, &told, "Good_bye_.", MS (800), FALSE, "");
+  tail = gemma_hypotheses_get_tail (h);
+  fail_unless_equals_string (tail, "Goodbye.");
+  check (h, &told, "Good_bye_._ Thank_ you_.", MS (1500), TRUE, "Goodbye.|Thank|you.|");
+  fail_unless_equals_uint64 (told.end, MS (1500));
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "Goodbye. Thank you.");
+  fail_unless_equals_int (gemma_hypotheses_get_final_ids (h)->len, 6);
+
+  /* Nothing of it is left in the next one. */
+  gemma_hypotheses_reset (h, MS (2000));
+  told.end = MS (2000);
+  fail_unless_equals_int (gemma_hypotheses_get_final_ids (h)->len, 0);
+  check (h, &told, "Good_ day", MS (2400), FALSE, "");
+  end (h, &told);
+}
+
+GST_END_TEST;
+
+/* No word ends after what the first hypothesis with it had heard, and all end with the speech. */
+GST_START_TEST (test_times)
+{
+  GemmaHypotheses *h;
+  Told told = begin (&h, 0);
+
+  check (h, &told, "one", MS (400), FALSE, "");
+  check (h, &told, "one_ two", MS (800), FALSE, "one|");
+  fail_unless (told.end <= MS (400));
+  /* A pause: the sound that was heard grows, the words do not. */
+  check (h, &told, " two_ three", MS (1200), FALSE, "two|");
+  fail_unless (told.end <= MS (800));
+  check (h, &told, " three_ four", MS (4000), FALSE, "three|");
+  fail_unless (told.end <= MS (1200));
+  check (h, &told, " four_ five", MS (4400), FALSE, "four|");
+  check (h, &told, " five_ six_ seven_ eight_ nine", MS (4400), TRUE, "five|six|seven|eight|nine|");
+  fail_unless_equals_uint64 (told.end, MS (4400));
+  end (h, &told);
+}
+
+GST_END_TEST;
+
+/* However hypotheses go, words have times one after the other (on_word checks) and end with the speech. */
+GST_START_TEST (test_random_hypotheses)
+{
+  static const gchar *const words[] = { "a", " bc", " d", "ef", ".", " g", "\n", "", " 語", "語", "h ", " " };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+  GemmaHypotheses *h;
+  Told told = begin (&h, 0);
+
+  for (guint u = 0; u < 300; u++) {
+    GstClockTime start = MS (10000) * u, heard = start;
+    gemma_hypotheses_reset (h, start);
+    told.end = start;
+    guint n = g_rand_int_range (rand, 1, 12);
+    for (guint i = 0; i < n; i++) {
+      /* It may hear nothing new, as in a pause; at first there is something. */
+      heard += i && g_rand_int_range (rand, 0, 3) == 0 ? 0 : MS (g_rand_int_range (rand, 100, 500));
+      gemma_hypotheses_begin (h);
+      for (gint k = g_rand_int_range (rand, 0, 9); k > 0; k--) {
+        guint w = g_rand_int_range (rand, 0, i % 3 ? 3 : G_N_ELEMENTS (words));
+        gemma_hypotheses_add (h, w, words[w]);
+      }
+      if (i % 5 == 4)
+        gemma_hypotheses_abandon (h);
+      else
+        gemma_hypotheses_end (h, heard, i + 1 == n, on_word, &told);
+      fail_unless (told.end <= heard);
+    }
+  }
+  fail_unless (told.n > 500, "%u words", told.n);
+  end (h, &told);
+}
+
+GST_END_TEST;
+
+/* Where no spaces are written, each character is one. */
+GST_START_TEST (test_without_spaces)
+{
+  GemmaHypotheses *h;
+  Told told = begin (&h, 0);
+
+  check (h, &told, "今日_は", MS (400), FALSE, "");
+  check (h, &told, "今日_は_晴", MS (800), FALSE, "今日|は|");
+  end (h, &told);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_abandoned)
+{
+  GemmaHypotheses *h;
+  Told told = begin (&h, 0);
+
+  check (h, &told, "a_ b", MS (400), FALSE, "");
+  add (h, "x");
+  gemma_hypotheses_abandon (h);
+  check (h, &told, "a_ b_ c", MS (800), FALSE, "a|b|");
+  end (h, &told);
+}
+
+GST_END_TEST;
+
+static Suite *
+hypotheses_suite (void)
+{
+  Suite *s = suite_create ("hypotheses");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_agreement);
+  tcase_add_test (tc, test_the_end_makes_all_final);
+  tcase_add_test (tc, test_times);
+  tcase_add_test (tc, test_random_hypotheses);
+  tcase_add_test (tc, test_without_spaces);
+  tcase_add_test (tc, test_abandoned);
+  return s;
+}
+
+GST_CHECK_MAIN (hypotheses);
