@@ -374,8 +374,9 @@ class PictureBatches(torch.utils.data.Dataset):
     """Compositions and what is to be said about them; part k depends on (seed, k) only.
 
     A picture, what precedes it and the beginning of all instructions are one prefix; each language asked about it is a row
-    that follows one. Of the soft tokens, @tokens (a power of 2) drawn ones are in the prefix, each at its true place and with the weight of
-    those that are left out: the model's time goes into them. Every description is met once before one is met again, in the company of ones of its length.
+    that follows one: English and drawn others. The model's time goes into soft tokens, so that it is shown @tokens of them
+    (a power of 2), one of each stretch, at their true places and with the weight of those that are left out. Every
+    description is met once before one is met again, in the company of ones of its length.
     """
 
     def __init__(self, stamps, seed=0, count=4, languages=6, tokens=mobilenet_v5.GRID ** 2):
@@ -402,8 +403,9 @@ class PictureBatches(torch.utils.data.Dataset):
         composed, rows, of = [], [], []
         for i, label in enumerate(self.labels(k)):
             item, texts = self.stamps.draw(rng, int(label)), self.stamps.texts[label]
-            for lang in rng.choice(list(texts), min(self.languages, len(texts)), replace=False):
-                given, answer = self.asked(str(lang), texts[lang])
+            others = rng.permutation([lang for lang in texts if lang != "en"])[:self.languages - 1]
+            for lang in ("en", *map(str, others)):
+                given, answer = self.asked(lang, texts[lang])
                 rows.append((i, 0, [], given[self.shared:], answer))
                 of.append(i)
             composed.append(pictures.compose(self.stamps, item, rng))

@@ -8,7 +8,7 @@ Rules, decided once. What a stamp is called: the first line of its .txt in Engli
 the first sentence is kept: what follows it is advice or a joke and cannot be seen. Stamps with the same English text are one
 class and share the translations of the first of them; a language in which a stamp has no text is not asked about it.
 Left out: stamps without a picture, and LEFT_OUT, whose shapes are those of others at another size.
-A stamp is mirrored as its own *_mirror file, or if its .dat does not say "nomirror" and it is no sign (FIXED).
+A stamp is mirrored as its own *_mirror file, or if its .dat does not say "nomirror" and it is no sign or left eye (FIXED).
 """
 import argparse
 import hashlib
@@ -28,7 +28,7 @@ STAMPS = Path("/usr/share/tuxpaint/stamps")
 SIDE, STORED = 256, 224         # of a composed picture, of a stamp in the cache
 # lower-case letters that are the upper-case one smaller, and a zero that is an O
 LEFT_OUT = re.compile(r"lowercase/([cosvwxz]|o_with_umlaut)_(filled|outline)$")
-FIXED = re.compile(r"symbols/|town/(flags|roadsigns)/")
+FIXED = re.compile(r"symbols/|town/(flags|roadsigns)/|people/body_parts/manga_eye")
 PLAIN = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "–": "-", "—": ", ", "−": "-", "\u00a0": " "})
 # an abbreviation's full stop ends no sentence
 SENTENCE = re.compile(r"(?<=[.!?])(?<!\bSt\.)(?<!\bca\.)(?<!\bz\.)\s+(?=\S)")

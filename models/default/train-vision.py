@@ -4,10 +4,10 @@
     train-vision.py --dir DIR [--steps N] [options]
 
 The mean of a picture's soft tokens is compared (cosine) with a vector a description; neither is exported. The vectors
-begin as what stamps look like (8 by 8 pixels of them, compressed by PCA): a stamp that looks like another
-has a vector near its one, so that seeing colours and outlines pays from the first step. Random vectors learn nothing in
-hundreds of steps. DIR/pictures comes from pictures.py. As train.py it can be killed and goes on, and
-train.py --init-vision DIR/checkpoint.pt takes its average.
+begin as what stamps look like (8 by 8 pixels of them, compressed by PCA): a stamp that looks like another has a vector near
+its one, so that seeing colours and outlines pays from the first step. From random vectors nothing is learnt in hundreds of
+steps. DIR/pictures comes from pictures.py. As train.py it can be killed and goes on, and train.py --init-vision
+DIR/checkpoint.pt takes its average.
 Pictures are small and easy to begin with (--sides, --easy): the network is convolutional.
 """
 import argparse
@@ -33,9 +33,7 @@ class Parts(torch.utils.data.Dataset):
     """Part k depends on (seed, k) and, for its backgrounds, on the part that @first is."""
 
     def __init__(self, stamps, a, first):
-        self.stamps, self.a, self.grounds = stamps, a, {}
-        for side in {self.side(first + k) for k in range(400 * a.parts)}:
-            self.grounds[side] = pictures.Grounds(np.random.default_rng([a.seed, first, 4]), side)
+        self.stamps, self.a, self.first, self.grounds = stamps, a, first, {}
 
     def progress(self, k):
         return k / (self.a.steps * self.a.parts)
@@ -45,6 +43,8 @@ class Parts(torch.utils.data.Dataset):
 
     def __getitem__(self, k):
         rng, side = np.random.default_rng([self.a.seed, k, 2]), self.side(k)
+        if side not in self.grounds:
+            self.grounds[side] = pictures.Grounds(np.random.default_rng([self.a.seed, self.first, 4]), side)
         items = [self.stamps.draw(rng) for _ in range(self.a.count)]
         ease = max(0., 1 - self.progress(k) / self.a.easy) if self.a.easy else 0.
         composed = [pictures.compose(self.stamps, i, rng, side=side, grounds=self.grounds[side], ease=ease) for i in items]
@@ -115,10 +115,10 @@ def sides(text):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train-vision")
-    learning.arguments(ap, steps=6000, threads=1, parts=1, lr=.01, smoothing=0., warmup=40, decay=.35, eval_minutes=10.)
+    learning.arguments(ap, steps=3600, threads=1, parts=1, lr=.01, smoothing=0., warmup=40, decay=.35, eval_minutes=10.)
     ap.add_argument("--count", type=int, default=32, help="pictures in a part of a batch")
-    ap.add_argument("--sides", type=sides, default="96:.5,128:.85,192:.93,256:1", help="of the pictures, each up to a share of the steps")
-    ap.add_argument("--easy", type=float, default=.4, help="share of the steps in which pictures become as difficult as they will be")
+    ap.add_argument("--sides", type=sides, default="96:.6,128:.73,192:.83,256:1", help="of pictures, each up to a share of the steps")
+    ap.add_argument("--easy", type=float, default=.6, help="share of the steps that the pictures get harder in")
     ap.add_argument("--eval-pictures", type=int, default=256)
     a = ap.parse_args()
     torch.manual_seed(a.seed)

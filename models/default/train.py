@@ -98,7 +98,7 @@ def main():
     ap.add_argument("--pictures", type=float, default=0., metavar="SHARE", help="of the parts that are pictures")
     ap.add_argument("--picture-dir", type=Path, help="of pictures.py; default: DIR/pictures")
     ap.add_argument("--picture-count", type=int, default=8, help="pictures in a part of a batch")
-    ap.add_argument("--picture-languages", type=int, default=6, help="asked about each picture")
+    ap.add_argument("--picture-languages", type=int, default=4, help="asked about each picture, English among them")
     ap.add_argument("--picture-tokens", type=int, default=32, help="of a picture's 256 that the model is shown in training")
     ap.add_argument("--freeze-vision", action="store_true", help="leave the picture encoder as it is")
     ap.add_argument("--init-vision", type=Path, help="train-vision.py's checkpoint, for one that has seen no pictures")
