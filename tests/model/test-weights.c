@@ -168,9 +168,11 @@ GST_START_TEST (test_second_start)
   g_autofree gchar *path = cache_file (&n);
   fail_unless_equals_int (n, 2);
   g_autofree gfloat *q8 = load ("q8_0", &made), *q4 = load ("q4_0", &made), *whole = load (NULL, &made);
-  /* Rounding shows, in the order of its coarseness, and no more than that (observed: 1.6e-4 and 0.08). */
-  fail_unless (difference (q8, whole) > 1e-8 && difference (q8, whole) < 2e-3, "Q8_0: %g", difference (q8, whole));
-  fail_unless (difference (q4, whole) > difference (q8, whole) && difference (q4, whole) < 0.5, "Q4_0: %g",
+  /* Rounding shows, in the order of its coarseness, and no more than that: a value is off by up to 1/254 or 1/16 of the
+   * largest of its block. Observed: 2.2e-4 and 9.1e-3. */
+  g_print ("squared difference of the logits: Q8_0 %.2g, Q4_0 %.2g\n", difference (q8, whole), difference (q4, whole));
+  fail_unless (difference (q8, whole) > 1e-8 && difference (q8, whole) < 1e-3, "Q8_0: %g", difference (q8, whole));
+  fail_unless (difference (q4, whole) > difference (q8, whole) && difference (q4, whole) < 0.05, "Q4_0: %g",
       difference (q4, whole));
 
   blank_source ();
