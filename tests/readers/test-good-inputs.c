@@ -535,9 +535,9 @@ GST_START_TEST (test_config_of_another_gemma3)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_config_of_t5gemma2)
+static void
+check_t5gemma2 (GemmaConfig *c)
 {
-  GemmaConfig *c = config_of_hf (fixture_t5gemma2_config (), FALSE);
   const GemmaTextConfig *e = &c->encoder, *t = &c->text;
 
   fail_unless_equals_string (c->architecture, "t5gemma2");
@@ -550,8 +550,14 @@ GST_START_TEST (test_config_of_t5gemma2)
     fail_unless (e->ffn[i] == 32 && (e->sliding[i] != 0) == (i % 2 == 0));
   fail_unless (t->ffn[1] == 48 && t->sliding[0] && !t->sliding[1]);
   fail_unless (c->start_id == 2 && c->boi_id == 48 && c->eoi_id == 49 && c->image_token_id == 50);
-  fail_unless (t->first_soft_id == 64 && t->vocab_size == 64 && !c->has_turns && !c->has_vision && c->n_eos == 1);
+  fail_unless (t->first_soft_id == 64 && t->vocab_size == 64 && !c->has_turns && !c->has_vision && c->eos_ids[0] == 1);
   gemma_config_free (c);
+}
+
+GST_START_TEST (test_config_of_t5gemma2)
+{
+  check_t5gemma2 (config_of_hf (fixture_t5gemma2_config (), FALSE));
+  check_t5gemma2 (config_of (fixture_t5gemma2 (), NULL));
 }
 GST_END_TEST;
 
