@@ -513,7 +513,7 @@ check_bad_config (const gchar *config, const gchar *const change[3], GemmaError 
   weights = gemma_weights_open_hf (directory, &error);
   g_assert_no_error (error);
   fail_unless (gemma_config_new (weights, NULL, &error) == NULL, "%s: accepted", change[1]);
-  fail_unless (g_error_matches (error, GEMMA_ERROR, (gint) code) && strstr (error->message, "config.json")
+  fail_unless (g_error_matches (error, GEMMA_ERROR, (gint) code) && strstr (error->message, directory)
       && strstr (error->message, change[2]), "%s", error->message);
   gemma_weights_unref (weights);
   fixture_remove (directory);
