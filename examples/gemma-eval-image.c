@@ -1,5 +1,6 @@
 #include "gemma-eval.h"
 
+#include <errno.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -86,7 +87,7 @@ eval_read_image (const gchar *path, GError **error)
   Reader reader = { NULL, };
 
   if (!file) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND, "%s: no such file", path);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND, "%s: %s", path, g_strerror (errno));
     return NULL;
   }
   image = g_new0 (EvalImage, 1);

@@ -10,6 +10,7 @@
 #include <locale.h>
 #include <string.h>
 
+#include "models/submodel.h"
 #include "npy.h"
 #include "opencl/ops.h"
 
@@ -24,7 +25,10 @@
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
     "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \
-    "goes on with it. --ids are taken as they are. --audio or --image without either writes only its soft tokens."
+    "goes on with it. --ids are taken as they are. --audio or --image without either writes only its soft tokens.\n\n" \
+    "A file for --submodel has lines of a layer, or a range of them, and the width of its FFN, or \"skip\":\n" \
+    "  0-9 8192\n  20-24 skip\nLayers that it does not mention stay whole, and \"#\" begins a comment. Published parts of " \
+    "Gemma 3n E4B:\n"
 
 static gboolean
 fail (GError **error, const gchar *format, ...)
@@ -56,6 +60,11 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
         "f32: exact (default, as in the elements), or int8: faster on quantized weights", "TYPE"},
+    {"weights", 'w', 0, G_OPTION_ARG_STRING, &o->weights,
+        "Quantize a Hugging Face directory's language model while loading (kept in the user's cache directory): "
+        "auto, q4_0, q8_0, bf16 or f32", "TYPE"},
+    {"submodel", 's', 0, G_OPTION_ARG_STRING, &o->submodel,
+        "Run a part of a MatFormer model: full, E2B or another published one, or a file (see below)", "NAME|FILE"},
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
     {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
     {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
@@ -63,9 +72,10 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {NULL}
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autofree gchar *names = gemma_submodel_names (), *description = g_strdup_printf ("%s  %s", DESCRIPTION, names);
 
   g_option_context_set_summary (context, SUMMARY);
-  g_option_context_set_description (context, DESCRIPTION);
+  g_option_context_set_description (context, description);
   g_option_context_add_main_entries (context, entries, NULL);
   g_option_context_add_group (context, gst_init_get_option_group ());
   return g_option_context_parse (context, argc, argv, error);
@@ -96,7 +106,8 @@ check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
 static void
 clear_options (EvalOptions *o)
 {
-  gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->out };
+  gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->submodel,
+    o->weights, o->out };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (strings[i]);
@@ -138,7 +149,23 @@ eval_session_new (Eval *eval, gint positions, GError **error)
     .matmul_flags = int8 ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS,
   };
 
-  return gemma_lm_session_new (gemma_model_get_lm (eval->model), &params, error);
+  GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (eval->model), &params, error);
+
+  if (session)
+    gemma_lm_session_set_submodel (session, eval->submodel);
+  return session;
+}
+
+/* A line of its own for each tenth of what takes long: quantizing. */
+static void
+print_progress (gdouble fraction, const gchar *what, gpointer user_data)
+{
+  static gint told;
+
+  if (g_str_has_prefix (what, "quantizing") && (gint) (fraction * 10.) > told) {
+    told = fraction * 10.;
+    g_printerr ("%s (%d %%)\n", what, (gint) (fraction * 100.));
+  }
 }
 
 static gboolean
@@ -152,9 +179,12 @@ load (Eval *eval, GError **error)
   eval->device = ocl_device_open (o->device, error);
   if (!eval->device)
     return FALSE;
-  eval->model = gemma_model_load (o->model, o->mmproj, eval->device, parts, NULL, NULL, NULL, error);
+  eval->model = gemma_model_load_as (o->model, o->mmproj, o->weights, eval->device, parts, NULL, print_progress, NULL,
+      error);
   eval->load_seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
-  return eval->model != NULL;
+  if (eval->model && (parts & GEMMA_PART_TEXT))
+    eval->submodel = gemma_lm_submodel_new (gemma_model_get_lm (eval->model), o->submodel, error);
+  return eval->model && (eval->submodel || !(parts & GEMMA_PART_TEXT));
 }
 
 static gboolean
@@ -308,6 +338,7 @@ main (int argc, char **argv)
   g_clear_pointer (&eval.samples, g_array_unref);
   g_clear_pointer (&eval.image, eval_image_free);
   g_clear_pointer (&eval.vision, gemma_vision_session_free);
+  g_clear_pointer (&eval.submodel, gemma_lm_submodel_free);
   g_clear_pointer (&eval.model, gemma_model_unref);
   g_clear_pointer (&eval.device, ocl_device_unref);
   clear_options (&options);

@@ -7,7 +7,7 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *out;
+  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *submodel, *weights, *out;
   gint resolution, generate;
   gboolean bench;
   gint bench_prefill, bench_decode;
@@ -28,6 +28,7 @@ typedef struct
   GArray *samples;              /* gfloat of --audio, or NULL */
   EvalImage *image;             /* of --image, or NULL */
   GemmaVisionSession *vision;   /* made when needed */
+  GemmaLmSubmodel *submodel;    /* of --submodel, or NULL */
   gdouble load_seconds;
 } Eval;
 
@@ -40,7 +41,7 @@ EvalImage *eval_read_image (const gchar *path, GError **error);
 void eval_image_free (EvalImage *image);
 /** Soft tokens of the picture. (transfer full): gfloat rows */
 GArray *eval_encode_image (Eval *eval, GError **error);
-/** A session for @positions, with the activations of --activations. */
+/** A session for @positions, with the activations of --activations and the part of --submodel. */
 GemmaLmSession *eval_session_new (Eval *eval, gint positions, GError **error);
 /** Measures and writes bench.json. */
 gboolean eval_bench (Eval *eval, GError **error);

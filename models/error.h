@@ -12,7 +12,8 @@ typedef enum
   GEMMA_ERROR_INVALID,          /* malformed or inconsistent data */
   GEMMA_ERROR_UNSUPPORTED,      /* well-formed, but not for us (type, architecture) */
   GEMMA_ERROR_TOO_LONG,         /* a prompt exceeds the context */
-  GEMMA_ERROR_CANCELLED
+  GEMMA_ERROR_CANCELLED,
+  GEMMA_ERROR_SETTING           /* a setting that this model cannot have */
 } GemmaError;
 
 #define GEMMA_ERROR (gemma_error_quark ())

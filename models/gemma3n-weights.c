@@ -1,4 +1,5 @@
 #include "gemma3n-weights.h"
+#include "submodel.h"
 
 /* The loader and the model that it fills. */
 typedef struct
@@ -17,20 +18,6 @@ static OclWeight *
 load_weight (Loader *ld, const gchar *name, gint rows, gint cols)
 {
   return gemma_lm_load_weight (&ld->base, name, rows, cols);
-}
-
-/* The layer whose K and V layer @i reads: itself, or the last of its kind before the shared ones; -1 if none. */
-static gint
-kv_layer (const GemmaTextConfig *c, gint i)
-{
-  gint owned = c->n_layers - c->gemma3n.n_shared_kv;
-  if (i < owned)
-    return i;
-  for (gint l = owned - 1; l >= 0; l--) {
-    if (c->sliding[l] == c->sliding[i])
-      return l;
-  }
-  return -1;
 }
 
 static void
@@ -57,7 +44,7 @@ load_layer (Loader *ld, Gemma3nLayer *l)
   gint C = c->hidden, S = c->gemma3n.n_altup, F = c->ffn[ld->base.layer];
   static const gchar *const gate_up[] = { "ffn_gate", "ffn_up" };
 
-  l->kv_layer = kv_layer (c, ld->base.layer);
+  l->kv_layer = gemma_text_config_kv_layer (c, ld->base.layer);
   if (l->kv_layer < 0) {
     g_set_error (ld->base.error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
         "%s: layer %d shares K and V, but no earlier layer is %s like it", gemma_weights_get_path (ld->model->weights),
@@ -151,7 +138,9 @@ gemma3n_weights_load (GemmaWeights *weights, const GemmaTextConfig *config, OclD
     ld.base.layer = i;
     load_layer (&ld, &m->layers[i]);
   }
-  if (ld.base.failed)
+  if (!ld.base.failed)
+    m->full = gemma3n_submodel_new (m, c->ffn, error);
+  if (!m->full)
     g_clear_pointer (&m, gemma3n_weights_free);
   return m;
 }
@@ -174,6 +163,7 @@ free_layer (OclDevice *device, Gemma3nLayer *l)
 void
 gemma3n_weights_free (Gemma3n *m)
 {
+  g_clear_pointer (&m->full, gemma3n_submodel_free);
   for (gint i = 0; i < m->config.n_layers; i++)
     free_layer (m->device, &m->layers[i]);
   for (gint i = 0; i < GEMMA3N_MAX_STREAMS; i++) {

@@ -23,6 +23,23 @@ typedef struct
   gint kv_layer;                  /* whose keys and values it reads: itself, or an earlier one */
 } Gemma3nLayer;
 
+/** A layer as a submodel runs it. */
+typedef struct
+{
+  gint index; /* in the model */
+  gint ffn;   /* how much of it is used, F */
+  GemmaLmStack gate_up; /* [2 F][C] */
+  OclWeight *ffn_down;  /* [C][F] */
+  gboolean is_cut;      /* these two are views of its own, else they are the model's */
+} Gemma3nSubLayer;
+
+/** Layers that run, in order. */
+typedef struct
+{
+  gint n_layers, n_owned; /* the first n_owned of them own keys and values */
+  Gemma3nSubLayer *layers;
+} Gemma3nSubmodel;
+
 typedef struct
 {
   GemmaLm lm;
@@ -36,11 +53,16 @@ typedef struct
   OclTensor ple_norm;                                                              /* [1][P] */
   OclTensor out_norm;                                                              /* [1][C] */
   Gemma3nLayer *layers;
+  Gemma3nSubmodel *full; /* all of it */
 } Gemma3n;
 
 /** Reads everything; lm is left to the caller. */
 Gemma3n *gemma3n_weights_load (GemmaWeights *weights, const GemmaTextConfig *config, OclDevice *device,
     GemmaProgressFunc progress, gpointer user_data, GError **error);
 void gemma3n_weights_free (Gemma3n *model);
+
+/** @ffn: widths of gemma_submodel_parse(). Views only: @model must outlive it. */
+Gemma3nSubmodel *gemma3n_submodel_new (const Gemma3n *model, const gint *ffn, GError **error);
+void gemma3n_submodel_free (Gemma3nSubmodel *submodel);
 
 G_END_DECLS

@@ -8,10 +8,15 @@
  *
  * Layers from L - n_shared_kv on own no keys and values, so nothing later reads what they make of a prompt position:
  * they run only for the positions whose logits are wanted.
+ *
+ * What runs is a submodel (MatFormer): some of the layers, each with the first part of its FFN; by default all of all.
+ * Layers keep what is theirs: weights, kind of attention, sparsity, per-layer input, and the keys and values they share.
  */
 #include "gemma3n-weights.h"
+#include "submodel.h"
 
 #include <math.h>
+#include <string.h>
 
 #define DEFAULT_CHUNK 256
 #define MAGNITUDE_FLOOR 1e-5f /* of AltUp's embedding projections */
@@ -36,6 +41,8 @@ typedef struct
 typedef struct
 {
   GemmaLmSession session;
+  const Gemma3nSubmodel *submodel;
+  gboolean *incomplete; /* [L]: layers that own K and V, but not of all positions in the cache */
   Arena arena;
   gfloat *host_rows, *host_ple; /* [chunk][C], [chunk][L * P] */
 } Session;
@@ -181,17 +188,16 @@ laurel (Session *s, const Gemma3nLayer *l, OclTensor y, OclTensor x)
   ocl_rms_norm (s->session.queue, y, y, &post);
 }
 
-/** Gemma3nTextMLP: y = W_down (gelu (sparse (W_gate x)) * W_up x). */
+/** Gemma3nTextMLP: y = W_down (gelu (sparse (W_gate x)) * W_up x); the cutoff is that of the F which run. */
 static void
-feed_forward (Session *s, gint layer, OclTensor y, OclTensor x)
+feed_forward (Session *s, const Gemma3nSubLayer *l, OclTensor y, OclTensor x)
 {
   const Gemma3n *m = session_model (s);
-  const Gemma3nLayer *l = &m->layers[layer];
-  gint F = m->config.ffn[layer];
+  gint F = l->ffn;
   OclTensor gate_up = ocl_tensor_cols (top (s->arena.gate_up, x.rows), 0, 2 * F);
   OclTensor ffn = ocl_tensor_cols (top (s->arena.ffn, x.rows), 0, F);
   gemma_lm_session_multiply_stack (&s->session, gate_up, x, &l->gate_up);
-  ocl_gated_gelu (s->session.queue, ffn, gate_up, m->config.gemma3n.sparsity[layer]);
+  ocl_gated_gelu (s->session.queue, ffn, gate_up, m->config.gemma3n.sparsity[l->index]);
   multiply (s, y, ffn, l->ffn_down);
 }
 
@@ -219,9 +225,10 @@ per_layer_input (Session *s, gint layer, const Flow *f, OclTensor scaled)
  * a token is some hundred launches, and each costs about as much as its work.
  */
 static void
-run_layer (Session *s, gint layer, const Flow *f)
+run_layer (Session *s, const Gemma3nSubLayer *sub, const Flow *f)
 {
   const Gemma3n *m = session_model (s);
+  const gint layer = sub->index;
   const Gemma3nLayer *l = &m->layers[layer];
   OclQueue *q = s->session.queue;
   gint M = f->rows;
@@ -245,7 +252,7 @@ run_layer (Session *s, gint layer, const Flow *f)
   post_attention.weight2 = l->ffn_norm;
   ocl_rms_norm (q, g, branch, &post_attention);
 
-  feed_forward (s, layer, branch, x);
+  feed_forward (s, sub, branch, x);
   OclRmsNorm post_ffn = norm_with (s, l->post_ffn_norm); /* g += RMS (branch) */
   post_ffn.add0 = g;
   ocl_rms_norm (q, g, branch, &post_ffn);
@@ -290,6 +297,53 @@ head (Session *s, OclTensor x, gfloat *logits, GError **error)
       &s->session, m->device, &s->arena.logits, x, m->head, m->config.logit_softcap, logits, error);
 }
 
+/* ---- submodels ------------------------------------------------------------------------------------------------ */
+
+/* Which layers the positions to come will lack: those that are skipped. */
+static void
+note_incomplete (Session *s)
+{
+  const GemmaTextConfig *c = &session_model (s)->config;
+  gint owned = c->n_layers - c->gemma3n.n_shared_kv, position = 0;
+  if (gemma_lm_session_get_length (&s->session) == 0)
+    memset (s->incomplete, 0, c->n_layers * sizeof *s->incomplete);
+  for (gint i = 0; i < owned; i++) {
+    if (position < s->submodel->n_owned && s->submodel->layers[position].index == i)
+      position++;
+    else
+      s->incomplete[i] = TRUE;
+  }
+}
+
+/* Keys and values in the cache stay. They must be there of every layer that reads its own. */
+static gboolean
+gemma3n_session_set_submodel (GemmaLmSession *session, gconstpointer submodel)
+{
+  Session *s = (Session *) session;
+  const Gemma3nSubmodel *next = submodel ? submodel : session_model (s)->full;
+  for (gint i = 0; i < next->n_owned && gemma_lm_session_get_length (session) > 0; i++) {
+    if (s->incomplete[next->layers[i].index])
+      return FALSE;
+  }
+  s->submodel = next;
+  return TRUE;
+}
+
+static gpointer
+gemma3n_submodel_make (GemmaLm *lm, const gchar *choice, GError **error)
+{
+  const Gemma3n *m = (const Gemma3n *) lm;
+  const GemmaConfig config = { .architecture = lm->klass->architecture, .text = m->config };
+  g_autofree gint *ffn = gemma_submodel_parse (choice, &config, gemma_weights_get_path (m->weights), error);
+  return ffn ? gemma3n_submodel_new (m, ffn, error) : NULL;
+}
+
+static void
+gemma3n_submodel_unmake (gpointer submodel)
+{
+  gemma3n_submodel_free (submodel);
+}
+
 /* ---- a chunk -------------------------------------------------------------------------------------------------- */
 
 /* Only the last position goes on. */
@@ -309,11 +363,12 @@ keep_last (Session *s, Flow *f)
   f->rows = 1;
 }
 
+/* Layers are counted as those that run. */
 static gboolean
 run_layers (Session *s, gint first, gint end, const Flow *f, GCancellable *cancellable, GError **error)
 {
   for (gint layer = first; layer < end; layer++) {
-    run_layer (s, layer, f);
+    run_layer (s, &s->submodel->layers[layer], f);
     if (!gemma_lm_session_end_layer (&s->session, "layer", layer, top (f->streams, f->rows), cancellable, error))
       return FALSE;
   }
@@ -324,16 +379,16 @@ static gboolean
 gemma3n_forward (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error)
 {
   Session *s = (Session *) session;
-  const GemmaTextConfig *c = &session_model (s)->config;
-  gint owned = c->n_layers - c->gemma3n.n_shared_kv;
+  gint owned = s->submodel->n_owned;
   Flow f;
+  note_incomplete (s);
   if (!embed (s, chunk, &f, error) || !run_layers (s, 0, owned, &f, chunk->cancellable, error))
     return FALSE;
   if (!chunk->logits)
     return TRUE;
   if (!chunk->all_logits)
     keep_last (s, &f);
-  return run_layers (s, owned, c->n_layers, &f, chunk->cancellable, error) &&
+  return run_layers (s, owned, s->submodel->n_layers, &f, chunk->cancellable, error) &&
       head (s, unembed (s, &f), chunk->logits, error);
 }
 
@@ -389,6 +444,7 @@ gemma3n_session_free (GemmaLmSession *session)
     ocl_tensor_clear (device, all[i]);
   g_free (s->host_rows);
   g_free (s->host_ple);
+  g_free (s->incomplete);
   gemma_kv_cache_free (session->cache);
   g_clear_pointer (&session->queue, ocl_queue_free);
   g_free (s);
@@ -414,6 +470,8 @@ gemma3n_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **e
   GemmaLmSession *session = &s->session;
   session->lm = lm;
   session->params = *params;
+  s->submodel = m->full;
+  s->incomplete = g_new0 (gboolean, m->config.n_layers);
   session->queue = ocl_queue_new (m->device, error);
   if (!session->queue || !(session->cache = new_cache (m, params, error)) || !allocate_arena (s, error)) {
     gemma3n_session_free (session);
@@ -451,4 +509,7 @@ const GemmaLmClass gemma3n_lm_class = {
   .session_new = gemma3n_session_new,
   .session_free = gemma3n_session_free,
   .forward = gemma3n_forward,
+  .submodel_new = gemma3n_submodel_make,
+  .submodel_free = gemma3n_submodel_unmake,
+  .session_set_submodel = gemma3n_session_set_submodel,
 };

@@ -30,6 +30,10 @@ typedef struct
   gboolean (*forward) (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error);
   /* Of encoder-decoders, NULL elsewhere: queues what makes the memory of a source, in place of another. No logits. */
   gboolean (*encode) (GemmaLmSession *session, const GemmaLmChunk *source, GError **error);
+  /* The three are NULL where there are no submodels. What submodel_new() returns is used by any number of sessions. */
+  gpointer (*submodel_new) (GemmaLm *lm, const gchar *choice, GError **error);
+  void (*submodel_free) (gpointer submodel);
+  gboolean (*session_set_submodel) (GemmaLmSession *session, gconstpointer submodel);
 } GemmaLmClass;
 
 /** Networks put these first in their own structures, and fill them. */

@@ -1,5 +1,6 @@
 /* Language models of any architecture: choice of the network, limits, chunks, cancellation. */
 #include "lm-impl.h"
+#include "submodel.h"
 
 static const GemmaLmClass *const classes[] = { &gemma3n_lm_class, &gemma3_lm_class, &t5gemma2_lm_class };
 
@@ -41,6 +42,48 @@ gemma_lm_session_free (GemmaLmSession *session)
 {
   if (session)
     session->lm->klass->session_free (session);
+}
+
+struct _GemmaLmSubmodel
+{
+  const GemmaLmClass *klass;
+  gpointer data; /* the network's; NULL for the whole model */
+};
+
+GemmaLmSubmodel *
+gemma_lm_submodel_new (GemmaLm *lm, const gchar *choice, GError **error)
+{
+  gpointer data = NULL;
+  if (!gemma_submodel_is_full (choice)) {
+    if (!lm->klass->submodel_new) {
+      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING,
+          "submodel \"%s\": models of architecture %s have no submodels; allowed is \"full\"", choice,
+          lm->klass->architecture);
+      return NULL;
+    }
+    data = lm->klass->submodel_new (lm, choice, error);
+    if (!data)
+      return NULL;
+  }
+  GemmaLmSubmodel *submodel = g_new (GemmaLmSubmodel, 1);
+  *submodel = (GemmaLmSubmodel){ lm->klass, data };
+  return submodel;
+}
+
+void
+gemma_lm_submodel_free (GemmaLmSubmodel *submodel)
+{
+  if (submodel && submodel->data)
+    submodel->klass->submodel_free (submodel->data);
+  g_free (submodel);
+}
+
+gboolean
+gemma_lm_session_set_submodel (GemmaLmSession *session, const GemmaLmSubmodel *submodel)
+{
+  const GemmaLmClass *klass = session->lm->klass;
+  g_return_val_if_fail (!submodel || submodel->klass == klass, FALSE);
+  return !klass->session_set_submodel || klass->session_set_submodel (session, submodel ? submodel->data : NULL);
 }
 
 gint

@@ -30,6 +30,33 @@ typedef struct
 GemmaLmSession *gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);
 void gemma_lm_session_free (GemmaLmSession *session);
 
+/* ---- parts of a MatFormer model ------------------------------------------------------------------------------ */
+
+typedef struct _GemmaLmSubmodel GemmaLmSubmodel; /* immutable, for any number of sessions; its weights are views */
+
+/**
+ * gemma_lm_submodel_new:
+ * @choice: (nullable): see submodel.h; NULL for the whole model
+ *
+ * Quick, and without memory on the device. @lm must outlive it. (transfer full)
+ */
+GemmaLmSubmodel *gemma_lm_submodel_new (GemmaLm *lm, const gchar *choice, GError **error);
+/** No session may run it any more. */
+void gemma_lm_submodel_free (GemmaLmSubmodel *submodel);
+
+/**
+ * gemma_lm_session_set_submodel:
+ * @submodel: (nullable): NULL for the whole model, with which a session begins
+ *
+ * The positions from now on run in @submodel; a few instructions. What is in the cache stays as it is: positions before
+ * keep the keys and values that the submodel of their time gave them, and later ones read them. FALSE, with nothing
+ * changed, if @submodel has a layer with keys and values of its own that was skipped for a position in the cache; it can
+ * be set once the session has been truncated to 0.
+ */
+gboolean gemma_lm_session_set_submodel (GemmaLmSession *session, const GemmaLmSubmodel *submodel);
+
+/* ---- a session's positions ------------------------------------------------------------------------------------- */
+
 /** Positions in the cache. */
 gint gemma_lm_session_get_length (GemmaLmSession *session);
 /**
@@ -51,7 +78,7 @@ gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
 gboolean gemma_lm_session_append (GemmaLmSession *session, const gint32 *ids, gint n, const gfloat *rows,
     gfloat *logits, gboolean all_logits, GCancellable *cancellable, GError **error);
 
-/** Observes "embed", "layer0", ... (stream 0 after the layer), "norm", for tests. */
+/** Observes "embed", "layer0", ... (stream 0 after the first layer that runs), "norm", for tests. */
 void gemma_lm_session_set_observer (GemmaLmSession *session, GemmaObserver observer, gpointer user_data);
 
 G_END_DECLS

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "weight-cache.h"
 #include "weights-private.h"
 
 struct _GemmaModel
@@ -216,12 +217,12 @@ load_vision (GemmaModel *model, GemmaParts parts, Step *step, GError **error)
 
 /* Shares of the time, in the proportions of E2B's sizes. */
 static gboolean
-load_parts (GemmaModel *model, GemmaParts parts, GCancellable *cancellable, GemmaProgressFunc progress,
+load_parts (GemmaModel *model, GemmaParts parts, gdouble start, GCancellable *cancellable, GemmaProgressFunc progress,
     gpointer user_data, GError **error)
 {
   gdouble text = parts & GEMMA_PART_TEXT ? .8 : 0., audio = parts & GEMMA_PART_AUDIO ? .2 : 0.;
-  gdouble vision = parts & GEMMA_PART_VISION ? .1 : 0., all = MAX (text + audio + vision, .1);
-  Step step = { progress, user_data, 0., text / all };
+  gdouble vision = parts & GEMMA_PART_VISION ? .1 : 0., all = MAX (text + audio + vision, .1) / (1. - start);
+  Step step = { progress, user_data, start, text / all };
 
   if (parts & GEMMA_PART_TEXT) {
     step_progress (0., "reading the tokenizer", &step);
@@ -231,7 +232,7 @@ load_parts (GemmaModel *model, GemmaParts parts, GCancellable *cancellable, Gemm
     if (!model->lm || check_cancelled (model, cancellable, error))
       return FALSE;
   }
-  step.start = text / all;
+  step.start = start + text / all;
   step.share = audio / all;
   if (!load_audio (model, parts, &step, error) || check_cancelled (model, cancellable, error))
     return FALSE;
@@ -240,19 +241,32 @@ load_parts (GemmaModel *model, GemmaParts parts, GCancellable *cancellable, Gemm
   return load_vision (model, parts, &step, error) && !check_cancelled (model, cancellable, error);
 }
 
+#define QUANTIZING 0.8          /* of the time, where it has to be done */
+
 GemmaModel *
-gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice *device, GemmaParts parts,
+gemma_model_load_as (const gchar *path, const gchar *mmproj, const gchar *weights, OclDevice *device, GemmaParts parts,
     GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
   GemmaModel *model = open_model (path, mmproj, parts, error);
+  Step step = { progress, user_data, 0., QUANTIZING };
+  gboolean ok, made = FALSE;
 
   if (!model)
     return NULL;
   model->device = ocl_device_ref (device);
-  if (check_cancelled (model, cancellable, error)
-      || !load_parts (model, parts, cancellable, progress, user_data, error))
+  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, weights, error);
+  if (ok && (parts & GEMMA_PART_TEXT))
+    ok = gemma_weights_requantize (model->weights, weights, cancellable, step_progress, &step, &made, error);
+  if (!ok || !load_parts (model, parts, made ? QUANTIZING : 0., cancellable, progress, user_data, error))
     g_clear_pointer (&model, gemma_model_unref);
   return model;
+}
+
+GemmaModel *
+gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice *device, GemmaParts parts,
+    GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error)
+{
+  return gemma_model_load_as (path, mmproj, NULL, device, parts, cancellable, progress, user_data, error);
 }
 
 GemmaModel *
@@ -319,7 +333,7 @@ gemma_model_get_device (GemmaModel *model)
 gsize
 gemma_model_get_mapped_bytes (GemmaModel *model)
 {
-  GemmaWeights *all[] = { model->weights, model->mmproj };
+  GemmaWeights *all[] = { model->weights, model->weights->overlay, model->mmproj };
   gsize bytes = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)

@@ -38,6 +38,7 @@ struct _GemmaWeights
   GHashTable *values;           /* GGUF: key -> value, see gguf.c */
   guint8 *header;               /* GGUF: a copy of the metadata, into which values point */
   GMutex lock;                  /* for GemmaEntry.copy */
+  GemmaWeights *overlay;        /* (nullable): whose entries by_name has instead of those in entries */
 };
 
 GemmaFile *gemma_file_open (const gchar *path, GError **error);
@@ -55,6 +56,11 @@ GemmaWeights *gemma_weights_new (const gchar *path, gboolean is_gguf);
  */
 gboolean gemma_weights_add (GemmaWeights *weights, GemmaFile *file, const gchar *name, const gchar *file_name,
     OclType type, const gchar *type_name, guint n_dims, const gint64 *dims, gsize offset, gsize bytes, GError **error);
+
+/** @n values (whole blocks) from byte @offset of a tensor, all finite. */
+gboolean gemma_entry_read (GemmaEntry *entry, gsize offset, gint64 n, gfloat *dst, GError **error);
+/** The tensors of @overlay (transfer full) are found instead of those of the same names. */
+void gemma_weights_take_overlay (GemmaWeights *weights, GemmaWeights *overlay);
 
 /** TRUE if @name is absent or is @rows x @cols, whatever its type. */
 gboolean gemma_weights_check_shape (GemmaWeights *weights, const gchar *name, gint64 rows, gint64 cols, GError **error);

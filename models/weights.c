@@ -159,6 +159,7 @@ gemma_weights_unref (GemmaWeights *weights)
   if (weights == NULL || !g_atomic_int_dec_and_test (&weights->ref_count))
     return;
   g_hash_table_unref (weights->by_name);
+  g_clear_pointer (&weights->overlay, gemma_weights_unref);
   g_clear_pointer (&weights->values, g_hash_table_unref);
   g_ptr_array_unref (weights->slices);
   g_ptr_array_unref (weights->entries);
@@ -232,6 +233,18 @@ gemma_weights_add (GemmaWeights *weights, GemmaFile *file, const gchar *name, co
   g_hash_table_insert (weights->by_name, entry->name, entry);
   add_slices (weights, entry);
   return TRUE;
+}
+
+void
+gemma_weights_take_overlay (GemmaWeights *weights, GemmaWeights *overlay)
+{
+  g_return_if_fail (weights->overlay == NULL);
+  weights->overlay = overlay;
+  for (guint i = 0; i < overlay->entries->len; i++) {
+    GemmaEntry *entry = g_ptr_array_index (overlay->entries, i);
+
+    g_hash_table_replace (weights->by_name, entry->name, entry);
+  }
 }
 
 const gchar *
@@ -427,9 +440,8 @@ not_finite (GemmaEntry *entry, gsize offset, const gchar *what, GError **error)
   return FALSE;
 }
 
-/* @n values (whole blocks) from byte @offset of the tensor. */
-static gboolean
-read_values (GemmaEntry *entry, gsize offset, gint64 n, gfloat *dst, GError **error)
+gboolean
+gemma_entry_read (GemmaEntry *entry, gsize offset, gint64 n, gfloat *dst, GError **error)
 {
   const OclTypeInfo *info = ocl_type_info (entry->t.type);
   gfloat chunk[CHUNK / sizeof (gfloat)];
@@ -468,7 +480,7 @@ gemma_weights_read_f32 (GemmaWeights *weights, const gchar *name, gint rows, gin
         entry->file->path, entry->file_name);
     return NULL;
   }
-  if (!read_values (entry, 0, (gint64) rows * cols, values, error))
+  if (!gemma_entry_read (entry, 0, (gint64) rows * cols, values, error))
     return NULL;
   return g_steal_pointer (&values);
 }
@@ -488,7 +500,7 @@ gemma_weights_read_row (GemmaWeights *weights, const GemmaTensor *tensor, gint64
         entry->file->path, entry->file_name, entry->type_name, rows, row);
     return FALSE;
   }
-  return read_values (entry, row * ocl_type_row_bytes (tensor->type, cols), cols, dst, error);
+  return gemma_entry_read (entry, row * ocl_type_row_bytes (tensor->type, cols), cols, dst, error);
 }
 
 gboolean

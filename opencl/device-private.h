@@ -36,8 +36,6 @@ cl_program ocl_device_get_program (OclDevice *device, const gchar *name, const g
 
 /** A file of opencl/kernels/, the text with its includes, or NULL. */
 gchar *ocl_program_source (const gchar *name, GError **error);
-/** The folder of the disk cache. */
-gchar *ocl_cache_dir (void);
 
 /** Instruction sets of the host that OpenCL C may use on @device, a CPU. */
 guint ocl_cpu_bits (void);

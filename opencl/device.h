@@ -76,6 +76,9 @@ gsize ocl_device_get_allocated (OclDevice *device);
 typedef void (*OclProgressFunc) (const gchar *program, gpointer user_data);
 void ocl_device_set_progress (OclDevice *device, OclProgressFunc func, gpointer user_data);
 
+/** That folder. (transfer full) */
+gchar *ocl_cache_dir (void);
+
 /* ---- queues ------------------------------------------------------------------- */
 
 /**

@@ -32,8 +32,8 @@ ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *ch
   OclMatmulCut cut;
   gint wanted = MIN (2 * ocl_device_get_compute_units (ocl_queue_get_device (q)), flops / GROUP_FLOPS), row_groups;
 
-  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, M, (gdouble) chunk->n_panels * args->w->panel_bytes,
-      flops);
+  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, M,
+      (gdouble) chunk->n_panels * ocl_panel_bytes (args->w->type, args->w->cols), flops);
   cut.global[0] = divide_up (chunk->n_panels, cut.group_panels);
   row_groups = CLAMP (wanted / (gint) cut.global[0], 1, divide_up (M, 4 * tile_rows));
   cut.group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;
@@ -50,10 +50,9 @@ run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 1);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
-  const cl_mem scales = OCL_CHUNK_SCALES (chunk);
 
   ocl_queue_run (q, kernel, 1, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
-      OCL_ARG (chunk->data), OCL_ARG (scales), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels),
+      OCL_ARG_PANELS (args->w, chunk), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels),
       OCL_ARGS_END);
 }
 
@@ -65,10 +64,9 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, tile_rows, tile_panels);
   const cl_int M = args->x.rows, N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
-  const cl_mem scales = OCL_CHUNK_SCALES (chunk);
 
   ocl_queue_run (q, kernel, 2, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
-      OCL_ARG (chunk->data), OCL_ARG (scales), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels),
+      OCL_ARG_PANELS (args->w, chunk), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels),
       OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);
 }
 

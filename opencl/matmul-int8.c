@@ -42,8 +42,8 @@ run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 2);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
 
-  ocl_queue_run (q, kernel, 1, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x), OCL_ARG (chunk->data),
-      OCL_ARG (chunk->scales), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARGS_END);
+  ocl_queue_run (q, kernel, 1, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
+      OCL_ARG_PANELS (args->w, chunk), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARGS_END);
 }
 
 /* The scratch buffer has the bytes of all rows, then their scales, then their sums (up to two for a scale). */
@@ -66,7 +66,7 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint til
     const cl_int N = chunk->rows, n_panels = chunk->n_panels;
 
     ocl_queue_run (q, kernel, 2, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG (quantized), OCL_ARG (scales_at),
-        OCL_ARG (sums_at), OCL_ARG (chunk->data), OCL_ARG (chunk->scales), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K),
+        OCL_ARG (sums_at), OCL_ARG_PANELS (args->w, chunk), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K),
         OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);
   }
 }

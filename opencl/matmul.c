@@ -41,10 +41,9 @@ matmul_portable (OclQueue *q, gconstpointer data)
     const gsize local[2] = { OCL_PANEL, 4 }, global[2] = { chunk->n_panels * local[0], (M + tile - 1) / tile * local[1] };
     const OclTensor y = ocl_matmul_chunk_y (args, chunk);
     const cl_int N = chunk->rows;
-    const cl_mem scales = OCL_CHUNK_SCALES (chunk);
 
-    ocl_queue_run (q, kernel, 2, global, local, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x), OCL_ARG (chunk->data),
-        OCL_ARG (scales), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARGS_END);
+    ocl_queue_run (q, kernel, 2, global, local, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x), OCL_ARG_PANELS (args->w, chunk),
+        OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARGS_END);
   }
 }
 

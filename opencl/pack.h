@@ -22,11 +22,11 @@ G_BEGIN_DECLS
 
 #define OCL_PANEL 16
 
-/** Panels in one allocation: a weight larger than the device's limit has several. */
+/** Panels in one allocation: a weight larger than the device's limit has several, a view one for each of its ranges. */
 typedef struct
 {
   gint first_row, rows;         /* of the weight; rows without the padding */
-  gint n_panels;
+  gint first_panel, n_panels;   /* of those in data */
   cl_mem data, scales;          /* scales: NULL for types without */
 } OclWeightChunk;
 
@@ -35,7 +35,8 @@ struct _OclWeight
   OclDevice *device;
   OclType type;
   gint rows, cols;
-  gsize panel_bytes, scale_bytes;       /* of one panel */
+  gsize panel_bytes, scale_bytes;       /* from one panel to the next: of a view, those of the whole weight's panels */
+  gboolean is_view;                     /* the memory of its chunks is another weight's */
   guint n_chunks;
   OclWeightChunk *chunks;
 };

@@ -73,6 +73,23 @@ typedef struct _OclWeight OclWeight;
  */
 OclWeight *ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError **error);
 void ocl_weight_free (OclWeight *weight);
+
+/** Rows first .. first + n - 1. */
+typedef struct
+{
+  gint first, n;
+} OclRange;
+
+/**
+ * ocl_weight_view:
+ * @ranges: rows of @weight, side by side in the product; each begins at a multiple of 16
+ * @cols: the first so many columns: whole blocks, and an even number
+ *
+ * A part of @weight without a copy, for ocl_matmul(): it shares the memory of @weight, which must outlive it.
+ *
+ * Returns: (transfer full) (nullable):
+ */
+OclWeight *ocl_weight_view (const OclWeight *weight, const OclRange *ranges, guint n_ranges, gint cols, GError **error);
 gint ocl_weight_get_rows (const OclWeight *weight);
 gint ocl_weight_get_cols (const OclWeight *weight);
 OclType ocl_weight_get_type (const OclWeight *weight);

@@ -42,6 +42,9 @@ gsize ocl_type_row_bytes (OclType type, gint64 n);
 /** Writes @n float32 values (a multiple of the block) from @src, bit-exact with gguf-py. */
 void ocl_type_dequantize (OclType type, gconstpointer src, gfloat *dst, gint64 n);
 
+/** The other way, to F32, BF16, Q8_0 and Q4_0; FALSE for other types. */
+gboolean ocl_type_quantize (OclType type, const gfloat *src, gpointer dst, gint64 n);
+
 /**
  * OclPiece: 32 values of a quantized type: x = (d * scale) * (q - zero) + min_sign * (m * min)
  */

@@ -184,12 +184,69 @@ ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError
   return weight;
 }
 
+/* ---- views ------------------------------------------------------------------------------ */
+
+static gboolean
+check_view (const OclWeight *weight, const OclRange *ranges, guint n_ranges, gint cols, GError **error)
+{
+  const gint step = MAX (ocl_type_info (weight->type)->block, 2);
+  gboolean fits = cols > 0 && cols <= weight->cols && (cols == weight->cols || cols % step == 0) && n_ranges > 0;
+
+  for (guint i = 0; i < n_ranges; i++)
+    fits = fits && ranges[i].first >= 0 && ranges[i].first % OCL_PANEL == 0 && ranges[i].n > 0
+        && ranges[i].n <= weight->rows - ranges[i].first;
+  if (!fits)
+    g_set_error (error, OCL_ERROR, OCL_ERROR_FAILED,
+        "%d of %d columns of a weight of %s cannot be a view, or its rows cannot (columns in steps of %d, rows from "
+        "multiples of %d)", cols, weight->cols, ocl_type_info (weight->type)->name, step, OCL_PANEL);
+  return fits;
+}
+
+/* What @range has of @chunk goes into @out, from row *@row of the view on; FALSE if that is nothing. */
+static gboolean
+cut_chunk (const OclWeightChunk *chunk, const OclRange *range, gint *row, OclWeightChunk *out)
+{
+  const gint first = MAX (range->first, chunk->first_row);
+  const gint rows = MIN (range->first + range->n, chunk->first_row + chunk->rows) - first;
+
+  if (rows <= 0)
+    return FALSE;
+  *out = *chunk;
+  out->first_panel += (first - chunk->first_row) / OCL_PANEL;
+  out->n_panels = (rows + OCL_PANEL - 1) / OCL_PANEL;
+  out->first_row = *row;
+  out->rows = rows;
+  *row += rows;
+  return TRUE;
+}
+
+OclWeight *
+ocl_weight_view (const OclWeight *weight, const OclRange *ranges, guint n_ranges, gint cols, GError **error)
+{
+  OclWeight *view;
+
+  if (!check_view (weight, ranges, n_ranges, cols, error))
+    return NULL;
+  view = g_new (OclWeight, 1);
+  *view = *weight;
+  view->device = ocl_device_ref (weight->device);
+  view->is_view = TRUE;
+  view->rows = 0;
+  view->cols = cols;
+  view->n_chunks = 0;
+  view->chunks = g_new (OclWeightChunk, n_ranges * weight->n_chunks);
+  for (guint i = 0; i < n_ranges; i++)
+    for (guint j = 0; j < weight->n_chunks; j++)
+      view->n_chunks += cut_chunk (&weight->chunks[j], &ranges[i], &view->rows, &view->chunks[view->n_chunks]);
+  return view;
+}
+
 void
 ocl_weight_free (OclWeight *weight)
 {
   if (!weight)
     return;
-  for (guint i = 0; i < weight->n_chunks; i++) {
+  for (guint i = 0; i < weight->n_chunks && !weight->is_view; i++) {
     ocl_device_release (weight->device, weight->chunks[i].data);
     ocl_device_release (weight->device, weight->chunks[i].scales);
   }

@@ -6,6 +6,9 @@
  * it stands for. Silence becomes GAP events. While an answer grows, element messages `gemma-partial` (text, timestamp,
  * duration) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each text.
  *
+ * #GstGemmaLm:submodel runs a part of the model (MatFormer), and may change in the middle of an answer: elements with
+ * different parts of a model share one copy of it.
+ *
  * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it.
  *
  * ## Example

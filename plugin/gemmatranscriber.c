@@ -30,9 +30,11 @@ enum
   PROP_MODEL,
   PROP_MMPROJ,
   PROP_DEVICE,
+  PROP_WEIGHTS,
   PROP_LANGUAGE_CODE,
   PROP_TASK,
   PROP_TARGET_LANGUAGE,
+  PROP_SUBMODEL,
   PROP_SEGMENT_SILENCE,
   PROP_MAX_SEGMENT,
   PROP_LATENCY,
@@ -201,14 +203,15 @@ make_token_queue (void)
 static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
-  g_autofree gchar *source = NULL, *target = NULL;
+  g_autofree gchar *source = NULL, *target = NULL, *submodel = NULL, *weights = NULL;
   guint silence, longest;
 
-  g_object_get (self->lm, "source-language", &source, "target-language", &target, "segment-silence", &silence,
-      "max-segment", &longest, NULL);
+  g_object_get (self->lm, "source-language", &source, "target-language", &target, "submodel", &submodel,
+      "weights", &weights,
+      "segment-silence", &silence, "max-segment", &longest, NULL);
   g_mutex_lock (&self->lock);
   g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "source-language", source, "target-language", target,
-      "segment-silence", silence, "max-segment", longest, "model", self->model, "mmproj", self->mmproj,
+      "submodel", submodel, "weights", weights, "segment-silence", silence, "max-segment", longest, "model", self->model, "mmproj", self->mmproj,
       "device", self->device, "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness,
       NULL);
   g_mutex_unlock (&self->lock);
@@ -340,6 +343,8 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_TARGET_LANGUAGE:  /* a translation has its own */
       g_object_set_property (G_OBJECT (self->lm), pspec->name, value);
       break;
+    case PROP_WEIGHTS:
+    case PROP_SUBMODEL:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT: set_all (self, pspec->name, value, FALSE); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
@@ -370,8 +375,10 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_MODEL:
     case PROP_MMPROJ:
     case PROP_DEVICE:
+    case PROP_WEIGHTS:
     case PROP_TASK:
     case PROP_TARGET_LANGUAGE:
+    case PROP_SUBMODEL:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
     case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
@@ -437,12 +444,15 @@ install_model_properties (GObjectClass *klass)
   const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   gemma_model_user_install_properties (klass, PROP_MODEL);
+  gemma_model_user_install_weights (klass, PROP_WEIGHTS);
   g_object_class_install_property (klass, PROP_LANGUAGE_CODE, g_param_spec_string ("language-code", "Language code",
           "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", playing));
   g_object_class_install_property (klass, PROP_TASK, g_param_spec_enum ("task", "Task",
           "What comes out of the pad src", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, playing));
   g_object_class_install_property (klass, PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
           "Target language", "Language into which the pad src translates, where its task does", "en", playing));
+  g_object_class_install_property (klass, PROP_SUBMODEL, g_param_spec_string ("submodel", "Submodel",
+          "Part of a MatFormer model that runs, for the transcript and all translations; as gemmalm's", "full", playing));
   g_object_class_install_property (klass, PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence", "Segment silence",
           "A pause this long ends an utterance (ms)", 160, 10000, 480, playing));
   g_object_class_install_property (klass, PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment", "Longest segment",

@@ -618,7 +618,7 @@ gst_gemma_vision_enc_change_state (GstElement *element, GstStateChange transitio
 
   switch (transition) {
     case GST_STATE_CHANGE_NULL_TO_READY:
-      if (!gemma_model_user_open (&self->user))
+      if (!gemma_model_user_open (&self->user, NULL))
         return GST_STATE_CHANGE_FAILURE;
       break;
     case GST_STATE_CHANGE_READY_TO_PAUSED:

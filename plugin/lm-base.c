@@ -114,6 +114,20 @@ on_partial (const gchar *text, gpointer data)
               "duration", G_TYPE_UINT64, partial->work->end - partial->work->start, NULL)));
 }
 
+static gchar *
+take_submodel (gpointer data)
+{
+  GstGemmaLmBase *self = ((const Partial *) data)->self;
+  gchar *choice = NULL;
+
+  GST_OBJECT_LOCK (self);
+  if (self->submodel_set)
+    choice = g_strdup (self->settings.submodel ? self->settings.submodel : "full");
+  self->submodel_set = FALSE;
+  GST_OBJECT_UNLOCK (self);
+  return choice;
+}
+
 static void
 count (GstGemmaLmBase *self, const GemmaWork *work, const GemmaDecodeStats *stats, gboolean has_text)
 {
@@ -134,6 +148,7 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, Gst
   GemmaLmSettings settings;
   GemmaDecodeStats stats;
   Partial partial = { self, work };
+  const GemmaDecodeFuncs funcs = { on_partial, take_submodel, &partial };
   g_autoptr (GError) error = NULL;
 
   if (!self->decoding.model && !(self->decoding.model = gemma_model_user_wait (&self->user, flow)))
@@ -142,7 +157,7 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, Gst
   GST_OBJECT_LOCK (self);
   gemma_lm_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
-  gchar *text = gemma_decode (&self->decoding, &settings, work, on_partial, &partial, cancellable, &stats, &error);
+  gchar *text = gemma_decode (&self->decoding, &settings, work, &funcs, cancellable, &stats, &error);
   gemma_lm_settings_clear (&settings);
 
   if (g_cancellable_is_cancelled (cancellable)) {
@@ -495,16 +510,12 @@ stop (GstGemmaLmBase *self)
 }
 
 static gboolean
-check_submodel (GstGemmaLmBase *self)
+open_model (GstGemmaLmBase *self)
 {
   GST_OBJECT_LOCK (self);
   g_autofree gchar *submodel = g_strdup (self->settings.submodel);
   GST_OBJECT_UNLOCK (self);
-
-  if (!submodel || !*submodel || g_ascii_strcasecmp (submodel, "full") == 0)
-    return TRUE;
-  GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, ("submodel is \"%s\"; only \"full\" is supported", submodel), (NULL));
-  return FALSE;
+  return gemma_model_user_open (&self->user, submodel);
 }
 
 static GstStateChangeReturn
@@ -515,7 +526,7 @@ gst_gemma_lm_base_change_state (GstElement *element, GstStateChange transition)
 
   switch (transition) {
     case GST_STATE_CHANGE_NULL_TO_READY:
-      if (!check_submodel (self) || !gemma_model_user_open (&self->user))
+      if (!open_model (self))
         return GST_STATE_CHANGE_FAILURE;
       break;
     case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -572,6 +583,7 @@ gst_gemma_lm_base_set_property (GObject *object, guint id, const GValue *value, 
   GST_OBJECT_LOCK (self);
   if (!gemma_lm_settings_set (&self->settings, id, value))
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  self->submodel_set |= id == GEMMA_LM_PROP_SUBMODEL;
   GST_OBJECT_UNLOCK (self);
 }
 

@@ -97,7 +97,8 @@ const gchar *gemma_lm_settings_get_language (const GemmaLmSettings *settings);
 enum
 {
   GEMMA_LM_PROP_MODEL = 1,
-  GEMMA_LM_PROP_TASK = GEMMA_LM_PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  GEMMA_LM_PROP_WEIGHTS = GEMMA_LM_PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  GEMMA_LM_PROP_TASK,
   GEMMA_LM_PROP_PROMPT,
   GEMMA_LM_PROP_STOP,
   GEMMA_LM_PROP_SOURCE_LANGUAGE,
@@ -132,6 +133,8 @@ typedef struct
   GemmaModel *model;
   GemmaLmSession *session;
   gint context_size;            /* of the session */
+  GemmaLmSubmodel *submodel;    /* that it runs */
+  gchar *next_submodel;         /* chosen for the next answer; NULL: the same */
 } GemmaDecoding;
 
 typedef struct
@@ -141,16 +144,24 @@ typedef struct
   gboolean timed_out;
 } GemmaDecodeStats;
 
-/** Text so far. */
-typedef void (*GemmaPartialFunc) (const gchar *text, gpointer user_data);
+/** What is called between tokens. */
+typedef struct
+{
+  void (*partial) (const gchar *text, gpointer user_data);      /* text so far */
+  gchar *(*take_submodel) (gpointer user_data); /* the choice, if it was set since the last call; (transfer full) (nullable) */
+  gpointer user_data;
+} GemmaDecodeFuncs;
 
 void gemma_decoding_clear (GemmaDecoding *decoding);
 /**
  * What the model says to @work, trimmed. (transfer full)
  * @decoding: made when needed, kept for the next call
+ *
+ * A submodel that is chosen meanwhile runs from the next token on, or from the next answer on where what is in the cache
+ * lacks keys and values that it reads.
  */
 gchar *gemma_decode (GemmaDecoding *decoding, const GemmaLmSettings *settings, const GemmaWork *work,
-    GemmaPartialFunc partial, gpointer user_data, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error);
+    const GemmaDecodeFuncs *funcs, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error);
 
 /* ---- element ---------------------------------------------------------------------------------------- */
 
@@ -196,6 +207,7 @@ struct _GstGemmaLmBase
 
   GemmaModelUser user;
   GemmaLmSettings settings;     /* object lock */
+  gboolean submodel_set;        /* and the task has not seen it; object lock */
 
   GMutex lock;
   GCond cond;

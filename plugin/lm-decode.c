@@ -15,17 +15,20 @@
 typedef struct
 {
   GString *text;
-  GemmaPartialFunc partial;
-  gpointer user_data;
+  GemmaDecoding *decoding;
+  const GemmaDecodeFuncs *funcs;
   gint64 deadline;              /* monotonic; 0: none */
   const gchar *stop;            /* nullable */
   GemmaDecodeStats *stats;
+  GError *error;                /* of what was set meanwhile */
 } Answer;
 
 void
 gemma_decoding_clear (GemmaDecoding *self)
 {
   g_clear_pointer (&self->session, gemma_lm_session_free);
+  g_clear_pointer (&self->submodel, gemma_lm_submodel_free);
+  g_clear_pointer (&self->next_submodel, g_free);
   g_clear_pointer (&self->model, gemma_model_unref);
 }
 
@@ -48,7 +51,39 @@ ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **e
   GemmaLmSessionParams params = { .context_size = size };
   self->session = gemma_lm_session_new (gemma_model_get_lm (self->model), &params, error);
   self->context_size = size;
-  return self->session != NULL;
+  return self->session && gemma_lm_session_set_submodel (self->session, self->submodel);
+}
+
+/* Only views are made, and the session takes them up between two tokens. */
+static gboolean
+use_submodel (GemmaDecoding *self, const gchar *choice, GError **error)
+{
+  GemmaLmSubmodel *next = gemma_lm_submodel_new (gemma_model_get_lm (self->model), choice, error);
+
+  if (!next)
+    return FALSE;
+  g_clear_pointer (&self->next_submodel, g_free);
+  if (gemma_lm_session_set_submodel (self->session, next)) {
+    GST_INFO ("submodel %s from position %d on", choice ? choice : "full", gemma_lm_session_get_length (self->session));
+    gemma_lm_submodel_free (self->submodel);
+    self->submodel = next;
+  } else {
+    GST_INFO ("submodel %s from the next answer on", choice);
+    gemma_lm_submodel_free (next);
+    self->next_submodel = g_strdup (choice);
+  }
+  return TRUE;
+}
+
+/* Before an answer, when nothing is in the cache. */
+static gboolean
+begin_submodel (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaDecodeFuncs *funcs, GError **error)
+{
+  g_autofree gchar *choice = funcs->take_submodel (funcs->user_data);
+
+  if (!choice)
+    choice = self->submodel ? g_steal_pointer (&self->next_submodel) : g_strdup (settings->submodel);
+  return (self->submodel && !choice) || use_submodel (self, choice, error);
 }
 
 /* A picture alone is described, whatever is asked about speech. */
@@ -122,8 +157,11 @@ on_token (gint id, const gchar *text, gpointer data)
       g_string_truncate (answer->text, end - answer->text->str);
       return FALSE;
     }
-    answer->partial (answer->text->str, answer->user_data);
+    answer->funcs->partial (answer->text->str, answer->funcs->user_data);
   }
+  g_autofree gchar *submodel = answer->funcs->take_submodel (answer->funcs->user_data);
+  if (submodel && !use_submodel (answer->decoding, submodel, &answer->error))
+    return FALSE;
   answer->stats->timed_out = answer->deadline && g_get_monotonic_time () > answer->deadline;
   return !answer->stats->timed_out;
 }
@@ -154,17 +192,17 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
 }
 
 gchar *
-gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, GemmaPartialFunc partial,
-    gpointer user_data, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
+gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaDecodeFuncs *funcs,
+    GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
-  Answer answer = { .stop = settings->stop, .partial = partial, .user_data = user_data, .stats = stats };
+  Answer answer = { .stop = settings->stop, .decoding = self, .funcs = funcs, .stats = stats };
   gboolean ok;
 
   *stats = (GemmaDecodeStats) { 0, };
   if (settings->decode_timeout)
     answer.deadline = start + settings->decode_timeout * G_TIME_SPAN_MILLISECOND;
-  if (!ensure_session (self, settings, error))
+  if (!ensure_session (self, settings, error) || !begin_submodel (self, settings, funcs, error))
     return NULL;
   GemmaPrompt *prompt = make_prompt (self->model, settings, work, error);
   if (!prompt)
@@ -173,6 +211,11 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
   stats->prompt_tokens = prompt->ids->len;
   answer.text = g_string_new (NULL);
   ok = generate (self, settings, work, prompt, &answer, cancellable, error);
+  if (answer.error) {
+    ok = FALSE;
+    g_clear_error (error);
+    g_propagate_error (error, answer.error);
+  }
   gemma_prompt_free (prompt);
   stats->microseconds = g_get_monotonic_time () - start;
 

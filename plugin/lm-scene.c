@@ -260,7 +260,7 @@ gst_gemma_lm_base_begin_description (GstGemmaLmBase *self, GemmaWork *work)
   d->spacing = GST_CLOCK_TIME_IS_VALID (d->told) && work->start > d->start ? work->start - d->start : 0;
   if (flow == GST_FLOW_OK && GST_CLOCK_TIME_IS_VALID (d->told))
     flow = tell_silence (self, d->told, work->start);
-  d->start = GST_CLOCK_TIME_IS_VALID (d->told) ? MAX (work->start, d->told) : work->start;
+  d->start = work->start;       /* live, the last one may have been promised for longer: the newer is right */
   d->end = MAX (work->end, d->start);
   return flow;
 }

@@ -77,7 +77,9 @@ install_what (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
           "Target language", "Language of translations and descriptions, a BCP 47 code or a name", "en", flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SUBMODEL, g_param_spec_string ("submodel", "Submodel",
-          "Part of a MatFormer model that runs; only \"full\" for now", "full", flags));
+          "Part of a MatFormer model that runs: full, a published part of Gemma 3n E4B (E2B, E1.96B, E2.54B, E2.69B, E2.98B, "
+          "E3.18B, E3.39B, E3.59B, E3.79B, and -block variants), or a file with lines of a layer and its FFN width, or skip; "
+          "set while playing, it counts from the next token on", "full", flags));
 }
 
 static void
@@ -119,6 +121,7 @@ gemma_lm_settings_install (GObjectClass *klass)
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   gemma_model_user_install_properties (klass, GEMMA_LM_PROP_MODEL);
+  gemma_model_user_install_weights (klass, GEMMA_LM_PROP_WEIGHTS);
   install_what (klass, flags);
   install_sampling (klass, flags);
   install_limits (klass, flags);

@@ -4,13 +4,15 @@
 
 #include "debug.h"
 #include "default-model.h"
+#include "models/submodel.h"
+#include "models/weight-cache.h"
 
 #define PROGRESS_CODE "load-model"
 
 /* What a load needs when the element that began it may be gone. */
 typedef struct
 {
-  gchar *path, *mmproj, *device;
+  gchar *path, *mmproj, *device, *weights;
   GemmaParts parts;
 } LoadData;
 
@@ -33,6 +35,8 @@ gemma_post_error (GstElement *element, const GError *error)
     GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED))
     GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", error->message), (NULL));
+  else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_SETTING))
+    GST_ELEMENT_ERROR (element, LIBRARY, SETTINGS, ("%s", error->message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG))
     GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", error->message), (NULL));
   else if (error->domain == GEMMA_ERROR || error->domain == G_FILE_ERROR)
@@ -60,10 +64,21 @@ gemma_model_user_install_properties (GObjectClass *klass, guint first_id)
           "OpenCL device: auto (a GPU, else the CPU), cpu, gpu, or PLATFORM:DEVICE by index", "auto", flags));
 }
 
+void
+gemma_model_user_install_weights (GObjectClass *klass, guint id)
+{
+  g_object_class_install_property (klass, id, g_param_spec_string ("weights", "Weights",
+          "Type of the language model's weights: auto (as in the files), or q4_0, q8_0, bf16 or f32 for a Hugging Face "
+          "directory, which is quantized once and then kept in the user's cache directory", "auto",
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+}
+
 static gchar **
 find_property (GemmaModelUser *user, guint index)
 {
-  return index == 0 ? &user->model : index == 1 ? &user->mmproj : &user->device;
+  gchar **properties[] = { &user->model, &user->mmproj, &user->device, &user->weights };
+
+  return properties[index];
 }
 
 void
@@ -94,6 +109,7 @@ load_data_free (gpointer data)
   g_free (load->path);
   g_free (load->mmproj);
   g_free (load->device);
+  g_free (load->weights);
   g_free (load);
 }
 
@@ -198,8 +214,8 @@ load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport r
   GST_INFO ("loading %s on %s", load->path, ocl_device_get_name (device));
   watch_compiler (device, &progress, TRUE);
 
-  GemmaModel *model = gemma_model_load (load->path, load->mmproj, device, load->parts, cancellable, on_load_progress,
-      &progress, error);
+  GemmaModel *model = gemma_model_load_as (load->path, load->mmproj, load->weights, device, load->parts, cancellable,
+      on_load_progress, &progress, error);
   gboolean ok = model != NULL;
   if (ok && (load->parts & GEMMA_PART_TEXT))
     ok = warm_up_text (model, cancellable, error);
@@ -302,6 +318,7 @@ resolve (GemmaModelUser *user)
   model = user->model && *user->model ? g_strdup (user->model) : gemma_default_model ();
   mmproj = g_strdup (user->mmproj && *user->mmproj ? user->mmproj : NULL);
   load->device = g_strdup (user->device && *user->device ? user->device : "auto");
+  load->weights = g_strdup (user->weights && *user->weights ? user->weights : "auto");
   g_mutex_unlock (&user->lock);
 
   /* Links stay: what is beside the link counts, and the file behind it may have no extension. */
@@ -317,19 +334,30 @@ make_key (const LoadData *load)
   GStatBuf info = { 0, };
 
   g_stat (load->path, &info);   /* a file that was replaced is another model */
-  return g_strdup_printf ("%s|%s|%s|%x|%" G_GUINT64_FORMAT ".%" G_GINT64_FORMAT, load->path,
-      load->mmproj ? load->mmproj : "", load->device, load->parts, (guint64) info.st_ino, (gint64) info.st_mtime);
+  return g_strdup_printf ("%s|%s|%s|%s|%x|%" G_GUINT64_FORMAT ".%" G_GINT64_FORMAT, load->path,
+      load->mmproj ? load->mmproj : "", load->device, load->weights, load->parts, (guint64) info.st_ino,
+      (gint64) info.st_mtime);
+}
+
+/* The model's files are fine; whether it can be had as it is asked for. */
+static gboolean
+check_settings (const LoadData *load, const gchar *submodel, const GemmaConfig *config, GError **error)
+{
+  g_autofree gint *widths = gemma_submodel_parse (submodel, config, load->path, error);
+
+  return widths != NULL && gemma_weights_check_type (load->path, load->weights, error);
 }
 
 gboolean
-gemma_model_user_open (GemmaModelUser *user)
+gemma_model_user_open (GemmaModelUser *user, const gchar *submodel)
 {
   static const GstGemmaModelFuncs funcs = { load_model, unload_model };
   g_autoptr (GError) error = NULL;
   LoadData *load = resolve (user);
 
   GemmaConfig *config = gemma_model_probe (load->path, load->mmproj, user->parts, &error);
-  if (!config) {
+  if (!config || !check_settings (load, submodel, config, &error)) {
+    g_clear_pointer (&config, gemma_config_free);
     load_data_free (load);
     gemma_post_error (user->element, error);
     return FALSE;
@@ -431,6 +459,7 @@ gemma_model_user_init (GemmaModelUser *user, GstElement *element, GemmaParts par
   user->element = element;
   user->parts = parts;
   user->device = g_strdup ("auto");
+  user->weights = g_strdup ("auto");
   user->flushing = TRUE;
   g_mutex_init (&user->lock);
   g_cond_init (&user->cond);
@@ -442,6 +471,7 @@ gemma_model_user_clear (GemmaModelUser *user)
   g_clear_pointer (&user->model, g_free);
   g_clear_pointer (&user->mmproj, g_free);
   g_clear_pointer (&user->device, g_free);
+  g_clear_pointer (&user->weights, g_free);
   g_mutex_clear (&user->lock);
   g_cond_clear (&user->cond);
 }

@@ -13,7 +13,7 @@ typedef struct
   GemmaParts parts;
   GMutex lock;
   GCond cond;
-  gchar *model, *mmproj, *device;       /* properties; guarded by lock, like the rest */
+  gchar *model, *mmproj, *device, *weights;     /* properties; guarded by lock, like the rest */
   GemmaConfig *config;          /* from READY on */
   GstGemmaModelLease *lease;    /* from READY on */
   gboolean failed, flushing;
@@ -26,12 +26,17 @@ void gemma_model_user_clear (GemmaModelUser *user);
 /** Installs "model", "mmproj" and "device" as @first_id and the two ids that follow. */
 #define GEMMA_MODEL_USER_N_PROPERTIES 3
 void gemma_model_user_install_properties (GObjectClass *klass, guint first_id);
-/** @index: 0 for "model", 1 for "mmproj", 2 for "device" */
+/** Installs "weights", of elements with a language model. */
+void gemma_model_user_install_weights (GObjectClass *klass, guint id);
+/** @index: 0 for "model", 1 for "mmproj", 2 for "device", 3 for "weights" */
 void gemma_model_user_set_property (GemmaModelUser *user, guint index, const GValue *value);
 void gemma_model_user_get_property (GemmaModelUser *user, guint index, GValue *value);
 
-/** NULL to READY: checks the files and begins to load. FALSE when an error message has been posted. */
-gboolean gemma_model_user_open (GemmaModelUser *user);
+/**
+ * NULL to READY: checks the files and begins to load. FALSE when an error message has been posted.
+ * @submodel: (nullable): must be one that the model has; it does not change what is loaded
+ */
+gboolean gemma_model_user_open (GemmaModelUser *user, const gchar *submodel);
 /** READY to NULL. */
 void gemma_model_user_close (GemmaModelUser *user);
 

@@ -2,7 +2,9 @@
 
 Batch k depends on (seed, k) and the shards present only, so a training that is killed resumes with the same data.
 """
+import functools
 import json
+import math
 import random
 import zlib
 from bisect import bisect_left
@@ -15,11 +17,14 @@ import torch
 
 import corpus
 import mel as melmod
+import mobilenet_v5
 import model
 import pictures
 import tokenizer as tok
 
 RATE = corpus.RATE
+NOISE_BANK = 120 * RATE
+PAUSE = RATE // 8                                                           # that ends an utterance, or nearly
 
 
 class Shards:
@@ -31,11 +36,19 @@ class Shards:
             if path.stem == "texts" or not wanted(path.stem):
                 continue
             self.maps[path.stem] = np.memmap(path.with_suffix(".i16"), np.int16, "r")
+            cuts = path.with_suffix(".cuts")
+            known = json.loads(cuts.read_text()) if cuts.exists() else {}
             for item in json.loads(path.read_text()):
                 item["shard"] = path.stem
+                item.update(known.get(f"{item['lang']} {item['name']}") or {"cuts": None})
                 self.items.append(item)
+        self.order()
+
+    def order(self):
         self.items.sort(key=lambda i: (i["n"], i["shard"], i["lang"], i["name"]))
         self.lengths = [i["n"] for i in self.items]
+        self.until = np.cumsum([0] + self.lengths)                          # all samples of the items before
+        self.cut = {lang: [i for i in self.items if i["cuts"] and i["lang"] == lang] for lang in corpus.LANGUAGES}
 
     def samples(self, item):
         return self.maps[item["shard"]][item["at"]:item["at"] + item["n"]]
@@ -44,7 +57,7 @@ class Shards:
 def only(shards, keep):
     out = object.__new__(Shards)
     out.maps, out.items = shards.maps, [i for i in shards.items if keep(i)]
-    out.lengths = [i["n"] for i in out.items]
+    out.order()
     return out
 
 
@@ -63,13 +76,19 @@ def band(x, low, high):
     return scipy.fft.irfft(f, n)[:len(x)].astype(np.float32)
 
 
-def coloured(n, rng, slope):
-    """Noise whose amplitude falls with f^-slope."""
-    fast = scipy.fft.next_fast_len(n, real=True)
-    f = scipy.fft.rfft(rng.standard_normal(fast, np.float32))
+@functools.cache
+def noise_bank(slope):
+    f = scipy.fft.rfft(np.random.default_rng(int(10 * slope)).standard_normal(NOISE_BANK, np.float32))
     f[1:] *= np.arange(1, len(f), dtype=np.float32) ** -slope
     f[0] = 0
-    x = scipy.fft.irfft(f, fast)[:n]
+    return scipy.fft.irfft(f, NOISE_BANK)
+
+
+def coloured(n, rng, slope):
+    """Noise whose amplitude falls with f^-slope, a stretch of two minutes of it."""
+    at = int(rng.integers(0, NOISE_BANK - n))
+    x = noise_bank(float(slope))[at:at + n]
+    x = x - x.mean()
     return (x / (x.std() + 1e-9)).astype(np.float32)
 
 
@@ -113,6 +132,16 @@ def roughen(x, rng, human):
     return x * (10 ** (rng.uniform(-20, -.5) / 20) / peak)
 
 
+def other_throat(m, rng):
+    """A log-mel as of a longer or shorter vocal tract: its frequencies scaled."""
+    hz = 700. * torch.expm1(torch.linspace(melmod.to_mel(melmod.LOW), melmod.to_mel(melmod.HIGH), melmod.BINS + 2)[1:-1] / 1127.)
+    mels = 1127. * torch.log1p(hz * rng.uniform(.88, 1.13) / 700.)
+    at = (mels - melmod.to_mel(melmod.LOW)) / (melmod.to_mel(melmod.HIGH) - melmod.to_mel(melmod.LOW)) * (melmod.BINS + 1) - 1
+    at = at.clamp(0, melmod.BINS - 1)
+    low = at.floor().long().clamp(max=melmod.BINS - 2)
+    return torch.lerp(m[:, low], m[:, low + 1], at - low)
+
+
 def mask(m, rng):
     """Hides bands and moments of a log-mel."""
     m, fill = m.clone(), m.mean()
@@ -130,8 +159,9 @@ def mask(m, rng):
 # ---- batches ----------------------------------------------------------------------------------------------
 
 class Batches(torch.utils.data.Dataset):
-    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=7., length=1 << 30):
-        every = Shards(directory, lambda s: s != "heldout-voice")
+    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., length=1 << 30):
+        every = only(Shards(directory, lambda s: s != "heldout-voice"),
+                     lambda i: i["cuts"] or i["n"] < 1.5 * longest * RATE)
         self.human = only(every, lambda i: i["shard"] == "human" and not corpus.held_out(i["name"]))
         self.voices = only(every, lambda i: i["shard"] != "human")
         self.texts, self.letters = texts, {ch: k for k, ch in enumerate(letters)}
@@ -150,11 +180,89 @@ class Batches(torch.utils.data.Dataset):
                 return item
         return None
 
+    def whole(self, shards, item):
+        """-> samples, what is said, {language: what it means}"""
+        texts = {t: self.texts[t][item["name"]] for t in self.texts if item["name"] in self.texts[t]}
+        return shards.samples(item), self.texts[item["lang"]][item["name"]], texts
+
+    def piece(self, item, target, rng):
+        """About @target seconds of a clip, from a pause to a pause, now and then between any words -> first and last word"""
+        words, cuts = item["text"].split(), item["cuts"]
+        at, kind = [0, *(c[0] for c in cuts), item["n"]], rng.random()
+        inside = range(1, len(words))
+        if kind < .4:
+            inside = [k for k in inside if words[k - 1][-1] in ".?!"]
+        elif kind < .85:
+            inside = [k for k in inside if cuts[k - 1][1] >= PAUSE]
+        places = [0, *inside, len(words)]
+        first = places[int(rng.integers(0, len(places) - 1))]
+        last = min((k for k in places if k > first), key=lambda k: abs(at[k] - at[first] - target * RATE))
+        return first, last
+
+    def heard(self, shards, item, target, rng):
+        """-> as whole(), of a piece whose text is what is heard there; None if none was found"""
+        words, at = item["text"].split(), [0, *(c[0] for c in item["cuts"]), item["n"]]
+        for _ in range(6):
+            first, last = self.piece(item, target, rng)
+            worse = [w / len(t) for w, t in zip(item["worse"][first:last], words[first:last])]
+            if RATE / 4 < at[last] - at[first] < 1.5 * self.longest * RATE and max(worse) < 5 and np.mean(worse) < 1.5:
+                said = " ".join(words[first:last])
+                return shards.samples(item)[at[first]:at[last]], said, self.meant(item, first, last)
+        return None
+
+    def meant(self, item, first, last):
+        """{language: those words' translation}: of whole sentences, if there are as many in the other language"""
+        def ends(text):
+            words = text.split()
+            return [0] + [k for k in range(1, len(words)) if words[k - 1][-1] in ".?!"] + [len(words)]
+        mine, out = ends(item["text"]), {}
+        if first in mine and last in mine:
+            i, j = mine.index(first), mine.index(last)
+            for t in self.texts:
+                text = self.texts[t].get(item["name"], "")
+                theirs = ends(text)
+                if len(theirs) == len(mine):
+                    out[t] = " ".join(text.split()[theirs[i]:theirs[j]])
+        return out
+
+    def scraps(self, shards, target, rng):
+        """About @target seconds of a few words each from clips of one language: what nobody says, so that the model must
+        listen and not remember. -> as whole(), language"""
+        lang = str(rng.choice([k for k, pool in shards.cut.items() if pool]))
+        parts, said, left = [], [], target * RATE
+        while not parts or left > RATE / 3:
+            item = shards.cut[lang][int(rng.integers(len(shards.cut[lang])))]
+            words, at = item["text"].split(), [0, *(c[0] for c in item["cuts"]), item["n"]]
+            first = int(rng.integers(len(words)))
+            last = min(len(words), first + int(rng.integers(1, 5)))
+            worse = [w / len(t) for w, t in zip(item["worse"][first:last], words[first:last])]
+            if not RATE / 8 < at[last] - at[first] < max(RATE, left) or max(worse) > 2.5:
+                continue
+            x = np.array(shards.samples(item)[at[first]:at[last]], np.float32)
+            edge = np.linspace(0, 1, 80, dtype=np.float32)
+            x[:80] *= edge
+            x[-80:] *= edge[::-1]
+            if parts and rng.random() < .4:
+                parts.append(np.zeros(int(rng.uniform(0, .2) * RATE), np.float32))
+            parts.append(x)
+            said += words[first:last]
+            left -= len(x)
+        return (np.concatenate(parts), " ".join(said), {}), lang
+
+    def longer(self, shards, seconds, rng):
+        """An item of more than that, the longer the likelier"""
+        low = shards.until[bisect_left(shards.lengths, seconds * RATE)]
+        at = int(rng.integers(min(low, shards.until[-1] - 1), shards.until[-1]))
+        return shards.items[int(np.searchsorted(shards.until, at, "right")) - 1]
+
     def clip(self, target, rng):
-        """-> samples, language, [names], human"""
-        human = rng.random() < self.p_human
+        """-> samples, language, what is said, {language: what it means}, human"""
+        human, how = rng.random() < self.p_human, rng.random()
         shards = self.human if human else self.voices
-        if rng.random() < .3 and target > 1.5:                              # join short ones
+        if how > 1 - (.5 if human else .25) and target > .8 and any(shards.cut.values()):
+            (x, said, meant), lang = self.scraps(shards, target, rng)
+            return x / 32768, lang, said, meant, human
+        if how < .15 and target > 1.5:                                      # join short ones
             items = [self.draw(shards, .3, .7 * target, rng)]
             left = target - items[0]["n"] / RATE
             while left > .5 and len(items) < 8:
@@ -163,34 +271,42 @@ class Batches(torch.utils.data.Dataset):
                     break
                 items.append(nxt)
                 left -= nxt["n"] / RATE
+        elif how < .4 and target > .8:
+            items = [self.longer(shards, 1.3 * target, rng)]
         else:
             items = [self.draw(shards, .8 * target, 1.05 * target, rng)]
-        parts = []
+        lang, parts, said, meant = items[0]["lang"], [], [], []
         for i, item in enumerate(items):
-            x = shards.samples(item).astype(np.float32) / 32768
+            cut = item["cuts"] and item["n"] > 1.3 * target * RATE
+            found = self.heard(shards, item, target, rng) if cut else self.whole(shards, item)
+            if found is None:
+                return self.clip(target, rng)
+            x, s, m = found
             if i and rng.random() < .6:
                 parts.append(np.zeros(int(rng.uniform(0, .35) * RATE), np.float32))
-            parts.append(x)
-        return np.concatenate(parts), items[0]["lang"], [i["name"] for i in items], human
+            parts.append(x.astype(np.float32) / 32768)
+            said.append(s)
+            meant.append(m)
+        meant = {t: " ".join(m[t] for m in meant) for t in self.texts if all(t in m for m in meant)}
+        return np.concatenate(parts), lang, " ".join(said), meant, human
 
-    def tasks(self, lang, names, rng):
+    def tasks(self, lang, said, meant, rng):
         """[(instruction, answer)]: transcribing, and now and then a second one"""
-        said = " ".join(self.texts[lang][n] for n in names)
         out = [(corpus.instruction("transcribe", lang), said)]
         if rng.random() < self.extra:
             target = str(rng.choice([t for s, t in corpus.PAIRS if s == lang]))
-            if all(n in self.texts[target] for n in names):
-                meant = " ".join(self.texts[target][n] for n in names)
+            if target in meant:
                 task = "translate" if rng.random() < .6 else "chain"
-                out.append((corpus.instruction(task, lang, target), corpus.answer(task, said, meant, target)))
-        return out, said
+                out.append((corpus.instruction(task, lang, target), corpus.answer(task, said, meant[target], target)))
+        return out
 
     def __getitem__(self, k):
         torch.set_num_threads(1)
         rng = np.random.default_rng([self.seed, k])
-        target = min(self.longest, max(.6, self.draw(self.human if rng.random() < .5 else self.voices, 0, 1e9, rng)["n"] / RATE))
-        target *= 1.3 if rng.random() < .3 else 1.                          # joined clips make the batch longer now and then
-        n = max(3, min(32, int(self.seconds / (target + .6))))
+        target = max(.6, self.draw(self.human if rng.random() < .5 else self.voices, 0, 1e9, rng)["n"] / RATE)
+        if target > self.longest or rng.random() < .4:                      # most clips are short, most words are in long ones
+            target = rng.uniform(1, self.longest)
+        n = max(1, min(32, int(self.seconds / (target + .6))))
         clips = []
         for _ in range(n):
             if rng.random() < .025:
@@ -200,10 +316,10 @@ class Batches(torch.utils.data.Dataset):
                     x[:] = 0
                 clips.append((melmod.log_mel(torch.from_numpy(x)), [(corpus.instruction("transcribe", lang), "")], ""))
                 continue
-            x, lang, names, human = self.clip(target, rng)
-            m = melmod.log_mel(torch.from_numpy(roughen(x[:int((self.longest + 4) * RATE)], rng, human)))
-            asked, said = self.tasks(lang, names, rng)
-            clips.append((mask(m, rng) if rng.random() < .25 else m, asked, said))
+            x, lang, said, meant, human = self.clip(target, rng)
+            m = melmod.log_mel(torch.from_numpy(roughen(x, rng, human)))
+            m = other_throat(m, rng) if rng.random() < .4 else m
+            clips.append((mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, said, meant, rng), said))
         return doubt(collate(clips, self.tok, self.letters), rng)
 
 
@@ -257,26 +373,53 @@ def sequences(rows, soft):
 class PictureBatches(torch.utils.data.Dataset):
     """Compositions and what is to be said about them; part k depends on (seed, k) only.
 
-    A picture and what precedes it are one prefix, "prefix"; each language asked about it is a row that follows one.
+    A picture, what precedes it and the beginning of all instructions are one prefix; each language asked about it is a row
+    that follows one: English and drawn others. The model's time goes into soft tokens, so that it is shown @tokens of them
+    (a power of 2), one of each stretch, at their true places and with the weight of those that are left out. Every
+    description is met once before one is met again, in the company of ones of its length.
     """
 
-    def __init__(self, stamps, seed=0, count=4, languages=6, grid=16):
-        self.stamps, self.seed, self.count, self.languages, self.grid = stamps, seed, count, languages, grid
+    def __init__(self, stamps, seed=0, count=4, languages=6, tokens=mobilenet_v5.GRID ** 2):
+        self.stamps, self.seed, self.count, self.languages, self.tokens = stamps, seed, count, languages, tokens
         self.tok = tok.Tokenizer()
+        given = [self.asked(lang)[0] for lang in corpus.CAPTIONS]
+        self.shared = next(i for i, ids in enumerate(zip(*given)) if len(set(ids)) > 1)
+        self.lengths = np.array([max(len(self.asked(*t)[1]) for t in texts.items()) for texts in stamps.texts])
+
+    def asked(self, lang, text=""):
+        return self.tok.after(text, "image", corpus.instruction("describe", None, lang))
+
+    def labels(self, k):
+        """Of part k"""
+        parts = len(self.lengths) // self.count
+        rng = np.random.default_rng([self.seed, k // parts, 5])
+        order = np.argsort(rng.permutation(self.lengths.size))                      # those left over are others each time
+        order = order[np.argsort(self.lengths[order] * rng.uniform(.9, 1.1, order.size), kind="stable")]
+        start = int(rng.integers(order.size - parts * self.count + 1)) + self.count * int(rng.permutation(parts)[k % parts])
+        return order[start:start + self.count]
 
     def __getitem__(self, k):
         rng = np.random.default_rng([self.seed, k, 1])
         composed, rows, of = [], [], []
-        for i in range(self.count):
-            item = self.stamps.draw(rng)
-            texts = self.stamps.texts[item["class"]]
-            for lang in rng.choice(list(texts), min(self.languages, len(texts)), replace=False):
-                rows.append((i, 0, [], *self.tok.after(texts[lang], "image", corpus.instruction("describe", None, str(lang)))))
+        for i, label in enumerate(self.labels(k)):
+            item, texts = self.stamps.draw(rng, int(label)), self.stamps.texts[label]
+            others = rng.permutation([lang for lang in texts if lang != "en"])[:self.languages - 1]
+            for lang in ("en", *map(str, others)):
+                given, answer = self.asked(lang, texts[lang])
+                rows.append((i, 0, [], given[self.shared:], answer))
                 of.append(i)
             composed.append(pictures.compose(self.stamps, item, rng))
-        prefix = self.tok.before(what="image") + [tok.IMAGE] * self.grid ** 2
-        return {"pictures": torch.from_numpy(np.stack(composed)), "grid": self.grid, "of": torch.tensor(of),
-                "prefix": torch.tensor(prefix).expand(self.count, -1), **sequences(rows, tok.IMAGE)}
+        before, after = self.tok.before(what="image"), self.asked("en")[0][:self.shared]
+        every = mobilenet_v5.GRID ** 2
+        room = every // self.tokens
+        seen = torch.from_numpy(np.arange(self.tokens) * room + rng.integers(0, room, self.tokens))
+        first, last = len(before), len(before) + every
+        places = torch.cat([torch.arange(first), first + seen, torch.arange(last, last + self.shared)])
+        bias = torch.zeros(len(places))
+        bias[first:first + len(seen)] = math.log(every / len(seen))
+        prefix = torch.tensor(before + [tok.IMAGE] * len(seen) + after).expand(self.count, -1)
+        return {"pictures": torch.from_numpy(np.stack(composed)), "seen": seen, "first": first, "places": places, "bias": bias,
+                "prefix": prefix, "of": torch.tensor(of), **sequences(rows, tok.IMAGE)}
 
 
 class Mixed(torch.utils.data.Dataset):
@@ -286,4 +429,5 @@ class Mixed(torch.utils.data.Dataset):
         self.clips, self.pictures, self.share = clips, of_pictures, share
 
     def __getitem__(self, k):
-        return self.pictures[k] if int((k + 1) * self.share) > int(k * self.share) else self.clips[k]
+        before, after = int(k * self.share), int((k + 1) * self.share)
+        return self.pictures[before] if after > before else self.clips[k]

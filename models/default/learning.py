@@ -177,7 +177,7 @@ class Training:
 
     def run(self, batches, gradients, quick, evaluation):
         """
-        @batches: () -> a data set whose parts depend on their number only; asked for anew every 400 steps
+        @batches: () -> a data set whose parts depend on their number only; asked for anew every 200 steps
         @gradients: part -> {name: gradient}, {what: value}; a value "/s ..." is shown as so many a second
         @quick: what @evaluation (average, quick) measures every now and then
         """
@@ -187,7 +187,7 @@ class Training:
         while self.step < end and not self.stop:
             loader = torch.utils.data.DataLoader(
                 batches(), batch_size=None, num_workers=1, prefetch_factor=2 * a.parts,
-                sampler=range(self.step * a.parts, min(end, self.step + 400) * a.parts), worker_init_fn=deaf)
+                sampler=range(self.step * a.parts, min(end, self.step + 200) * a.parts), worker_init_fn=deaf)
             source, reports, began, first = iter(loader), [], time.time(), self.step
             while share := list(islice(source, a.parts)):
                 reports += self.one_step(share, gradients)

@@ -7,10 +7,12 @@ import torch.nn.functional as F
 FRAME, HOP, FFT, BINS, LOW, HIGH, RATE, FLOOR = 512, 160, 1024, 128, 125., 7600., 16000, 1e-5
 
 
+def to_mel(f):
+    return 1127. * math.log(1 + f / 700.)
+
+
 def filters():
     """[513,128] triangles between HTK mel points, not normalised by area"""
-    def to_mel(f):
-        return 1127. * math.log(1 + f / 700.)
     edges = 700. * (torch.exp(torch.linspace(to_mel(LOW), to_mel(HIGH), BINS + 2, dtype=torch.float64) / 1127.) - 1)
     f = torch.arange(FFT // 2 + 1, dtype=torch.float64)[:, None] * RATE / FFT
     up = (f - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -33,4 +35,5 @@ def log_mel(x):
         return x.new_zeros(0, BINS)
     y = x.unfold(0, FRAME + 1, HOP)
     y = torch.cat([y[:, :1] * .03, y[:, 1:-1] - .97 * y[:, :-2]], 1)
-    return torch.log((torch.fft.rfft(y * _WINDOW, FFT).abs() @ _FILTERS).clamp(min=FLOOR))
+    f = torch.view_as_real(torch.fft.rfft(y * _WINDOW, FFT)).square().sum(-1).sqrt()     # a third of the time of abs()
+    return torch.log((f @ _FILTERS).clamp(min=FLOOR))

@@ -371,16 +371,21 @@ def layer(h, pli, w, heads, kv_heads, sparsity, kv, past_kv, cos, sin, mask, rat
     return torch.cat([first, rest + q[:, :, None]], 2), kv
 
 
-def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0.):
+def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0., places=None, bias=None):
     """-> logits [B,L,vocab], or of the positions (rows, columns) in @select
 
-    @cache {layer: (k, v)} of the first @past positions grows when decoding.
+    @cache {layer: (k, v)} of the first @past positions grows when decoding. If some between them are left out, @places are
+    where these and the new ones stand in the prompt, and @bias is added to their logits as keys, so that those that are
+    there weigh as much as all would.
     """
     cache = {} if cache is None else cache
     n, first_shared = e.shape[1], c.layers - c.shared
-    at, key = torch.arange(past, past + n)[:, None], torch.arange(past + n)
+    key = torch.arange(past + n) if places is None else places
+    at = key[past:, None]
     masks = {False: key <= at, True: (key <= at) & (key > at - c.window)}                   # by "sliding"
-    ropes = {s: [t[past:past + n] for t in rope_table(past + n, c.head_dim, 1e4 if s else 1e6)] for s in (False, True)}
+    if bias is not None:
+        masks = {s: torch.where(m, bias, -math.inf) for s, m in masks.items()}
+    ropes = {s: [t[at[:, 0]] for t in rope_table(int(key[-1]) + 1, c.head_dim, 1e4 if s else 1e6)] for s in (False, True)}
     streams = [e]
     size = magnitude(e).sqrt()
     for k in range(c.altup - 1):

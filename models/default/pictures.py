@@ -111,6 +111,7 @@ class Stamps:
         about = json.loads((Path(directory) / "stamps.json").read_text())
         self.items, self.texts = about["items"], about["texts"]
         self.pictures = np.load(Path(directory) / "stamps.npy", mmap_mode="r")
+        self.half = np.stack([np.asarray(Image.fromarray(p, "CMYK").reduce(2)) for p in self.pictures])
 
     def draw(self, rng, label=None):
         """A class, then one of its stamps: every description is as frequent."""
@@ -200,8 +201,37 @@ def clouds(rng, side):
     return mix(t, colour(rng), colour(rng))
 
 
-BACKGROUNDS = (flat, gradient, noise, blobs, stripes)
+def patches(rng, side):
+    """Two of the others, side by side along a winding line"""
+    a, b = (SIMPLE[int(rng.integers(len(SIMPLE)))](rng, side) for _ in range(2))
+    return np.where(blobs(rng, side)[..., :1] > .5, a, b)
+
+
+SIMPLE = (flat, gradient, noise, blobs, stripes)
+BACKGROUNDS = (*SIMPLE, patches)
 HELD_OUT = (checks, rings, dots, clouds)        # never drawn in training
+
+
+class Grounds:
+    """Backgrounds and noise drawn in advance; each use takes another part of one, mirrored and with other colours."""
+
+    def __init__(self, rng, side=SIDE, count=360):
+        drawn = (BACKGROUNDS[i % len(BACKGROUNDS)](rng, side * 5 // 4) for i in range(count))
+        self.stored = np.stack([(255 * g).astype(np.uint8) for g in drawn])
+        self.grains = rng.standard_normal(8 * side * side * 3, dtype=np.float32)
+
+    def draw(self, rng, side):
+        y, x = rng.integers(0, self.stored.shape[1] - side + 1, 2)
+        part = self.stored[int(rng.integers(len(self.stored)))][y:y + side, x:x + side]
+        part = part[::1 - 2 * int(rng.integers(2)), ::1 - 2 * int(rng.integers(2)), rng.permutation(3)]
+        if rng.random() < .5:
+            part = part.transpose(1, 0, 2)
+        a, b = (colour(rng) * np.float32(.4) for _ in range(2))               # as if seen in coloured light
+        return part * ((1 - a - b) / 255) + a
+
+    def noise(self, rng, side):
+        at = int(rng.integers(len(self.grains) - side * side * 3))
+        return self.grains[at:at + side * side * 3].reshape(side, side, 3)
 
 
 # ---- compositions -----------------------------------------------------------------------------------------
@@ -221,17 +251,18 @@ def tint(stamp, rng):
     turn = u + np.cos(t) * (np.eye(3) - u) + np.sin(t) * s                              # about the grey axis
     m = (turn @ (u + rng.uniform(.7, 1.2) * (np.eye(3) - u)) * rng.uniform(.75, 1.15)).astype(np.float32)
     add = np.float32(rng.uniform(-.08, .12))
-    rgb, alpha = stamp[..., :3] @ m.T, stamp[..., 3:]
+    rgb, alpha = (stamp[..., :3].reshape(-1, 3) @ m.T).reshape(*stamp.shape[:2], 3), stamp[..., 3:]
     return np.clip(rgb + add * alpha, 0, alpha), alpha
 
 
 def apart(ground, rgb, alpha):
     """A background that looks as bright as the stamp, and as coloured, hides it: make it darker or lighter."""
     eye = np.array([.3, .6, .1], np.float32)                                # how much of brightness each colour is
+    rgb, alpha, some = rgb[::4, ::4], alpha[::4, ::4], ground[::4, ::4]
     mine = rgb.sum((0, 1)) / (alpha.sum() + 1e-6)
-    if eye @ np.square(mine - ground.mean((0, 1))) > .25 ** 2:
+    if eye @ np.square(mine - some.mean((0, 1))) > .25 ** 2:
         return ground
-    return ground * .3 if eye @ mine > .5 else 1 - (1 - ground) * .3
+    return ground * np.float32(.3) if eye @ mine > .5 else 1 - (1 - ground) * np.float32(.3)
 
 
 def degrade(image, rng, side):
@@ -241,7 +272,7 @@ def degrade(image, rng, side):
     if rng.random() < .15:
         n = int(rng.uniform(.45, .9) * side)
         image = image.resize((n, n), Image.Resampling.BILINEAR).resize((side, side), Image.Resampling.BILINEAR)
-    if rng.random() < .5:
+    if rng.random() < .4:
         image = recompress(image, int(rng.integers(8, 60)))
     return image
 
@@ -252,24 +283,46 @@ def recompress(image, quality):
     return Image.open(io.BytesIO(blob.getvalue())).convert("RGB")
 
 
-def compose(all_stamps, item, rng, held_out=False, side=SIDE):
-    """-> [side,side,3] bytes. @held_out: background, size and place are such as training never draws; no damage."""
-    families = HELD_OUT if held_out else BACKGROUNDS
-    ground = families[int(rng.integers(len(families)))](rng, side)
-    stamp = Image.fromarray(np.asarray(all_stamps.pictures[item["row"]]), "RGBA")       # premultiplied, all channels alike
+def place(picture, all_stamps, item, rng, held_out, ease):
+    """Lays a stamp over @picture."""
+    side = len(picture)
     scale, stretch = between(rng, held_out, .42, (.64, .72), .97), np.exp(rng.uniform(-.12, .12))
+    scale = max(scale, .97 - .25 * rng.random()) if rng.random() < ease else scale
     width, height = (min(side, max(8, round(side * scale * f))) for f in (stretch, 1 / stretch))
+    # premultiplied, all four channels alike: as RGBA it would be unmultiplied and multiplied again
+    source = all_stamps.half if max(width, height) <= STORED // 2 else all_stamps.pictures
+    stamp = Image.fromarray(np.asarray(source[item["row"]]), "CMYK")
     if item["mirror"] and rng.random() < .4:
         stamp = stamp.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     rgb, alpha = tint(np.asarray(stamp.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255, rng)
     x, y = (int(between(rng, held_out, 0, (.4, .55), 1) * (side - n)) for n in (width, height))
-    picture = np.array(apart(ground, rgb, alpha))
+    picture = apart(picture, rgb, alpha)
     picture[y:y + height, x:x + width] *= 1 - alpha
     picture[y:y + height, x:x + width] += rgb
-    if not held_out and rng.random() < .4:
-        picture += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(rng.uniform(.005, .06))
-    image = Image.fromarray((np.clip(picture, 0, 1) * 255 + .5).astype(np.uint8))
-    return np.asarray(image if held_out else degrade(image, rng, side))
+    return picture
+
+
+def compose(all_stamps, item, rng, held_out=False, side=SIDE, grounds=None, ease=0.):
+    """-> [side,side,3] bytes
+
+    @held_out: background, size and place are such as training never draws; no damage. @grounds: takes backgrounds from
+    there, which is faster. @ease: share of pictures that are undamaged, and of large stamps, to begin with.
+    """
+    if held_out:
+        picture = np.array(HELD_OUT[int(rng.integers(len(HELD_OUT)))](rng, side), np.float32)
+    elif grounds:
+        picture = grounds.draw(rng, side)
+    else:
+        picture = np.array(BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))](rng, side), np.float32)
+    picture = place(picture, all_stamps, item, rng, held_out, ease)
+    damage = not held_out and rng.random() >= ease
+    if damage and rng.random() < .4:
+        grains = grounds.noise(rng, side) if grounds else rng.standard_normal(picture.shape, dtype=np.float32)
+        picture += grains * np.float32(rng.uniform(.005, .06))
+    picture *= 255
+    picture += .5
+    picture = np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+    return np.asarray(degrade(Image.fromarray(picture), rng, side)) if damage else picture
 
 
 def main():

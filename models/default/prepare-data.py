@@ -28,6 +28,7 @@ import scipy.io.wavfile
 import scipy.signal
 
 import corpus
+from progress import progress
 
 HELD_OUT_VOICE = {"en": ("flite", "rms"), "es": ("espeak", "es-419+f2"), "fr": ("espeak", "fr-fr+f2"),
                   "it": ("espeak", "it+f2")}
@@ -129,12 +130,6 @@ class Shard:
         tmp = self.path.with_suffix(".json.part")
         tmp.write_text(json.dumps(self.items, ensure_ascii=False))
         tmp.rename(self.path.with_suffix(".json"))
-
-
-def progress(what, i, n):
-    if i == n or i % 20 == 0:
-        bar = "#" * (30 * i // n)
-        print(f"\r{what:18s} [{bar:30s}] {i}/{n}", end="\n" if i == n else "", flush=True, file=sys.stderr)
 
 
 def build(out, name, jobs, work):

@@ -3,10 +3,12 @@
 
     train-vision.py --dir DIR [--steps N] [options]
 
-A linear head names the description from what four queries find among the soft tokens, much as the language model's
-attention will look at them (their mean learns three times slower); it is not exported. DIR/pictures comes from
-pictures.py. As train.py it can be killed and goes on, and train.py --init-vision DIR/checkpoint.pt takes its average.
-The first --small share of the steps sees pictures of half the side, which takes a third of the time.
+The mean of a picture's soft tokens is compared (cosine) with a vector a description; neither is exported. The vectors
+begin as what stamps look like (8 by 8 pixels of them, compressed by PCA): a stamp that looks like another
+has a vector near its one, so that seeing colours and outlines pays from the first step. Random vectors learn nothing in
+hundreds of steps. DIR/pictures comes from pictures.py. As train.py it can be killed and goes on, and
+train.py --init-vision DIR/checkpoint.pt takes its average.
+Pictures are small and easy to begin with (--sides, --easy): the network is convolutional.
 """
 import argparse
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 import learning
 import mobilenet_v5
@@ -23,28 +26,53 @@ import pictures
 import tokenizer as tok
 
 
-QUERIES = 4
+SHARPNESS = 24.         # cosines are multiplied by that to be logits
 
 
 class Parts(torch.utils.data.Dataset):
-    """Part k depends on (seed, k) only."""
+    """Part k depends on (seed, k) and, for its backgrounds, on the part that @first is."""
 
-    def __init__(self, stamps, a):
-        self.stamps, self.a = stamps, a
+    def __init__(self, stamps, a, first):
+        self.stamps, self.a, self.first, self.grounds = stamps, a, first, {}
+
+    def progress(self, k):
+        return k / (self.a.steps * self.a.parts)
+
+    def side(self, k):
+        return next((side for side, until in self.a.sides if self.progress(k) < until), self.a.sides[-1][0])
 
     def __getitem__(self, k):
-        small = k < self.a.small * self.a.steps * self.a.parts
-        rng = np.random.default_rng([self.a.seed, k, 2])
+        rng, side = np.random.default_rng([self.a.seed, k, 2]), self.side(k)
+        if side not in self.grounds:
+            self.grounds[side] = pictures.Grounds(np.random.default_rng([self.a.seed, self.first, 4]), side)
         items = [self.stamps.draw(rng) for _ in range(self.a.count)]
-        side = pictures.SIDE // 2 if small else pictures.SIDE
-        return {"pictures": torch.from_numpy(np.stack([pictures.compose(self.stamps, i, rng, side=side) for i in items])),
-                "label": torch.tensor([i["class"] for i in items])}
+        ease = max(0., 1 - self.progress(k) / self.a.easy) if self.a.easy else 0.
+        composed = [pictures.compose(self.stamps, i, rng, side=side, grounds=self.grounds[side], ease=ease) for i in items]
+        return {"pictures": torch.from_numpy(np.stack(composed)), "label": torch.tensor([i["class"] for i in items])}
+
+
+def looks(stamps, width):
+    """[descriptions,width]: what stamps look like, by their principal components"""
+    rows = []
+    for label in range(len(stamps.texts)):
+        seen = []
+        for item in stamps.of(label):
+            whole = np.asarray(Image.fromarray(stamps.pictures[item["row"]], "CMYK").reduce(pictures.STORED // 8), np.float32) / 255
+            colour = whole[..., :3].sum((0, 1)) / whole[..., 3].sum()
+            for x in (whole, whole[:, ::-1])[:1 + item["mirror"]]:
+                over_grey = x[..., :3] + (1 - x[..., 3:]) / 2
+                seen.append(np.concatenate([over_grey.ravel(), x[..., 3].ravel(), 6 * colour, [3 * x[..., 3].mean()]]))
+        rows.append(np.mean(seen, 0))
+    rows = np.stack(rows)
+    u, s, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    u = u[:, :width] * s[:width] ** .8                      # of 1, the first components would hide the others
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((width, width)))[0]    # no channel is a special one
+    return torch.from_numpy((u / np.linalg.norm(u, axis=1, keepdims=True) * width ** .5 @ turn).astype(np.float32))
 
 
 def logits(composed, w):
-    x = model.soft_tokens(mobilenet_v5.tower(composed.float() / 255, w, composed.shape[1] // 16), w, "mm.").flatten(1, 2)
-    found = F.linear(x, w["head.queries"]).softmax(1).transpose(1, 2) @ x               # [B,QUERIES,hidden]
-    return F.linear(found.flatten(1), w["head.weight"], w["head.bias"])
+    x = model.soft_tokens(mobilenet_v5.tower(composed.float() / 255, w, composed.shape[1] // 16), w, "mm.").mean((1, 2))
+    return SHARPNESS * F.normalize(x, dim=-1) @ F.normalize(w["head.weight"], dim=-1).T
 
 
 def gradients(batch, w, a):
@@ -67,7 +95,7 @@ def quick_set(stamps, a):
 @torch.no_grad()
 def evaluation(w, held_out):
     out = []
-    for side in (pictures.SIDE // 2, pictures.SIDE):
+    for side in (96, 128, pictures.SIDE):
         right = sum(int((logits(shrink(x, side), w).argmax(-1) == y).sum())
                     for x, y in zip(held_out[0].split(16), held_out[1].split(16)))
         out.append(f"held out, {side} px: {100 * right / len(held_out[1]):.1f} %")
@@ -79,25 +107,30 @@ def shrink(composed, side):
     return x.permute(0, 2, 3, 1).contiguous()
 
 
+def sides(text):
+    """ "96:.5,256:1" -> [(96, .5), (256, 1.)]"""
+    return [(int(s), float(until)) for s, until in (part.split(":") for part in text.split(","))]
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train-vision")
-    learning.arguments(ap, steps=10000, threads=1, parts=2, eval_minutes=30.)
-    ap.add_argument("--count", type=int, default=16, help="pictures in a part of a batch")
-    ap.add_argument("--small", type=float, default=.6, help="share of the steps at half the side")
+    learning.arguments(ap, steps=3600, threads=1, parts=1, lr=.01, smoothing=0., warmup=40, decay=.35, eval_minutes=10.)
+    ap.add_argument("--count", type=int, default=32, help="pictures in a part of a batch")
+    ap.add_argument("--sides", type=sides, default="96:.55,128:.7,192:.8,256:1", help="of pictures, each up to a share of the steps")
+    ap.add_argument("--easy", type=float, default=.6, help="share of the steps that the pictures get harder in")
     ap.add_argument("--eval-pictures", type=int, default=256)
     a = ap.parse_args()
     torch.manual_seed(a.seed)
     print("torch", torch.__version__, "seed", a.seed)
     stamps, hidden = pictures.Stamps(a.dir / "pictures"), model.Config().hidden
     weights = mobilenet_v5.init(hidden, tok.RESERVED, a.seed)
-    weights |= {"head.queries": (2 * hidden ** -.5 * torch.randn(QUERIES, hidden)).requires_grad_(),
-                "head.weight": torch.zeros(len(stamps.texts), QUERIES * hidden, requires_grad=True),
-                "head.bias": torch.zeros(len(stamps.texts), requires_grad=True)}
+    weights["head.weight"] = looks(stamps, hidden).requires_grad_()
     training = learning.Training(a, weights, learning.load(a.dir), {"texts": [t["en"] for t in stamps.texts]})
     print(f"{sum(v.numel() for v in weights.values()) / 1e6:.2f} M parameters, "
           f"{mobilenet_v5.macs() / 1e6:.0f} M multiply-adds a picture, from step {training.step}")
-    training.run(lambda: Parts(stamps, a), lambda batch: gradients(batch, weights, a), quick_set(stamps, a), evaluation)
+    training.run(lambda: Parts(stamps, a, training.step * a.parts), lambda batch: gradients(batch, weights, a),
+                 quick_set(stamps, a), evaluation)
 
 
 if __name__ == "__main__":

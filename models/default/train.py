@@ -42,16 +42,19 @@ def speech(batch, w, c, a):
 
 def sight(batch, w, c, a):
     """-> logits of the answers. A picture's keys and values are computed once, for all languages that it is described in."""
-    x = mobilenet_v5.tower(batch["pictures"].float() / 255, w, batch["grid"]).flatten(1, 2)
-    cache, prefix, nothing = {}, batch["prefix"], torch.zeros(0, dtype=torch.long)
-    b, n, first = *x.shape[:2], prefix.shape[1] - x.shape[1]
-    at = torch.arange(b).repeat_interleave(n), torch.arange(first, first + n).repeat(b)
-    e, pli = model.embed(prefix, model.soft_tokens(x, w, "mm.").flatten(0, 1), at, w, c)
-    model.forward(e, pli, w, c, (nothing, nothing), cache, rate=a.dropout)
+    with torch.set_grad_enabled(not a.freeze_vision):
+        x = mobilenet_v5.tower(batch["pictures"].float() / 255, w).flatten(1, 2)[:, batch["seen"]]
+    cache, prefix, places, nothing = {}, batch["prefix"], batch["places"], torch.zeros(0, dtype=torch.long)
+    b, n = x.shape[:2]
+    soft = torch.cat([model.soft_tokens(x, w, "mm."), model.hard_tokens(torch.zeros(b, 1, dtype=torch.long), w, "mm.")], 1)
+    at = torch.arange(b).repeat_interleave(n + 1), torch.arange(batch["first"], batch["first"] + n + 1).repeat(b)
+    e, pli = model.embed(prefix, soft.flatten(0, 1), at, w, c)
+    model.forward(e, pli, w, c, (nothing, nothing), cache, rate=a.dropout, places=places, bias=batch["bias"])
     cache = {i: tuple(t[batch["of"]] for t in kv) for i, kv in cache.items()}
-    ends = model.hard_tokens(torch.zeros_like(batch["of"]), w, "mm.")
-    e, pli = model.embed(batch["ids"], ends, tuple(batch["end"]), w, c)
-    return model.forward(e, pli, w, c, tuple(batch["select"]), cache, prefix.shape[1], a.dropout)
+    e, pli = model.embed(batch["ids"], None, None, w, c)
+    rest = torch.arange(batch["ids"].shape[1])
+    places, bias = torch.cat([places, places[-1] + 1 + rest]), torch.cat([batch["bias"], torch.zeros(len(rest))])
+    return model.forward(e, pli, w, c, tuple(batch["select"]), cache, prefix.shape[1], a.dropout, places, bias)
 
 
 def gradients(batch, w, c, a):
@@ -91,12 +94,13 @@ def main():
     ap.add_argument("--seconds", type=float, default=13., help="of audio in a part of a batch")
     ap.add_argument("--human", type=float, default=.45, help="share of recordings among the clips")
     ap.add_argument("--extra", type=float, default=.25, help="share of clips with a second task (translate, chain)")
-    ap.add_argument("--longest", type=float, default=7., help="clip drawn, in seconds")
+    ap.add_argument("--longest", type=float, default=11., help="clip, in seconds; longer ones are cut")
     ap.add_argument("--pictures", type=float, default=0., metavar="SHARE", help="of the parts that are pictures")
     ap.add_argument("--picture-dir", type=Path, help="of pictures.py; default: DIR/pictures")
-    ap.add_argument("--picture-count", type=int, default=4, help="pictures in a part of a batch")
-    ap.add_argument("--picture-languages", type=int, default=6, help="asked about each picture")
-    ap.add_argument("--picture-grid", type=int, default=16, help="soft tokens a side: 4 or 8 are faster to begin with")
+    ap.add_argument("--picture-count", type=int, default=8, help="pictures in a part of a batch")
+    ap.add_argument("--picture-languages", type=int, default=4, help="asked about each picture, English among them")
+    ap.add_argument("--picture-tokens", type=int, default=32, help="of a picture's 256 that the model is shown in training")
+    ap.add_argument("--freeze-vision", action="store_true", help="leave the picture encoder as it is")
     ap.add_argument("--init-vision", type=Path, help="train-vision.py's checkpoint, for one that has seen no pictures")
     ap.add_argument("--ctc", type=float, default=.5)
     ap.add_argument("--ctc-layer", type=int, default=4)
@@ -119,7 +123,7 @@ def main():
         clips = data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
         if not a.pictures:
             return clips
-        return data.Mixed(clips, data.PictureBatches(stamps, a.seed, a.picture_count, a.picture_languages, a.picture_grid),
+        return data.Mixed(clips, data.PictureBatches(stamps, a.seed, a.picture_count, a.picture_languages, a.picture_tokens),
                           a.pictures)
 
     quick = evaluate.quick_set(a.dir / "data", a.seed), evaluate.quick_pictures(stamps, a.seed) if stamps else []

@@ -157,30 +157,29 @@ dot_panel (const float *x, const uchar *w, const uchar *s, int K)
 // ---- one row of x ----------------------------------------------------------------------
 
 CPU_TARGET void
-gemv (float *y, const float *x, const uchar *w, const uchar *scales, int N, int K, int first, int last)
+gemv (float *y, const float *x, const Panels *w, int N, int K, int first, int last)
 {
-  for (int p = first; p < last; p++) {
-    const float16 sum = dot_panel (x, w + p * PANEL_BYTES (K), scales + p * SCALE_BYTES (K), K);
+  for (long p = first; p < last; p++) {
+    const float16 sum = dot_panel (x, w->data + p * w->step, w->scales + p * w->scale_step, K);
 
     store_columns (y + p * PANEL, sum, N - p * PANEL);
   }
 }
 
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_gemv (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int N, const int K,
-    const int n_panels, const int group_panels)
+matmul_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, const int n_panels, const int group_panels)
 {
   const int first = get_group_id (0) * group_panels;
+  const Panels panels = FLAT_PANELS (w);
 
-  gemv (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), FLAT (const uchar, data), FLAT (const uchar, scales),
-      N, K, first, min (first + group_panels, n_panels));
+  gemv (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), &panels, N, K, first,
+      min (first + group_panels, n_panels));
 }
 
 // ---- many rows of x ----------------------------------------------------------------------
 
 CPU_TARGET void
-gemm (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K, int first,
-    int last)
+gemm (float *y, long ys, const float *x, long xs, const Panels *w, int M, int N, int K, int first, int last)
 {
 #ifndef TYPE_F32
   float block[NP][KC * PANEL] __attribute__ ((aligned (64)));
@@ -194,9 +193,9 @@ gemm (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *s
       for (int j = 0; j < NP; j++) {
         const long panel = min (p + j, last - 1);       // a panel past the last is computed, not stored
 #ifdef TYPE_F32
-        columns[j] = (const float *) (w + panel * PANEL_BYTES (K)) + (long) k * PANEL;
+        columns[j] = (const float *) (w->data + panel * w->step) + (long) k * PANEL;
 #else
-        unpack (block[j], w + panel * PANEL_BYTES (K), scales + panel * SCALE_BYTES (K), k, n);
+        unpack (block[j], w->data + panel * w->step, w->scales + panel * w->scale_step, k, n);
         columns[j] = block[j];
 #endif
       }
@@ -267,12 +266,11 @@ few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, co
 FEW (2) FEW (3) FEW (4) FEW (5) FEW (6)
 
 CPU_TARGET void
-few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K,
-    int first, int last)
+few_rows (float *y, long ys, const float *x, long xs, const Panels *w, int M, int N, int K, int first, int last)
 {
   for (long p = first; p < last; p++) {
-    const uchar *data = w + p * PANEL_BYTES (K);
-    const uchar *s = scales + p * SCALE_BYTES (K);
+    const uchar *data = w->data + p * w->step;
+    const uchar *s = w->scales + p * w->scale_step;
     float *out = y + p * PANEL;
     const int cols = N - p * PANEL;
 
@@ -288,18 +286,19 @@ few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const ucha
 #endif
 
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_gemm (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int M, const int N,
-    const int K, const int n_panels, const int group_panels, const int group_rows)
+matmul_gemm (TENSOR (y), TENSOR (x), PANELS (w), const int M, const int N, const int K, const int n_panels,
+    const int group_panels, const int group_rows)
 {
   const int first = get_group_id (0) * group_panels, row = get_group_id (1) * group_rows;
+  const Panels panels = FLAT_PANELS (w);
 
 #ifndef TYPE_F32
   if (M >= 2 && M <= 6) {
-    few_rows (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), x_stride, FLAT (const uchar, data),
-        FLAT (const uchar, scales), M, N, K, first, min (first + group_panels, n_panels));
+    few_rows (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), x_stride, &panels, M, N, K,
+        first, min (first + group_panels, n_panels));
     return;
   }
 #endif
-  gemm (FLAT (float, ROW (y, row)), y_stride, FLAT (const float, ROW (x, row)), x_stride, FLAT (const uchar, data),
-      FLAT (const uchar, scales), min (M - row, group_rows), N, K, first, min (first + group_panels, n_panels));
+  gemm (FLAT (float, ROW (y, row)), y_stride, FLAT (const float, ROW (x, row)), x_stride, &panels,
+      min (M - row, group_rows), N, K, first, min (first + group_panels, n_panels));
 }

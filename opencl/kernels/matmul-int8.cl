@@ -300,8 +300,8 @@ TILE (5) TILE (6)
 #endif
 
 CPU_TARGET void
-multiply (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const uchar *w, const uchar *ws,
-    int M, int N, int K, int first, int last)
+multiply (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
+    int K, int first, int last)
 {
   const int blocks = K / 32;
 
@@ -313,8 +313,8 @@ multiply (float *y, long ys, const char *q, const float *scales, const PartSum *
     for (int j = 0; j < NP; j++) {
       const long panel = min (p + j, last - 1);         // a panel past the last is computed, not stored
 
-      panels[j] = w + panel * PANEL_BYTES (K);
-      panel_scales[j] = ws + panel * SCALE_BYTES (K);
+      panels[j] = w->data + panel * w->step;
+      panel_scales[j] = w->scales + panel * w->scale_step;
     }
     for (int m = 0; m < M; m += MR) {
       float *out = y + m * ys + p * PANEL;
@@ -337,39 +337,39 @@ multiply (float *y, long ys, const char *q, const float *scales, const PartSum *
 }
 
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_int8 (TENSOR (y), __global const char *q, const ulong scales_at, const ulong sums_at, __global const uchar *data,
-    __global const uchar *scales, const int M, const int N, const int K, const int n_panels, const int group_panels,
-    const int group_rows)
+matmul_int8 (TENSOR (y), __global const char *q, const ulong scales_at, const ulong sums_at, PANELS (w), const int M,
+    const int N, const int K, const int n_panels, const int group_panels, const int group_rows)
 {
   const int first = get_group_id (0) * group_panels, blocks = K / 32;
   const long row = get_group_id (1) * group_rows;
+  const Panels panels = FLAT_PANELS (w);
 
   multiply (FLAT (float, ROW (y, row)), y_stride, FLAT (const char, q + row * K),
       FLAT (const float, q + scales_at) + row * blocks, FLAT (const PartSum, q + sums_at) + row * blocks * PARTS,
-      FLAT (const uchar, data), FLAT (const uchar, scales), min (M - (int) row, group_rows), N, K, first,
-      min (first + group_panels, n_panels));
+      &panels, min (M - (int) row, group_rows), N, K, first, min (first + group_panels, n_panels));
 }
 
 // One row of x, quantized by every group for itself: cheaper than a launch and waiting for it.
 CPU_TARGET void
-quantize_multiply (float *y, const float *x, const uchar *w, const uchar *ws, int N, int K, int first, int last)
+quantize_multiply (float *y, const float *x, const Panels *w, int N, int K, int first, int last)
 {
   char q[GEMV_COLS] __attribute__ ((aligned (64)));
   float scales[GEMV_COLS / 32];
   PartSum sums[GEMV_COLS / PART];
 
   quantize (q, scales, sums, x, K / 32);
-  multiply (y, 0, q, scales, sums, w, ws, 1, N, K, first, last);
+  multiply (y, 0, q, scales, sums, w, 1, N, K, first, last);
 }
 
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_int8_gemv (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int N,
-    const int K, const int n_panels, const int group_panels)
+matmul_int8_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, const int n_panels,
+    const int group_panels)
 {
   const int first = get_group_id (0) * group_panels;
+  const Panels panels = FLAT_PANELS (w);
 
-  quantize_multiply (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), FLAT (const uchar, data),
-      FLAT (const uchar, scales), N, K, first, min (first + group_panels, n_panels));
+  quantize_multiply (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), &panels, N, K, first,
+      min (first + group_panels, n_panels));
 }
 
 // ---- one row of x in 24 bits ---------------------------------------------------------------
@@ -488,7 +488,7 @@ dot_wide (const Wide *wide, const uchar *w, const uchar *ws, int blocks)
 }
 
 CPU_TARGET void
-widen_multiply (float *y, const float *x, const uchar *w, const uchar *ws, int N, int K, int first, int last)
+widen_multiply (float *y, const float *x, const Panels *w, int N, int K, int first, int last)
 {
   const int blocks = K / 32;
   Wide wide;
@@ -496,17 +496,18 @@ widen_multiply (float *y, const float *x, const uchar *w, const uchar *ws, int N
   for (int b = 0; b < blocks; b++)
     widen_block (&wide, b, x + b * 32);
   for (long p = first; p < last; p++)
-    store_columns (y + p * PANEL, dot_wide (&wide, w + p * PANEL_BYTES (K), ws + p * SCALE_BYTES (K), blocks),
+    store_columns (y + p * PANEL, dot_wide (&wide, w->data + p * w->step, w->scales + p * w->scale_step, blocks),
         N - p * PANEL);
 }
 
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_int24_gemv (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int N,
-    const int K, const int n_panels, const int group_panels)
+matmul_int24_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, const int n_panels,
+    const int group_panels)
 {
   const int first = get_group_id (0) * group_panels;
+  const Panels panels = FLAT_PANELS (w);
 
-  widen_multiply (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), FLAT (const uchar, data),
-      FLAT (const uchar, scales), N, K, first, min (first + group_panels, n_panels));
+  widen_multiply (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), &panels, N, K, first,
+      min (first + group_panels, n_panels));
 }
 #endif

@@ -8,13 +8,12 @@
 // A work-group is 16 rows of w by SLICES slices of K: neighbours read neighbouring bytes. Parts of PART
 // columns go to the slices in turn; their sums meet in local memory.
 __kernel __attribute__((reqd_work_group_size (PANEL, SLICES, 1))) void
-matmul_portable (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int M,
-    const int N, const int K)
+matmul_portable (TENSOR (y), TENSOR (x), PANELS (w), const int M, const int N, const int K)
 {
   const int lane = get_local_id (0), slice = get_local_id (1), panel = get_group_id (0);
   const int n = panel * PANEL + lane, m0 = get_group_id (1) * TM;
-  __global const uchar *w = data + panel * PANEL_BYTES (K);
-  __global const uchar *s = scales + panel * SCALE_BYTES (K);
+  __global const uchar *data = PANEL_DATA (w, panel);
+  __global const uchar *s = PANEL_SCALES (w, panel);
   __local float sums[SLICES][TM][PANEL];
   float acc[TM];
 
@@ -27,7 +26,7 @@ matmul_portable (TENSOR (y), TENSOR (x), __global const uchar *data, __global co
     for (int i = 0; i < TM; i++)
       part[i] = sum[i] = 0;
     for (int k = k0; k < k0 + end; k++) {
-      const float value = panel_value (w, lane, k);
+      const float value = panel_value (data, lane, k);
 
       for (int i = 0; i < TM; i++) {
         const float xk = AT (x, min (m0 + i, M - 1), k);
@@ -55,14 +54,13 @@ matmul_portable (TENSOR (y), TENSOR (x), __global const uchar *data, __global co
 
 // Rows of w as float32 [16 * panels][K], for libraries that take plain matrices.
 __kernel void
-unpack_rows (__global float *out, __global const uchar *data, __global const uchar *scales, const int first_panel,
-    const int K)
+unpack_rows (__global float *out, PANELS (w), const int first_panel, const int K)
 {
   const int k = get_global_id (0), row = get_global_id (1), lane = row % PANEL;
   const long panel = first_panel + row / PANEL;
-  __global const uchar *w = data + panel * PANEL_BYTES (K);
-  __global const uchar *s = scales + panel * SCALE_BYTES (K);
+  __global const uchar *data = PANEL_DATA (w, panel);
+  __global const uchar *s = PANEL_SCALES (w, panel);
 
   out[(long) row * K + k] =
-      panel_scale (s, lane, k / PART) * panel_value (w, lane, k) + panel_offset (s, lane, k / PART);
+      panel_scale (s, lane, k / PART) * panel_value (data, lane, k) + panel_offset (s, lane, k / PART);
 }

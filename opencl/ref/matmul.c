@@ -20,10 +20,11 @@ multiply_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk, Re
   g_autofree gfloat *row = g_new (gfloat, w->cols);
 
   for (gint n = 0; data && (scales || !chunk->scales) && n < chunk->rows; n++) {
-    const guint8 *panel_scales = scales ? scales + n / OCL_PANEL * w->scale_bytes : NULL;
+    const gsize panel = chunk->first_panel + n / OCL_PANEL;
+    const guint8 *panel_scales = scales ? scales + panel * w->scale_bytes : NULL;
 
     for (gint k = 0; k < w->cols; k++)
-      row[k] = ocl_panel_value (w->type, data + n / OCL_PANEL * w->panel_bytes, panel_scales, n % OCL_PANEL, k);
+      row[k] = ocl_panel_value (w->type, data + panel * w->panel_bytes, panel_scales, n % OCL_PANEL, k);
     for (gint m = 0; m < x.rows; m++) {
       gdouble sum = 0;
 

@@ -4,6 +4,8 @@
 #include <gst/gemma/gemma.h>
 #include <string.h>
 
+#include "vision-model.h"
+
 #define VIDEO "video/x-raw, format=I420, width=160, height=120, framerate=25/1"
 
 typedef struct
@@ -136,6 +138,38 @@ GST_START_TEST (test_speech_over_a_picture)
   end (&f);
   collector_free (out);
   collector_free (heard);
+}
+
+GST_END_TEST;
+
+/* A camera without sound: what is seen is described, every second. */
+GST_START_TEST (test_picture_alone)
+{
+  g_autofree gchar *launch = g_strdup_printf ("gemmacaptionbin name=c model=%s interval=1000000000 resolution=256 "
+      "videotestsrc is-live=true pattern=black num-buffers=100 ! " VIDEO " ! c.sink_video "
+      "c.src_video ! " VIDEO " ! fakesink async=false c.text ! fakesink async=false", vision_model_path ());
+  Fixture f = begin (launch);
+  g_autoptr (GstPad) text = gst_element_get_static_pad (f.bin, "text");
+  Collector *out = collector_new (text);
+  Frames frames = { 0, };
+  GstClockTime last = 0;
+
+  set_random_words (&f);
+  watch_frames (&f, &frames);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  wait_eos (&f, 100);
+  fail_unless_equals_int (frames.n, 100);
+  /* One a second at the most; fewer while the model loads or when the machine is behind. */
+  fail_unless (collector_count (out, TRUE, 0) >= 1 && collector_count (out, TRUE, 0) <= 5);
+  for (guint i = 0; i < collector_count (out, TRUE, 0); i++) {
+    GstClockTime pts = GST_BUFFER_PTS (collector_get_buffer (out, i));
+
+    fail_unless (pts < frames.next && (i == 0 || pts > last), "%" GST_TIME_FORMAT " after %" GST_TIME_FORMAT,
+        GST_TIME_ARGS (pts), GST_TIME_ARGS (last));
+    last = pts;
+  }
+  end (&f);
+  collector_free (out);
 }
 
 GST_END_TEST;
@@ -303,6 +337,7 @@ gemmacaptionbin_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_contract);
   tcase_add_test (tc, test_speech_over_a_picture);
+  tcase_add_test (tc, test_picture_alone);
   tcase_add_test (tc, test_mode_text_draws_nothing);
   tcase_add_test (tc, test_a_blocked_model_holds_nobody_up);
   tcase_add_test (tc, test_media_outlive_the_captions);

@@ -39,6 +39,43 @@ GST_START_TEST (test_contract)
 GST_END_TEST;
 
 static void
+check_submodel (const GValue *item, gpointer expected)
+{
+  g_autofree gchar *submodel = NULL, *weights = NULL;
+
+  g_object_get (g_value_get_object (item), "submodel", &submodel, "weights", &weights, NULL);
+  fail_unless_equals_string (submodel, expected);
+  fail_unless_equals_string (weights, "q8_0");
+}
+
+/* Every language model inside runs the same part of the same weights, also one that comes later. */
+GST_START_TEST (test_submodel_of_all_branches)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+  static const gchar *const submodels[] = { "E2B", "E2.98B", "E3.39B" };
+  GstPad *pads[2];
+
+  g_object_set (element, "weights", "q8_0", NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (submodels); i++) {
+    g_autofree gchar *submodel = NULL;
+    g_object_set (element, "submodel", submodels[i], NULL);
+    if (i)
+      pads[i - 1] = gst_element_request_pad_simple (element, "translate_src_%u");
+    GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (element), "gemmalm");
+    gst_iterator_foreach (all, check_submodel, (gpointer) submodels[i]);
+    gst_iterator_free (all);
+    g_object_get (element, "submodel", &submodel, NULL);
+    fail_unless_equals_string (submodel, submodels[i]);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (pads); i++) {
+    gst_element_release_request_pad (element, pads[i]);
+    gst_object_unref (pads[i]);
+  }
+}
+
+GST_END_TEST;
+
+static void
 check_latency (GstPad *pad, GstClockTime own)
 {
   g_autoptr (GstQuery) query = gst_query_new_latency ();
@@ -357,6 +394,7 @@ gemmatranscriber_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_contract);
+  tcase_add_test (tc, test_submodel_of_all_branches);
   tcase_add_test (tc, test_latency_probe);
   tcase_add_test (tc, test_transcript_and_translations);
   tcase_add_test (tc, test_language_on_the_command_line);

@@ -187,11 +187,10 @@ GST_START_TEST (test_gaps_extend_a_description)
 
 GST_END_TEST;
 
-/* Live, a description cannot wait for the next picture, and there is no overlap all the same. */
+/* Live, a description cannot wait for the next picture: how long it stands is a guess, its time is the picture's. */
 GST_START_TEST (test_live_descriptions)
 {
   Fixture f = begin (FALSE, TRUE);
-  GstClockTime position = 0;
 
   push_picture (&f, 0);
   wait_text (&f, 1, 100);
@@ -201,13 +200,8 @@ GST_START_TEST (test_live_descriptions)
   push_picture (&f, MS (3700));
   wait_text (&f, 3, 100);
   finish (&f);
-  for (guint i = 0; i < 3; i++) {
-    GstBuffer *text = collector_get_buffer (f.out, i);
-    fail_unless (GST_BUFFER_PTS (text) >= position);
-    fail_unless (GST_BUFFER_DURATION (text) >= MS (700));
-    position = GST_BUFFER_PTS (text) + GST_BUFFER_DURATION (text);
-  }
-  check_text (&f, 2, MS (3700), MS (2700));     /* as long as the one before stood */
+  check_text (&f, 1, MS (700), MS (1000));
+  check_text (&f, 2, MS (3700), MS (3000));     /* as long as the one before should have stood */
   end (&f);
 }
 

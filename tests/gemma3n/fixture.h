@@ -54,3 +54,6 @@ void check_close (const gchar *what, const gfloat *got, const gfloat *expected, 
 void golden_check_states (const gchar *size, gint chunk);
 /** The 64 greedy ids after the first PROMPT. */
 void golden_check_greedy (const gchar *size);
+/** The same of an empty session of @model, of which @n_layers run, with the golden data of @size. */
+void golden_check_states_of (const Model *model, GemmaLmSession *session, const gchar *size, gint n_layers);
+void golden_check_greedy_of (const Model *model, GemmaLmSession *session, const gchar *size);

@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-AREAS = ["quants", "readers", "tokenizer", "gemma3n", "gemma3", "t5gemma2", "usm", "model", "picture", "vision"]
+AREAS = ["quants", "readers", "tokenizer", "gemma3n", "submodel", "gemma3", "t5gemma2", "usm", "model", "picture",
+         "vision"]
 PACKAGES = ["torch", "transformers", "timm", "tokenizers", "sentencepiece", "gguf", "numpy"]
 
 

@@ -1,4 +1,5 @@
-"""Element types: bytes as a file has them and the float32 values that gguf-py makes of them."""
+"""Element types: bytes as a file has them and the float32 values that gguf-py makes of them; and the other way,
+quantize-TYPE.bin of quantize.npy."""
 import numpy as np
 from gguf import GGMLQuantizationType, quants
 
@@ -18,6 +19,13 @@ def blocks(rng, n, block_bytes, halves=(0,)):
         scales[:4] = np.roll([0, 0x8000, 1, 0x7bff], number)
         data[:, at:at + 2] = scales.astype('<u2').view(np.uint8).reshape(n, 2)
     return data
+
+
+def bf16_rows(rng):
+    """Rows of many magnitudes, as weights have them, one of zeros and one of equal magnitudes."""
+    x = rng.normal(size=(30, 64)) * 10. ** rng.integers(-6, 4, (30, 1))
+    x = np.concatenate([x, np.zeros((1, 64)), np.tile([1., -1.], (1, 32))]).astype(np.float32)
+    return (x.view(np.uint32) & 0xffff0000).view(np.float32)
 
 
 def make(out):
@@ -40,4 +48,8 @@ def make(out):
                 else data.view(np.float16).astype(np.float32)
         data.tofile(out / f'{name}.bin')
         np.save(out / f'{name}.npy', values.astype(np.float32).reshape(-1))
+    x = bf16_rows(np.random.default_rng(SEED))
+    np.save(out / 'quantize.npy', x.reshape(-1))
+    for kind in GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0, GGMLQuantizationType.BF16:
+        quants.quantize(x, kind).tofile(out / f'quantize-{kind.name.lower()}.bin')
     return {'seed': SEED}

@@ -181,7 +181,7 @@ GST_START_TEST (test_bad_options)
     {{"--model", directory, "--out", out, "--ids", "2,99999"}, "token id 99999; allowed are 0 to 4095"},
     {{"--model", directory, "--out", out, "--ids", "2,-1"}, "\"-1\" is no token id"},
     {{"--model", directory, "--out", out, "--audio", "/nonexistent.wav"}, "/nonexistent.wav: no such file"},
-    {{"--model", directory, "--out", out, "--image", "/nonexistent.png"}, "/nonexistent.png: no such file"},
+    {{"--model", directory, "--out", out, "--image", "/nonexistent.png"}, "/nonexistent.png: No such file"},
     {{"--model", directory, "--out", out, "--image", wav}, "clip.wav: cannot be read as PNG"},
     {{"--model", directory, "--out", out, "--resolution", "300"}, "--resolution is 300; allowed are 256, 512 and 768"},
     {{"--model", directory, "--out", out, "--generate", "4"}, "nothing to do"},

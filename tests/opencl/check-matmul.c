@@ -85,6 +85,32 @@ make_weight (Check *c, OclType type, const guint8 *data, gint N, gint K)
   return weight;
 }
 
+/* The same product through a view: the rows of @weight are some of a larger one's, in two ranges, and its columns the first. */
+static OclWeight *
+make_view (Check *c, OclType type, const guint8 *data, gint N, gint K)
+{
+  const gint block = MAX (ocl_type_info (type)->block, 2), panels = (N + 15) / 16;
+  const gint split = panels > 1 ? check_int (c, 1, panels - 1) * 16 : 0, skipped = check_int (c, 0, 3) * 16;
+  const gint before = check_int (c, 0, 2) * 16, rows = before + N + skipped, cols = K + check_int (c, 0, 2) * block;
+  const gsize part = ocl_type_row_bytes (type, K), bytes = ocl_type_row_bytes (type, cols);
+  const OclRange ranges[] = { { before, split }, { before + split + skipped, N - split } };
+  g_autofree guint8 *larger = g_malloc0 (rows * bytes);
+  OclMatrix matrix = { type, rows, cols, larger };
+  g_autoptr (GError) error = NULL;
+  OclWeight *whole, *view = NULL;
+
+  for (gint n = 0; n < N; n++)
+    memcpy (larger + (before + n + (n >= split ? skipped : 0)) * bytes, data + n * part, part);
+  whole = ocl_weight_new (check_device (c), &matrix, 1, &error);
+  if (whole) {
+    check_keep (c, whole, (GDestroyNotify) ocl_weight_free);
+    view = split ? ocl_weight_view (whole, ranges, 2, K, &error) : ocl_weight_view (whole, ranges + 1, 1, K, &error);
+  }
+  if (!view)
+    check_fail (c, "%s", error->message);
+  return view;
+}
+
 static void
 random_shape (Check *c, OclType type, gint *M, gint *N, gint *K)
 {
@@ -143,14 +169,16 @@ check_matmul (Check *c)
   gint M, N, K, mode = ocl_type_info (type)->block > 1 ? check_case (c) % 3 : 0;
   guint8 *data;
   gfloat *x, *want, *bound;
+  gboolean is_view;
   OclTensor y;
   OclWeight *weight;
 
   random_shape (c, type, &M, &N, &K);
-  check_describe (c, "%s M %d N %d K %d, %s", ocl_type_info (type)->name, M, N, K,
+  is_view = K % 2 == 0 && check_int (c, 0, 3) == 0;
+  check_describe (c, "%s M %d N %d K %d%s, %s", ocl_type_info (type)->name, M, N, K, is_view ? ", a view" : "",
       mode == 0 ? "float32" : mode == 1 ? "8-bit, exact" : "8-bit, rounded");
   data = random_matrix (c, type, N, K);
-  weight = make_weight (c, type, data, N, K);
+  weight = is_view ? make_view (c, type, data, N, K) : make_weight (c, type, data, N, K);
   if (!weight)
     return;
   check_keep (c, weight, (GDestroyNotify) ocl_weight_free);

@@ -53,6 +53,32 @@ GST_START_TEST (test_bits_equal_gguf_py)
 }
 GST_END_TEST;
 
+static const struct
+{
+  OclType type;
+  const gchar *name;
+} smaller[] = { { OCL_TYPE_Q8_0, "q8_0" }, { OCL_TYPE_Q4_0, "q4_0" }, { OCL_TYPE_BF16, "bf16" } };
+
+GST_START_TEST (test_quantized_as_gguf_py)
+{
+  g_autofree gchar *name = g_strdup_printf ("quantize-%s.bin", smaller[__i__].name);
+  g_autofree gchar *bytes_path = g_build_filename (GOLDEN_DIR, name, NULL), *bytes = NULL;
+  g_autofree gchar *values_path = g_build_filename (GOLDEN_DIR, "quantize.npy", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Npy) x = npy_read_shape (values_path, NPY_F32, &error, 1, -1);
+  gsize size;
+
+  fail_unless (x != NULL, "%s", error ? error->message : "");
+  fail_unless (g_file_get_contents (bytes_path, &bytes, &size, NULL));
+  fail_unless_equals_uint64 (size, ocl_type_row_bytes (smaller[__i__].type, x->n));
+  g_autofree guint8 *got = g_malloc (size);
+  fail_unless (ocl_type_quantize (smaller[__i__].type, x->f32, got, x->n));
+  for (gsize i = 0; i < size; i++)
+    fail_unless (got[i] == (guint8) bytes[i], "%s byte %" G_GSIZE_FORMAT ": %u, not %u", smaller[__i__].name, i, got[i],
+        (guint8) bytes[i]);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_row_bytes)
 {
   fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_F32, 3), 12);
@@ -74,6 +100,7 @@ types_suite (void)
 
   suite_add_tcase (suite, tests);
   tcase_add_loop_test (tests, test_bits_equal_gguf_py, 0, G_N_ELEMENTS (types));
+  tcase_add_loop_test (tests, test_quantized_as_gguf_py, 0, G_N_ELEMENTS (smaller));
   tcase_add_test (tests, test_row_bytes);
   return suite;
 }
