@@ -16,8 +16,8 @@
 
 #define SUMMARY "Runs a Gemma 3n, Gemma 3 or T5Gemma 2 model and writes what it computes to DIR:\n" \
     "  ids.npy           int32, the prompt as the model sees it, placeholders of soft tokens included\n" \
-    "  logits.npy        float32 [position][vocabulary]; of T5Gemma 2's decoder, from its start token on: what each of\n" \
-    "                    the generated ids was chosen from\n" \
+    "  logits.npy        float32 [position][vocabulary]; of T5Gemma 2's decoder, from its start token on: what each\n" \
+    "                    of the generated ids was chosen from\n" \
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
     "  image-tokens.npy  float32 [256][hidden], soft tokens of the picture\n" \
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \

@@ -194,13 +194,19 @@ static const struct
 };
 
 static gboolean
+check_claims (Check *c)
+{
+  g_autofree gchar *blocks = g_strconcat (c->text->prefix, "blk.", NULL);
+
+  return check_heads (c) && check_count (c, blocks, c->text->n_layers);
+}
+
+static gboolean
 check_stack (Check *c)
 {
   const GemmaTextConfig *t = c->text;
-  g_autofree gchar *blocks = g_strconcat (t->prefix, "blk.", NULL);
 
-  if (!check_heads (c) || !check_count (c, blocks, t->n_layers)
-      || !text_shape (c, "output_norm.weight", 0, 1, t->hidden))
+  if (!text_shape (c, "output_norm.weight", 0, 1, t->hidden))
     return FALSE;
   for (gint i = 0; i < t->n_layers; i++)
     if (!check_layer (c, i))
@@ -224,7 +230,7 @@ check_encoder (Check *c)
     return FAIL (c, INVALID, "the encoder's vocab_size is %d, the decoder's %d; the same is expected", e->vocab_size,
         t->vocab_size);
   encoder.text = e;
-  return shape (c, "eoi_embd.weight", 0, 1, e->hidden) && check_stack (&encoder);
+  return check_claims (&encoder) && shape (c, "eoi_embd.weight", 0, 1, e->hidden) && check_stack (&encoder);
 }
 
 static gboolean
@@ -232,6 +238,8 @@ check_text (Check *c)
 {
   const GemmaTextConfig *t = c->text;
 
+  if (!check_claims (c))
+    return FALSE;
   if (t->vocab_size < 1 || t->vocab_size > GEMMA_MAX_VOCAB)
     return FAIL (c, INVALID, "tensor token_embd.weight has %d rows; 1 to %d are allowed", t->vocab_size,
         GEMMA_MAX_VOCAB);

@@ -165,9 +165,9 @@ read_scaling (const GemmaJsonObject *o, const gchar *key, gfloat *factor, GError
 
 /* @factor: (nullable) */
 static gboolean
-read_rope_kind (const GemmaJsonObject *o, const gchar *key, const gchar *prefix, gfloat *base, gfloat *factor,
-    GError **error)
+read_rope_kind (const GemmaJsonObject *o, const gchar *key, gfloat *base, gfloat *factor, GError **error)
 {
+  g_autofree gchar *prefix = g_strconcat (o->prefix, key, ".", NULL);
   GemmaJsonObject kind;
 
   return gemma_json_get_object (o, key, prefix, &kind, error)
@@ -179,19 +179,19 @@ read_rope_kind (const GemmaJsonObject *o, const gchar *key, const gchar *prefix,
 static gboolean
 read_rope (GemmaTextConfig *text, const GemmaArchitecture *a, const GemmaJsonObject *o, GError **error)
 {
+  g_autofree gchar *scaling_prefix = g_strconcat (o->prefix, "rope_scaling.", NULL);
+  g_autofree gchar *parameters_prefix = g_strconcat (o->prefix, "rope_parameters.", NULL);
   GemmaJsonObject scaling, parameters;
   gfloat *factor = a->linear_rope ? &text->rope_factor : NULL;
 
   return gemma_json_get_float (o, "rope_theta", 1, GEMMA_MAX_ROPE, &text->rope_base, error)
       && gemma_json_get_float (o, "rope_local_base_freq", 1, GEMMA_MAX_ROPE, &text->rope_base_local, error)
-      && gemma_json_get_object (o, "rope_scaling", "rope_scaling.", &scaling, error)
+      && gemma_json_get_object (o, "rope_scaling", scaling_prefix, &scaling, error)
       && read_scaling (&scaling, "rope_type", factor, error)
       && read_scaling (&scaling, "type", factor, error)
-      && gemma_json_get_object (o, "rope_parameters", "rope_parameters.", &parameters, error)
-      && read_rope_kind (&parameters, "full_attention", "rope_parameters.full_attention.", &text->rope_base, factor,
-          error)
-      && read_rope_kind (&parameters, "sliding_attention", "rope_parameters.sliding_attention.",
-          &text->rope_base_local, NULL, error);
+      && gemma_json_get_object (o, "rope_parameters", parameters_prefix, &parameters, error)
+      && read_rope_kind (&parameters, "full_attention", &text->rope_base, factor, error)
+      && read_rope_kind (&parameters, "sliding_attention", &text->rope_base_local, NULL, error);
 }
 
 static gboolean

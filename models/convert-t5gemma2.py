@@ -23,8 +23,8 @@ tensors of a Gemma 3 behind "enc." and "dec.". What is ours:
                                         *: attn_norm, attn_q, attn_k, attn_v, attn_q_norm, attn_k_norm, attn_output,
                                         post_attention_norm, ffn_norm, ffn_gate, ffn_up, ffn_down, post_ffw_norm
 
-Norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that are no
-whole blocks of it become f16.
+Norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that are
+no whole blocks of it become f16.
 """
 import argparse
 import json
@@ -103,15 +103,17 @@ def add_network(out, part, config):
     """What a config.json may leave out has the values of transformers' T5Gemma2TextConfig."""
     key = f"t5gemma2.{part}."
     n, head_dim = config.get("num_hidden_layers", 26), config.get("head_dim", 256)
+    period = config.get("sliding_window_pattern", 6)
     types = config.get("layer_types") or [
-        "sliding_attention" if (i + 1) % config.get("sliding_window_pattern", 6) else "full_attention" for i in range(n)]
+        "sliding_attention" if (i + 1) % period else "full_attention" for i in range(n)]
     rope = config.get("rope_parameters") or {}
     full = {**(rope.get("full_attention") or {}), **(config.get("rope_scaling") or {})}
     sliding = rope.get("sliding_attention") or {}
     heads = config.get("num_attention_heads", 8)
     for name, value in {
             "block_count": n, "context_length": config.get("max_position_embeddings", 131072),
-            "embedding_length": config.get("hidden_size", 2304), "feed_forward_length": config.get("intermediate_size", 9216),
+            "embedding_length": config.get("hidden_size", 2304),
+            "feed_forward_length": config.get("intermediate_size", 9216),
             "attention.head_count": heads, "attention.head_count_kv": config.get("num_key_value_heads", 4),
             "attention.key_length": head_dim, "attention.value_length": head_dim,
             "attention.sliding_window": config.get("sliding_window", 4096)}.items():

@@ -153,8 +153,8 @@ check_side (GemmaLmSession *self, gint n, GError **error)
   gint most = is_source ? lm->source_length : lm->context_length - lm->source_length;
   if (n <= most - before)
     return TRUE;
-  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG, "%d tokens after %d do not fit into the %d of the %s", n, before,
-      most, is_source ? "encoder" : "decoder");
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG, "%d tokens after %d do not fit into the %d of the %s", n,
+      before, most, is_source ? "encoder" : "decoder");
   return FALSE;
 }
 

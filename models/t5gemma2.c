@@ -1,8 +1,8 @@
 /* T5Gemma 2's language model, after transformers' T5Gemma2TextEncoder, T5Gemma2Decoder and
  * T5Gemma2ForConditionalGeneration.
  *
- * Read it from top to bottom: the encoder with encode(), remember(), the decoder with forward(). Shapes are [rows][cols]
- * with
+ * Read it from top to bottom: the encoder with encode(), remember(), the decoder with forward(). Shapes are
+ * [rows][cols] with
  *   N ids of the source, M rows (positions) in flight, C hidden, H heads, G KV heads, D head_dim, V vocabulary.
  * RMS norms multiply by 1 + w; GGUF stores that sum, and so it lies on the device.
  *
@@ -10,9 +10,9 @@
  * all N rows, of which it keeps the state and the queries, keys and values of one layer; attention runs in tiles, so
  * memory grows with N and not with its square.
  *
- * What the decoder needs of the source is made once: for each of its layers, the keys and values of the encoder's output
- * by that layer's own matrices, without positions: the memory. Attention is merged: one softmax over the decoder's own
- * keys, in a window or not, and all of the memory.
+ * What the decoder needs of the source is made once: for each of its layers, the keys and values of the encoder's
+ * output by that layer's own matrices, without positions: the memory. Attention is merged: one softmax over the
+ * decoder's own keys, in a window or not, and all of the memory.
  */
 #include "block.h"
 
@@ -129,11 +129,12 @@ project (Session *s, const GemmaBlock *l, const GemmaTextConfig *c, const Source
   ocl_rms_norm (s->session.queue, normed, ocl_tensor_rows (source->state, first, n), &norm);
   gemma_lm_session_multiply_stack (&s->session, qkv, normed, &l->qkv);
   gemma_block_rope (&s->session, &s->arena, c, n, first, rope);
-  OclQkv prepare = { c->n_heads, c->n_kv_heads, c->head_dim, first, c->rms_eps, l->q_norm, l->k_norm, rope[sliding], TRUE };
+  OclQkv prepare = { c->n_heads, c->n_kv_heads, c->head_dim, first, c->rms_eps, l->q_norm, l->k_norm, rope[sliding],
+    TRUE };
   ocl_qkv_norm_rope (s->session.queue, qkv, &own, &prepare);
 }
 
-/** The second half, to before its post norm: y [n][C]. Of a window, the own key and what is before it are the larger half. */
+/** The second half, to before its post norm: y [n][C]. Of an even window, one key more lies ahead than back. */
 static void
 attend (Session *s, const GemmaBlock *l, const GemmaTextConfig *c, const Source *source, gboolean sliding, gint first,
     OclTensor y)
@@ -316,7 +317,8 @@ attend_merged (Session *s, gint layer, const Flow *f, OclTensor y)
   gint H = c->n_heads, G = c->n_kv_heads, D = c->head_dim;
   OclTensor qkv = ocl_tensor_cols (top (s->arena.qkv, f->rows), 0, (H + 2 * G) * D);
   OclTensor attended = ocl_tensor_cols (top (s->arena.attended, f->rows), 0, H * D);
-  OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer] != FALSE], TRUE };
+  OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer] != FALSE],
+    TRUE };
   OclAttention p = { H, G, D, f->position0, c->sliding[layer] ? c->window : 0, c->attention_scale,
     .memory = memory_of (s, layer, s->session.n_source) };
 

@@ -138,7 +138,8 @@ ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const Oc
 {
   QkvArgs args = { .qkv = qkv, .capacity = cache ? cache->capacity : 1, .p = *p };
   gint d = p->head_dim, width = p->n_kv_heads * d;
-  gboolean fits = d > 0 && d % 2 == 0 && p->n_heads >= (cache ? 0 : 1) && (!p->n_heads || ocl_has_shape (p->q_weight, 1, d))
+  gboolean fits = d > 0 && d % 2 == 0 && p->n_heads >= (cache ? 0 : 1)
+      && (!p->n_heads || ocl_has_shape (p->q_weight, 1, d))
       && ocl_fits (p->rope, qkv.rows, d);
 
   if (cache) {
@@ -259,7 +260,8 @@ cut_attention (OclQueue *q, const AttentionArgs *a)
   gint n_heads = a->p.n_kv_heads * n_parts;
   gint even = (gint64) rows * n_heads / (4 * n_units), row_step = CLAMP (even, 1, MAX_LINES / part_heads);
   gint n_blocks = (rows + row_step - 1) / row_step, n_items = n_heads * n_blocks, n_splits = 1;
-  gint lowest = MAX (0, a->p.position0 - get_back (a)), end = MIN (get_n_keys (a), a->p.position0 + rows + get_ahead (a));
+  gint lowest = MAX (0, a->p.position0 - get_back (a));
+  gint end = MIN (get_n_keys (a), a->p.position0 + rows + get_ahead (a));
   gint visible = end - lowest + count_rows (a->p.memory.k);
 
   if (n_items < n_units)

@@ -49,6 +49,7 @@ save_gguf (const gchar *root)
   save_image (root, "mmproj", fixture_mmproj ());
   save_image (root, "small", small_image ());
   save_image (root, "gemma3", fixture_gemma3 ());
+  save_image (root, "t5gemma2", fixture_t5gemma2 ());
   for (guint i = 0; i < n_bad_ggufs; i++) {
     g_autoptr (GByteArray) bytes = bad_gguf_bytes (&bad_ggufs[i]);
     save (root, "gguf", "bad", i, bytes->data, bytes->len);

@@ -39,8 +39,11 @@ check_qkv_norm_rope (Check *c)
   OclQkv p = { n_heads, n_kv, d, check_int (c, 0, 50), 1e-6f, check_input (c, 1, d, -2, 2),
     check_input (c, 1, d, -2, 2), check_input (c, rows, d, -1, 1), check_int (c, 0, 1) };
 
-  if (check_case (c) == 1 || check_case (c) == 2)       /* keys and values only, as they are */
-    cached = TRUE, p.n_heads = 0, p.q_weight = p.rope = (OclTensor) { NULL }, qkv = ocl_tensor_cols (qkv, 0, 2 * n_kv * d);
+  if (cached && check_case (c) % 3 == 1) {      /* keys and values only, not rotated */
+    p.n_heads = 0;
+    p.q_weight = p.rope = (OclTensor) { NULL };
+    qkv = ocl_tensor_cols (qkv, 0, 2 * n_kv * d);
+  }
   check_describe (c, "%d rows at %d, %d/%d heads of %d, capacity %d%s%s", rows, p.position0, p.n_heads, n_kv, d,
       capacity, cached ? "" : ", queries only", p.raw_values ? ", raw values" : "");
   ocl_qkv_norm_rope (check_queue (c), qkv, cached ? &cache : NULL, &p);

@@ -162,6 +162,42 @@ fixture_gemma3 (void)
   return image;
 }
 
+Image *
+fixture_t5gemma2 (void)
+{
+  static const struct
+  {
+    const gchar *key;
+    guint32 value;
+  } numbers[] = {
+    { "enc.block_count", 4 }, { "enc.context_length", 128 }, { "enc.embedding_length", HIDDEN },
+    { "enc.feed_forward_length", 32 }, { "enc.attention.head_count", 4 }, { "enc.attention.head_count_kv", 2 },
+    { "enc.attention.key_length", 8 }, { "enc.attention.value_length", 8 }, { "enc.attention.sliding_window", 8 },
+    { "enc.attention.sliding_window_pattern", 2 }, { "dec.block_count", 2 }, { "dec.context_length", 96 },
+    { "dec.embedding_length", HIDDEN }, { "dec.feed_forward_length", 48 }, { "dec.attention.head_count", 2 },
+    { "dec.attention.head_count_kv", 1 }, { "dec.attention.key_length", 16 }, { "dec.attention.value_length", 16 },
+    { "dec.attention.sliding_window", 4 }, { "dec.attention.sliding_window_pattern", 2 },
+    { "decoder_start_token_id", 2 }, { "boi_token_id", 48 }, { "eoi_token_id", 49 }, { "image_token_id", 50 },
+  };
+  Image *image = image_new ();
+
+  image_set_string (image, "general.architecture", "t5gemma2");
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++) {
+    g_autofree gchar *key = g_strconcat ("t5gemma2.", numbers[i].key, NULL);
+    image_set_u32 (image, key, numbers[i].value);
+  }
+  image_set_string (image, "t5gemma2.enc.rope.scaling.type", "linear");
+  image_set_f32 (image, "t5gemma2.enc.rope.scaling.factor", 8);
+  image_set_f32 (image, "t5gemma2.enc.attention.scale", 0.25f);
+  image_set_f32 (image, "t5gemma2.dec.attention.scale", 0.125f);
+  add_tokens (image);
+  image_set_u32 (image, "tokenizer.ggml.bos_token_id", 2);
+  image_set_u32 (image, "tokenizer.ggml.eos_token_id", 1);
+  image_set_string (image, "tokenizer.chat_template", "{{ bos_token }}<start_of_turn>user");
+  add (image, GGML_BF16, "token_embd.weight", -1, HIDDEN, VOCAB, 0, 0);
+  return image;
+}
+
 static void
 add_conformer (Image *image)
 {

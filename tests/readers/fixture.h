@@ -12,7 +12,8 @@ Image *fixture_mmproj (void);
 /** Gemma 3 in both formats: four layers, every second one full, linear rope scaling; no tensors but the token table. */
 Image *fixture_gemma3 (void);
 const gchar *fixture_gemma3_config (void);
-/** T5Gemma 2, an encoder of four layers and a decoder of two. */
+/** T5Gemma 2 in both, an encoder of four layers and a decoder of two. */
+Image *fixture_t5gemma2 (void);
 const gchar *fixture_t5gemma2_config (void);
 const gchar *fixture_config (void);
 const gchar *fixture_generation_config (void);
