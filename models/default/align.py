@@ -3,9 +3,10 @@
 
     align.py --dir DIR [--jobs 2]
 
-Writes DIR/data/NAME.cuts for each NAME.json of prepare-data.py that has none, with DIR/checkpoint.pt's CTC head: for each
-clip the places between its words and how long it is quiet there (in samples), and how badly each word fits what is heard:
-some recordings say more than their texts, or something else. The path through the characters is the most likely one (Graves et al. 2006, by Viterbi).
+Writes DIR/data/NAME.cuts for each NAME.json of prepare-data.py that has none, with DIR/checkpoint.pt's CTC head: for
+each clip the places between its words and how long it is quiet there (in samples), and how badly each word fits what
+is heard: some recordings say more than their texts, or something else. The path through the characters is the most
+likely one (Graves et al. 2006, by Viterbi).
 """
 import argparse
 import json
@@ -28,7 +29,8 @@ QUIET = 160                                             # samples over which lou
 
 
 def path(log, labels):
-    """log [U,symbols], labels [n] -> the frame at which each label is most likely, log probability of the path [U]; None if too short"""
+    """log [U,symbols], labels [n] -> the frame at which each label is most likely, log probability of the path [U];
+    None if there are too few frames"""
     states = np.zeros(2 * len(labels) + 1, np.int64)
     states[1::2] = labels
     skip = np.zeros(len(states), bool)
@@ -37,7 +39,8 @@ def path(log, labels):
     score[:2] = log[0, states[:2]]
     came = np.zeros((len(log), len(states)), np.int8)
     for u in range(1, len(log)):
-        ways = np.stack([score, np.r_[-np.inf, score[:-1]], np.where(skip, np.r_[-np.inf, -np.inf, score[:-2]], -np.inf)])
+        before, jump = np.r_[-np.inf, score[:-1]], np.r_[-np.inf, -np.inf, score[:-2]]
+        ways = np.stack([score, before, np.where(skip, jump, -np.inf)])
         came[u] = ways.argmax(0)
         score = ways.max(0) + log[u, states]
     s = len(states) - 1 - int(score[-2] > score[-1])
@@ -88,7 +91,8 @@ def cuts(x, text, log, letters):
     if found is None:
         return None
     peak, loud, worse = found[0], loudness(x), log.max(1) - found[1]
-    places = [quietest(loud, int(peak[ends[i]]), int(peak[min(starts[i + 1], len(labels) - 1)])) for i in range(len(words) - 1)]
+    places = [quietest(loud, int(peak[ends[i]]), int(peak[min(starts[i + 1], len(labels) - 1)]))
+              for i in range(len(words) - 1)]
     frames = [0, *(p[0] // FRAME for p in places), len(log)]
     fit = [float(worse[a:max(b, a + 1)].sum()) for a, b in zip(frames, frames[1:])]
     return {"cuts": places, "worse": [round(f, 2) for f in fit]}
@@ -109,9 +113,10 @@ def align(shards, stem, w, c, letters, pool, ctc_layer):
             mel[r, :len(m)] = m
         _, tap = model.encode(mel, w, c, ctc_layer)
         log = F.log_softmax(F.linear(tap, w["ctc.weight"], w["ctc.bias"]), -1).numpy()
-        for i, found in zip(group, pool.map(lambda r: cuts(xs[r], group[r]["text"], log[r, :model.n_frames(len(mels[r]))], letters),
-                                            range(len(group)))):
-            out[f"{i['lang']} {i['name']}"] = found
+        jobs = [pool.submit(cuts, x, i["text"], log[r, :model.n_frames(len(m))], letters)
+                for r, (i, x, m) in enumerate(zip(group, xs, mels))]
+        for i, job in zip(group, jobs):
+            out[f"{i['lang']} {i['name']}"] = job.result()
         progress(stem, at, len(wanted))
     return out
 

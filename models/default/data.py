@@ -134,12 +134,12 @@ def roughen(x, rng, human):
 
 def other_throat(m, rng):
     """A log-mel as of a longer or shorter vocal tract: its frequencies scaled."""
-    hz = 700. * torch.expm1(torch.linspace(melmod.to_mel(melmod.LOW), melmod.to_mel(melmod.HIGH), melmod.BINS + 2)[1:-1] / 1127.)
+    low, high = melmod.to_mel(melmod.LOW), melmod.to_mel(melmod.HIGH)
+    hz = 700. * torch.expm1(torch.linspace(low, high, melmod.BINS + 2)[1:-1] / 1127.)
     mels = 1127. * torch.log1p(hz * rng.uniform(.88, 1.13) / 700.)
-    at = (mels - melmod.to_mel(melmod.LOW)) / (melmod.to_mel(melmod.HIGH) - melmod.to_mel(melmod.LOW)) * (melmod.BINS + 1) - 1
-    at = at.clamp(0, melmod.BINS - 1)
-    low = at.floor().long().clamp(max=melmod.BINS - 2)
-    return torch.lerp(m[:, low], m[:, low + 1], at - low)
+    at = ((mels - low) / (high - low) * (melmod.BINS + 1) - 1).clamp(0, melmod.BINS - 1)
+    bin_ = at.floor().long().clamp(max=melmod.BINS - 2)
+    return torch.lerp(m[:, bin_], m[:, bin_ + 1], at - bin_)
 
 
 def mask(m, rng):
