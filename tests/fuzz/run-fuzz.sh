@@ -12,8 +12,9 @@ if [ -z "$clang" ]; then
   exit 77
 fi
 
-sources=(models/{error,file,json-scan,json-util,names,weights,gguf,safetensors,config,config-gemma3,config-hf,config-gguf,config-check}.c
-  opencl/type.c tests/readers/{image,fixture}.c)
+sources=(models/{error,file,json-scan,json-util,names,weights,gguf,safetensors}.c opencl/type.c
+  tests/readers/{image,fixture}.c)
+for config in "$root"/models/config*.c; do sources+=("models/${config##*/}"); done
 [ "$target" != tokenizer ] || sources+=(models/{tokenizer,tokenizer-json,tokenizer-gguf,tokenizer-bpe,decoder}.c)
 
 mkdir -p "$work/corpus"
