@@ -5,8 +5,6 @@ Batch k depends on (seed, k) and the shards present only, so a training that is 
 import functools
 import json
 import math
-import random
-import zlib
 from bisect import bisect_left
 from pathlib import Path
 
@@ -31,7 +29,7 @@ class Shards:
     """Clips of prepare-data.py, mapped; items sorted by length."""
 
     def __init__(self, directory, wanted):
-        self.items, self.maps, self.version = [], {}, 0
+        self.items, self.maps = [], {}
         for path in sorted(Path(directory).glob("*.json")):
             if path.stem == "texts" or not wanted(path.stem):
                 continue
@@ -157,6 +155,14 @@ def mask(m, rng):
 
 
 # ---- batches ----------------------------------------------------------------------------------------------
+
+def arguments(ap):
+    """What clips are drawn"""
+    for name, default, about in (("seconds", 13., "of audio in a part of a batch"), ("human", .45, "share of recordings among the clips"),
+                                 ("extra", .25, "share of clips with a second task (translate, chain)"),
+                                 ("longest", 11., "clip, in seconds; longer ones are cut")):
+        ap.add_argument("--" + name, type=float, default=default, help=about)
+
 
 class Batches(torch.utils.data.Dataset):
     def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., length=1 << 30):
@@ -302,6 +308,9 @@ class Batches(torch.utils.data.Dataset):
 
     def __getitem__(self, k):
         torch.set_num_threads(1)
+        return doubt(self.undoubted(k), np.random.default_rng([self.seed, k, 7]))
+
+    def undoubted(self, k):
         rng = np.random.default_rng([self.seed, k])
         target = max(.6, self.draw(self.human if rng.random() < .5 else self.voices, 0, 1e9, rng)["n"] / RATE)
         if target > self.longest or rng.random() < .4:                      # most clips are short, most words are in long ones
@@ -320,7 +329,7 @@ class Batches(torch.utils.data.Dataset):
             m = melmod.log_mel(torch.from_numpy(roughen(x, rng, human)))
             m = other_throat(m, rng) if rng.random() < .4 else m
             clips.append((mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, said, meant, rng), said))
-        return doubt(collate(clips, self.tok, self.letters), rng)
+        return collate(clips, self.tok, self.letters)
 
 
 def doubt(batch, rng, share=.2):
@@ -379,8 +388,10 @@ class PictureBatches(torch.utils.data.Dataset):
     description is met once before one is met again, in the company of ones of its length.
     """
 
-    def __init__(self, stamps, seed=0, count=4, languages=6, tokens=mobilenet_v5.GRID ** 2):
+    def __init__(self, stamps, seed=0, count=4, languages=6, tokens=mobilenet_v5.GRID ** 2, features=None):
+        """@features: kept.Features, instead of compositions"""
         self.stamps, self.seed, self.count, self.languages, self.tokens = stamps, seed, count, languages, tokens
+        self.features = features
         self.tok = tok.Tokenizer()
         given = [self.asked(lang)[0] for lang in corpus.CAPTIONS]
         self.shared = next(i for i, ids in enumerate(zip(*given)) if len(set(ids)) > 1)
@@ -400,25 +411,27 @@ class PictureBatches(torch.utils.data.Dataset):
 
     def __getitem__(self, k):
         rng = np.random.default_rng([self.seed, k, 1])
-        composed, rows, of = [], [], []
+        every = mobilenet_v5.GRID ** 2
+        room = every // self.tokens
+        seen = np.arange(self.tokens) * room + rng.integers(0, room, self.tokens)
+        shown, rows, of = [], [], []
         for i, label in enumerate(self.labels(k)):
-            item, texts = self.stamps.draw(rng, int(label)), self.stamps.texts[label]
+            texts = self.stamps.texts[label]
             others = rng.permutation([lang for lang in texts if lang != "en"])[:self.languages - 1]
             for lang in ("en", *map(str, others)):
                 given, answer = self.asked(lang, texts[lang])
                 rows.append((i, 0, [], given[self.shared:], answer))
                 of.append(i)
-            composed.append(pictures.compose(self.stamps, item, rng))
+            shown.append(self.features.of(label, rng, seen) if self.features else
+                         pictures.compose(self.stamps, self.stamps.draw(rng, int(label)), rng))
         before, after = self.tok.before(what="image"), self.asked("en")[0][:self.shared]
-        every = mobilenet_v5.GRID ** 2
-        room = every // self.tokens
-        seen = torch.from_numpy(np.arange(self.tokens) * room + rng.integers(0, room, self.tokens))
+        seen = torch.from_numpy(seen)
         first, last = len(before), len(before) + every
         places = torch.cat([torch.arange(first), first + seen, torch.arange(last, last + self.shared)])
         bias = torch.zeros(len(places))
         bias[first:first + len(seen)] = math.log(every / len(seen))
         prefix = torch.tensor(before + [tok.IMAGE] * len(seen) + after).expand(self.count, -1)
-        return {"pictures": torch.from_numpy(np.stack(composed)), "seen": seen, "first": first, "places": places, "bias": bias,
+        return {"features" if self.features else "pictures": torch.from_numpy(np.stack(shown)), "seen": seen, "first": first, "places": places, "bias": bias,
                 "prefix": prefix, "of": torch.tensor(of), **sequences(rows, tok.IMAGE)}
 
 

@@ -140,6 +140,20 @@ def quick(weights, c, clips, composed=()):
     return f"{out} ({'; '.join(f'{text!r} -> {s!r}' for text, s in shown)})"
 
 
+@torch.no_grad()
+def spelled(w, c, letters, clips, ctc_layer):
+    """The CTC heads' letter error rates, without a language model"""
+    sums = {}
+    for shard, _, text, mel in clips:
+        x, tap = model.encode(mel[None], w, c, ctc_layer)
+        for head, y in (("ctc", tap), ("ctc_token", x)):
+            best = torch.unique_consecutive(model.letters(y, w, head)[0].argmax(-1)).tolist()
+            s, reference = sums.setdefault((shard, head), [0, 0]), " ".join(corpus.words(text))
+            s[0] += corpus.edits("".join(letters[k] for k in best if k), reference)
+            s[1] += len(reference)
+    return " ".join(f"letter errors {shard} {head} {100 * e / n:.1f} %" for (shard, head), (e, n) in sums.items())
+
+
 # ---- measures ---------------------------------------------------------------------------------------------
 
 def word_error_rate(pairs):

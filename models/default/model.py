@@ -144,10 +144,18 @@ def from_gguf(directory, c):
 
 
 def init_ctc(c, symbols, seed=1):
-    """The auxiliary head on the conformer's frames: it teaches alignment and is not exported."""
+    """The auxiliary heads, which are not exported: one on the conformer's frames teaches alignment, one reads the letters
+    of REDUCTION frames from each token, so that tokens hold what was heard in a form that a linear map can read."""
     g = torch.Generator().manual_seed(seed)
-    return {"ctc.weight": (torch.randn(symbols, c.a_hidden, generator=g) * c.a_hidden ** -.5).requires_grad_(),
-            "ctc.bias": torch.zeros(symbols).requires_grad_()}
+    rows = {"ctc": symbols, "ctc_token": REDUCTION * symbols}
+    return {f"{head}.{what}": t.requires_grad_() for head, n in rows.items() for what, t in (
+        ("weight", torch.randn(n, c.a_hidden, generator=g) * c.a_hidden ** -.5), ("bias", torch.zeros(n)))}
+
+
+def letters(x, w, head):
+    """@head: "ctc" of frames [B,U,C], "ctc_token" of tokens [B,U/4,C] -> log probabilities of the symbols [B,U,S]"""
+    y = F.linear(x, w[head + ".weight"], w[head + ".bias"])
+    return F.log_softmax(y.view(len(y), -1, len(w["ctc.bias"])), -1)
 
 
 # ---- USM --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 The mean of a picture's soft tokens is compared (cosine) with a vector a description; neither is exported. The vectors
 begin as what stamps look like (8 by 8 pixels of them, compressed by PCA): a stamp that looks like another has a vector near
 its one, so that seeing colours and outlines pays from the first step. From random vectors nothing is learnt in hundreds of
-steps. DIR/pictures comes from pictures.py. As train.py it can be killed and goes on, and train.py --init-vision
+steps. DIR/pictures comes from pictures.py. As train.py it can be killed and goes on, and train.py --init
 DIR/checkpoint.pt takes its average.
 Pictures are small and easy to begin with (--sides, --easy): the network is convolutional.
 """

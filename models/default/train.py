@@ -5,9 +5,10 @@
 
 DIR/data comes from prepare-data.py. DIR/checkpoint.pt (weights, average, optimizer, step) is replaced every
 --save-minutes and on SIGTERM; DIR/log.txt gets a line of losses every 20 steps and held-out error rates every
---eval-minutes. Without a checkpoint, --init-gguf starts from a shipped pair.
-With --pictures a share of the parts are pictures with their descriptions, for which --init-vision brings an encoder that
-train-vision.py has taught to tell them apart; a checkpoint keeps it from then on.
+--eval-minutes. Without a checkpoint, --init-gguf starts from a shipped pair, and --init from checkpoints.
+--learn encoder teaches the audio encoder by its CTC heads alone; --learn model the language model alone, by what kept.py has
+kept of the encoders. With --pictures a share of the parts are pictures with their descriptions, for which --init brings an
+encoder that train-vision.py has taught to tell them apart.
 Matrices inside the networks are stepped by Muon, everything else by AdamW; the rate warms up, stays, and falls to 0 over
 the last --decay share of --steps (raise --steps to go on). What is exported is a running average of the weights.
 """
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 
 import data
 import evaluate
+import kept
 import learning
 import mobilenet_v5
 import model
@@ -28,22 +30,32 @@ import pictures
 import tokenizer as tok
 
 
-def speech(batch, w, c, a):
-    """-> logits of the answers, the CTC loss"""
+def ctc(log, lengths, batch):
+    """log [B,U,S] -> the mean loss of a letter"""
+    loss = F.ctc_loss(log.transpose(0, 1), batch["ctc"], torch.tensor(lengths), batch["ctc_n"], zero_infinity=True, reduction="none")
+    return (loss / batch["ctc_n"].clamp(min=1)).mean()
+
+
+def listen(batch, w, c, a):
+    """-> audio tokens, the CTC losses of frames and of tokens"""
     x, tap = model.encode(batch["mel"], w, c, a.ctc_layer, a.dropout)
-    log = F.log_softmax(F.linear(tap, w["ctc.weight"], w["ctc.bias"]), -1)
-    frames = torch.tensor([model.n_frames(int(n)) for n in batch["frames"]])
-    ctc = F.ctc_loss(log.transpose(0, 1), batch["ctc"], frames, batch["ctc_n"], zero_infinity=True, reduction="none")
+    frames = batch["frames"].tolist()
+    return x, {"ctc": ctc(model.letters(tap, w, "ctc"), [model.n_frames(n) for n in frames], batch),
+               "token ctc": ctc(model.letters(x, w, "ctc_token"), [model.REDUCTION * model.n_tokens(n) for n in frames], batch)}
+
+
+def answers(batch, x, w, c, a):
+    """x [B,U/4,C]: audio tokens -> logits of the answers"""
     rows = torch.cat([model.soft_tokens(x[tuple(batch["soft"])], w), model.hard_tokens(torch.zeros_like(batch["end"][0]), w)])
     at = tuple(torch.cat([p, q]) for p, q in zip(batch["at"], batch["end"]))
     e, pli = model.embed(batch["ids"], rows, at, w, c)
-    return model.forward(e, pli, w, c, tuple(batch["select"]), rate=a.dropout), (ctc / batch["ctc_n"].clamp(min=1)).mean()
+    return model.forward(e, pli, w, c, tuple(batch["select"]), rate=a.dropout)
 
 
 def sight(batch, w, c, a):
     """-> logits of the answers. A picture's keys and values are computed once, for all languages that it is described in."""
-    with torch.set_grad_enabled(not a.freeze_vision):
-        x = mobilenet_v5.tower(batch["pictures"].float() / 255, w).flatten(1, 2)[:, batch["seen"]]
+    x = batch["features"].float() if "features" in batch else \
+        mobilenet_v5.tower(batch["pictures"].float() / 255, w).flatten(1, 2)[:, batch["seen"]]
     cache, prefix, places, nothing = {}, batch["prefix"], batch["places"], torch.zeros(0, dtype=torch.long)
     b, n = x.shape[:2]
     soft = torch.cat([model.soft_tokens(x, w, "mm."), model.hard_tokens(torch.zeros(b, 1, dtype=torch.long), w, "mm.")], 1)
@@ -57,52 +69,71 @@ def sight(batch, w, c, a):
     return model.forward(e, pli, w, c, tuple(batch["select"]), cache, prefix.shape[1], a.dropout, places, bias)
 
 
+def losses(batch, w, c, a):
+    """-> what is minimized, what is reported"""
+    if "mel" in batch:
+        x, heard = listen(batch, w, c, a)
+        report = {**heard, "/s clips": len(batch["mel"]), "/s s": batch["frames"].sum() / 100}
+        loss = a.ctc * heard["ctc"] + a.token_ctc * heard["token ctc"]
+        if a.learn == "encoder":
+            return loss, report
+        logits, kind = answers(batch, x, w, c, a), ""
+    elif "tokens" in batch:
+        logits, kind, loss, report = answers(batch, batch["tokens"].float(), w, c, a), "", 0., {"/s clips": len(batch["tokens"])}
+    else:
+        logits, kind, loss, report = sight(batch, w, c, a), "picture ", 0., {"/s answers": len(batch["of"])}
+    lm = F.cross_entropy(logits, batch["label"], label_smoothing=a.smoothing)
+    right = (logits.detach().argmax(-1) == batch["label"]).float().mean()
+    return loss + lm, {kind + "lm": lm, kind + "right": right, **report}
+
+
 def gradients(batch, w, c, a):
     """One thread's share of a step."""
-    names, seen = list(w), "pictures" in batch
-    logits, ctc = (sight(batch, w, c, a), None) if seen else speech(batch, w, c, a)
-    lm = F.cross_entropy(logits, batch["label"], label_smoothing=a.smoothing)
-    loss = lm if seen else lm + a.ctc * ctc
+    loss, report = losses(batch, w, c, a)
+    names = [k for k in w if w[k].requires_grad]
     grads = torch.autograd.grad(loss, [w[k] for k in names], allow_unused=True)
-    right = (logits.detach().argmax(-1) == batch["label"]).float().mean()
-    if seen:
-        report = {"picture lm": lm, "picture right": right, "/s pictures": len(batch["pictures"])}
-    else:
-        report = {"lm": lm, "ctc": ctc, "right": right, "/s clips": len(batch["mel"]), "/s s": batch["frames"].sum() / 100}
     return {k: g for k, g in zip(names, grads) if g is not None}, {k: float(torch.as_tensor(v).detach()) for k, v in report.items()}
 
 
 def starting_weights(a, c, letters, state):
-    """Those of the pair or fresh ones; those of the picture encoder if they are trained or have been."""
-    weights = {**model.init(c, a.seed), **model.init_ctc(c, len(letters))}
-    seen = state["weights"] if state else {}
-    if a.pictures or any(map(mobilenet_v5.mine, seen)):
-        weights |= mobilenet_v5.init(c.hidden, tok.RESERVED, a.seed)
+    """Fresh ones, those of the pair, and those of checkpoints, the later over the earlier; of the picture encoder if it is
+    trained or has been."""
     known = model.from_gguf(a.init_gguf, c) if a.init_gguf and state is None else {}
-    if a.init_vision and not any(map(mobilenet_v5.mine, seen)):
-        known |= {k: v for k, v in torch.load(a.init_vision, weights_only=True)["average"].items() if mobilenet_v5.mine(k)}
+    for path in a.init if state is None else ():
+        known |= torch.load(path, weights_only=True)["average"]
+    weights = {**model.init(c, a.seed), **model.init_ctc(c, len(letters))}
+    if a.pictures or any(map(mobilenet_v5.mine, state["weights"] if state else known)):
+        weights |= mobilenet_v5.init(c.hidden, tok.RESERVED, a.seed)
     with torch.no_grad():
         for k in weights.keys() & known.keys():
             weights[k].copy_(known[k])
+    for k in weights:
+        weights[k].requires_grad_(taught(k, a))
     return weights
+
+
+def taught(name, a):
+    encoder = name.startswith(("a.", "ctc"))
+    return {"encoder": encoder, "model": not encoder and not name.startswith("v."),
+            "all": not (a.freeze_vision and name.startswith("v."))}[a.learn]
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train")
     learning.arguments(ap)
-    ap.add_argument("--seconds", type=float, default=13., help="of audio in a part of a batch")
-    ap.add_argument("--human", type=float, default=.45, help="share of recordings among the clips")
-    ap.add_argument("--extra", type=float, default=.25, help="share of clips with a second task (translate, chain)")
-    ap.add_argument("--longest", type=float, default=11., help="clip, in seconds; longer ones are cut")
+    data.arguments(ap)
     ap.add_argument("--pictures", type=float, default=0., metavar="SHARE", help="of the parts that are pictures")
     ap.add_argument("--picture-dir", type=Path, help="of pictures.py; default: DIR/pictures")
     ap.add_argument("--picture-count", type=int, default=8, help="pictures in a part of a batch")
     ap.add_argument("--picture-languages", type=int, default=4, help="asked about each picture, English among them")
     ap.add_argument("--picture-tokens", type=int, default=32, help="of a picture's 256 that the model is shown in training")
     ap.add_argument("--freeze-vision", action="store_true", help="leave the picture encoder as it is")
-    ap.add_argument("--init-vision", type=Path, help="train-vision.py's checkpoint, for one that has seen no pictures")
+    ap.add_argument("--init", type=Path, nargs="+", default=[], metavar="CHECKPOINT", help="whose averages to start from")
+    ap.add_argument("--learn", choices=("all", "encoder", "model"), default="all",
+                    help="encoder: of sounds, by its CTC heads alone; model: by what kept.py has kept of both encoders")
     ap.add_argument("--ctc", type=float, default=.5)
+    ap.add_argument("--token-ctc", type=float, default=.5)
     ap.add_argument("--ctc-layer", type=int, default=4)
     ap.add_argument("--dropout", type=float, default=0.)
     ap.add_argument("--init-gguf", type=Path)
@@ -120,14 +151,18 @@ def main():
     stamps = pictures.Stamps(a.picture_dir or a.dir / "pictures") if a.pictures else None
 
     def batches():                              # the shards are looked at anew, so that more can be added while this runs
-        clips = data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
+        remembered = a.learn == "model"
+        clips = kept.Clips(a.dir / "kept", a.seed) if remembered else \
+            data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
         if not a.pictures:
             return clips
-        return data.Mixed(clips, data.PictureBatches(stamps, a.seed, a.picture_count, a.picture_languages, a.picture_tokens),
+        features = kept.Features(a.dir / "kept") if remembered else None
+        return data.Mixed(clips, data.PictureBatches(stamps, a.seed, a.picture_count, a.picture_languages, a.picture_tokens, features),
                           a.pictures)
 
     quick = evaluate.quick_set(a.dir / "data", a.seed), evaluate.quick_pictures(stamps, a.seed) if stamps else []
-    training.run(batches, lambda batch: gradients(batch, weights, c, a), quick, lambda w, q: evaluate.quick(w, c, *q))
+    training.run(batches, lambda batch: gradients(batch, weights, c, a), quick, lambda w, q:
+                 evaluate.spelled(w, c, letters, q[0], a.ctc_layer) if a.learn == "encoder" else evaluate.quick(w, c, *q))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""What the encoders make of clips and compositions, kept on disk: train.py --learn model then teaches the language model
+by it, several times as fast as with the encoders before it.
+
+    kept.py --dir DIR --checkpoint FILE ... [--parts N] [--compositions N]
+
+Writes DIR/kept: clips-NNNN.pt, a few of train.py's parts each, with audio tokens in place of spectrograms; and pictures.npy,
+the picture encoder's features of so many compositions of each description. What is there already stays.
+"""
+import argparse
+import functools
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import data
+import learning
+import mobilenet_v5
+import model
+import pictures
+from progress import progress
+
+PARTS = 20                                              # of clips in a file
+
+
+class Clips(torch.utils.data.Dataset):
+    """data.Batches' parts with their audio tokens; each time they come round other words are doubted."""
+
+    def __init__(self, directory, seed=0):
+        self.files, self.seed = sorted(Path(directory).glob("clips-*.pt")), seed
+        if not self.files:
+            raise SystemExit(f"{directory}: no clips; kept.py writes them")
+        self.read = functools.lru_cache(2)(lambda path: torch.load(path, weights_only=True))
+
+    def __getitem__(self, k):
+        turn, at = divmod(k, PARTS * len(self.files))
+        order = np.random.default_rng([self.seed, turn, 6]).permutation(len(self.files))
+        part = self.read(self.files[order[at // PARTS]])[at % PARTS]
+        return data.doubt({**part, "ids": part["ids"].clone()}, np.random.default_rng([self.seed, k, 7]))
+
+
+class Features:
+    """[descriptions, compositions, tokens, channels], mapped"""
+
+    def __init__(self, directory):
+        self.every = np.load(Path(directory) / "pictures.npy", mmap_mode="r")
+
+    def of(self, label, rng, seen):
+        """Those of @seen tokens of one of a description's compositions"""
+        return np.asarray(self.every[label, int(rng.integers(self.every.shape[1]))])[seen]
+
+
+# ---- writing ----------------------------------------------------------------------------------------------
+
+def start(a):
+    """A worker's own copies"""
+    global args, w, c, clips, stamps
+    torch.set_num_threads(1)
+    args, states = a, [torch.load(path, weights_only=True) for path in a.checkpoint]
+    w, state = {k: v for s in states for k, v in s["average"].items()}, next(s for s in states if "letters" in s)
+    c = model.Config.of(state["config"])
+    texts = json.loads((a.dir / "data/texts.json").read_text())
+    clips = data.Batches(a.dir / "data", texts, state["letters"], a.seed, a.seconds, a.human, a.extra, a.longest)
+    stamps = pictures.Stamps(a.dir / "pictures") if a.compositions else None
+
+
+@torch.no_grad()
+def write_clips(path, first):
+    parts = []
+    for k in range(first, first + PARTS):
+        part = clips.undoubted(k)
+        tokens, _ = model.encode(part.pop("mel"), w, c)
+        parts.append({"tokens": tokens.half(), **{name: part[name] for name in ("ids", "at", "soft", "end", "select", "label")}})
+    learning.save(path, parts)
+
+
+@torch.no_grad()
+def features(label):
+    rng = np.random.default_rng([args.seed, label, 8])
+    composed = [pictures.compose(stamps, stamps.draw(rng, label), rng) for _ in range(args.compositions)]
+    return mobilenet_v5.tower(torch.from_numpy(np.stack(composed)).float() / 255, w).flatten(1, 2).half().numpy()
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train")
+    ap.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="the later's weights over the earlier's")
+    ap.add_argument("--parts", type=int, default=3000)
+    ap.add_argument("--compositions", type=int, default=0, help="of each description")
+    data.arguments(ap)
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--jobs", type=int, default=2)
+    a = ap.parse_args()
+    out = a.dir / "kept"
+    out.mkdir(exist_ok=True)
+    with ProcessPoolExecutor(a.jobs, initializer=start, initargs=(a,)) as pool:
+        wanted = [(out / f"clips-{k:04d}.pt", PARTS * k) for k in range(a.parts // PARTS)]
+        running = [pool.submit(write_clips, *x) for x in wanted if not x[0].exists()]
+        for i, job in enumerate(running, 1):
+            job.result()
+            progress("clips", PARTS * i, PARTS * len(running))
+        if a.compositions and not (out / "pictures.npy").exists():
+            labels = range(len(pictures.Stamps(a.dir / "pictures").texts))
+            rows = []
+            for i, row in enumerate(pool.map(features, labels), 1):
+                rows.append(row)
+                progress("pictures", i, len(labels))
+            np.save(out / "pictures.part.npy", np.stack(rows))
+            (out / "pictures.part.npy").rename(out / "pictures.npy")
+
+
+if __name__ == "__main__":
+    learning.keep_memory()
+    sys.exit(main())
