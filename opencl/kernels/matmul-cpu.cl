@@ -8,6 +8,8 @@
 #include "cpu.clh"
 #include "gemm.clh"
 
+#define KCHUNK 512              // columns of x that all panels take before the next ones
+
 // ---- weights to float32 --------------------------------------------------------------
 //
 // A lane of 32 bits has LANE_VALUES consecutive columns of its row; VALUE (v, i) is column i of each.
@@ -158,21 +160,25 @@ gemm (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *
   float block[NP][KC * PANEL] __attribute__ ((aligned (64)));
 #endif
 
-  for (int p = first; p < last; p += NP) {
-    for (int k = 0; k < K; k += KC) {
-      const int n = min (K - k, KC);
-      const float *columns[NP];
+  for (int chunk = 0; chunk < K; chunk += KCHUNK) {
+    for (int p = first; p < last; p += NP) {
+      for (int k = chunk; k < min (K, chunk + KCHUNK); k += KC) {
+        const int n = min (K - k, KC);
+        const float *columns[NP];
 
-      for (int j = 0; j < NP; j++) {
-        const long panel = min (p + j, last - 1);       // a panel past the last is computed, not stored
+        for (int j = 0; j < NP; j++) {
+          const long panel = min (p + j, last - 1);     // a panel past the last is computed, not stored
+          const uchar *data = w + panel * PANEL_BYTES (K);
+
 #ifdef TYPE_F32
-        columns[j] = (const float *) (w + panel * PANEL_BYTES (K)) + (long) k * PANEL;
+          columns[j] = (const float *) data + (long) k * PANEL;
 #else
-        unpack (block[j], w + panel * PANEL_BYTES (K) + PANEL_BYTES (k), scales + (panel * (K / 32) + k / 32) * PANEL, n);
-        columns[j] = block[j];
+          unpack (block[j], data + PANEL_BYTES (k), scales + (panel * (K / 32) + k / 32) * PANEL, n);
+          columns[j] = block[j];
 #endif
+        }
+        tiles (y + p * PANEL, ys, x + k, xs, columns, M, n, k == 0, min (N, last * PANEL) - p * PANEL);
       }
-      tiles (y + p * PANEL, ys, x + k, xs, columns, M, n, k == 0, min (N, last * PANEL) - p * PANEL);
     }
   }
 }
