@@ -84,14 +84,20 @@ bench_text (Eval *eval, gdouble *prefill_rate, gdouble *decode_rate, GError **er
   return ok;
 }
 
+static GArray *
+encode_audio (Eval *eval, GError **error)
+{
+  return eval_encode_audio (eval, FALSE, error);
+}
+
 static gboolean
-bench_audio (Eval *eval, gdouble *result, GError **error)
+bench_encoder (Eval *eval, GArray *(*encode) (Eval *, GError **), gdouble *result, GError **error)
 {
   gdouble seconds[RUNS];
 
   for (gint i = -1; i < RUNS; i++) {
     gdouble start = now ();
-    g_autoptr (GArray) rows = eval_encode_audio (eval, FALSE, error);
+    g_autoptr (GArray) rows = encode (eval, error);
 
     if (!rows)
       return FALSE;
@@ -125,19 +131,21 @@ add_double (JsonObject *object, const gchar *key, gdouble value)
 gboolean
 eval_bench (Eval *eval, GError **error)
 {
-  gdouble prefill = 0., decode = 0., audio = 0.;
+  gdouble prefill = 0., decode = 0., audio = 0., image = 0.;
   g_autofree gchar *path = g_build_filename (eval->options->out, "bench.json", NULL);
   g_autoptr (JsonNode) root = json_node_new (JSON_NODE_OBJECT);
   g_autoptr (JsonGenerator) generator = json_generator_new ();
   JsonObject *o = json_object_new ();
 
   json_node_take_object (root, o);
-  if (!bench_text (eval, &prefill, &decode, error) || (eval->samples && !bench_audio (eval, &audio, error)))
+  if (!bench_text (eval, &prefill, &decode, error)
+      || (eval->samples && !bench_encoder (eval, encode_audio, &audio, error))
+      || (eval->image && !bench_encoder (eval, eval_encode_image, &image, error)))
     return FALSE;
   add_double (o, "prefill_tokens_per_second", prefill);
   add_double (o, "decode_tokens_per_second", decode);
   add_double (o, "audio_encoder_seconds", audio);
-  add_double (o, "image_encoder_seconds", 0.);
+  add_double (o, "image_encoder_seconds", image);
   add_double (o, "load_seconds", eval->load_seconds);
   json_object_set_int_member (o, "device_bytes", ocl_device_get_allocated (eval->device));
   json_object_set_int_member (o, "resident_bytes", read_status ("\nVmRSS:"));
@@ -148,6 +156,8 @@ eval_bench (Eval *eval, GError **error)
   g_print ("prefill %.2f tokens/s, decode %.2f tokens/s", prefill, decode);
   if (eval->samples)
     g_print (", audio encoder %.3f s for %.2f s", audio, eval->samples->len / 16000.);
+  if (eval->image)
+    g_print (", picture encoder %.3f s at %d", image, eval->options->resolution);
   g_print (" on %s\n", ocl_device_get_name (eval->device));
   return json_generator_to_file (generator, path, error);
 }

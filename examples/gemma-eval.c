@@ -17,12 +17,13 @@
     "  ids.npy           int32, the prompt as the model sees it, placeholders of soft tokens included\n" \
     "  logits.npy        float32 [position][vocabulary]\n" \
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
+    "  image-tokens.npy  float32 [256][hidden], soft tokens of the picture\n" \
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
     "  bench.json        with --bench: medians of 5 runs after a warm-up, on random ids\n"
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
     "--prompt goes through the chat template, the picture and the clip before the text; --ids are taken\n" \
-    "as they are. --audio without either writes only audio-tokens.npy."
+    "as they are. --audio or --image without either writes only its soft tokens."
 
 static gboolean
 fail (GError **error, const gchar *format, ...)
@@ -47,13 +48,13 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o->mmproj, "Encoders of a .gguf (default: *mmproj*.gguf beside it)", "FILE"},
     {"device", 'd', 0, G_OPTION_ARG_STRING, &o->device, "OpenCL device: auto, cpu, gpu or PLATFORM:DEVICE", "DEVICE"},
     {"audio", 'a', 0, G_OPTION_ARG_FILENAME, &o->audio, "Clip to encode, any format that GStreamer decodes", "FILE"},
-    {"image", 'i', 0, G_OPTION_ARG_FILENAME, &o->image, "Picture to encode (not supported yet)", "FILE"},
-    {"resolution", 0, 0, G_OPTION_ARG_INT, &o->resolution, "Size that a picture is scaled to: 256, 512 or 768", "N"},
+    {"image", 'i', 0, G_OPTION_ARG_FILENAME, &o->image, "Picture to encode, a PNG", "FILE"},
+    {"resolution", 0, 0, G_OPTION_ARG_INT, &o->resolution, "Size that a picture is scaled to: 256, 512 or 768 (default)", "N"},
     {"prompt", 'p', 0, G_OPTION_ARG_STRING, &o->prompt, "Text of the user's turn", "TEXT"},
     {"ids", 0, 0, G_OPTION_ARG_STRING, &o->ids, "Token ids instead of a prompt", "2,10,..."},
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
-        "f32: exact (default, as in the elements), or int8: faster on Q8_0 and Q4_0", "TYPE"},
+        "f32: exact (default, as in the elements), or int8: faster on quantized weights", "TYPE"},
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
     {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
     {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
@@ -76,12 +77,12 @@ check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
     return fail (error, "\"%s\" is no option; see gemma-eval --help", argv[1]);
   if (!o->model || !o->out)
     return fail (error, "--%s is missing; see gemma-eval --help", o->model ? "out" : "model");
-  if (o->image || o->resolution)
-    return fail (error, "--%s: pictures are not supported yet", o->image ? "image" : "resolution");
+  if (o->resolution != 256 && o->resolution != 512 && o->resolution != 768)
+    return fail (error, "--resolution is %d; allowed are 256, 512 and 768", o->resolution);
   if (o->prompt && o->ids)
     return fail (error, "--prompt and --ids exclude each other");
-  if (!o->prompt && !o->ids && !o->audio && !o->bench)
-    return fail (error, "nothing to do: give --prompt, --ids, --audio or --bench");
+  if (!o->prompt && !o->ids && !o->audio && !o->image && !o->bench)
+    return fail (error, "nothing to do: give --prompt, --ids, --audio, --image or --bench");
   if (o->generate < 0 || o->bench_prefill < 1 || o->bench_decode < 1)
     return fail (error, "--generate, --bench-prefill and --bench-decode take positive numbers");
   if (o->generate > 0 && !o->prompt && !o->ids)
@@ -143,7 +144,8 @@ static gboolean
 load (Eval *eval, GError **error)
 {
   const EvalOptions *o = eval->options;
-  GemmaParts parts = (o->prompt || o->ids || o->bench ? GEMMA_PART_TEXT : 0) | (o->audio ? GEMMA_PART_AUDIO : 0);
+  GemmaParts parts = (o->prompt || o->ids || o->bench ? GEMMA_PART_TEXT : 0) | (o->audio ? GEMMA_PART_AUDIO : 0)
+      | (o->image ? GEMMA_PART_VISION : 0);
   gint64 start = g_get_monotonic_time ();
 
   eval->device = ocl_device_open (o->device, error);
@@ -218,12 +220,12 @@ run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
   return ok;
 }
 
-/* @rows: (nullable): the clip's soft tokens, padded already */
+/* @image, @audio: (nullable): soft tokens, those of the clip padded already */
 static gboolean
-make_prompt (Eval *eval, const GArray *rows, GemmaPrompt *prompt, GError **error)
+make_prompt (Eval *eval, const GArray *image, const GArray *audio, GemmaPrompt *prompt, GError **error)
 {
   gint hidden = gemma_model_get_config (eval->model)->text.hidden;
-  GemmaContent content[2];
+  GemmaContent content[3];
   guint n = 0;
 
   if (eval->options->ids) {
@@ -231,37 +233,54 @@ make_prompt (Eval *eval, const GArray *rows, GemmaPrompt *prompt, GError **error
 
     return ids && gemma_prompt_add_ids (prompt, eval->model, (const gint32 *) (gpointer) ids->data, ids->len, error);
   }
-  if (rows)
-    content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_AUDIO, .rows = (const gfloat *) (gpointer) rows->data,
-      .n_rows = rows->len / hidden };
+  if (image)
+    content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_IMAGE, .rows = (const gfloat *) (gpointer) image->data,
+      .n_rows = image->len / hidden };
+  if (audio)
+    content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_AUDIO, .rows = (const gfloat *) (gpointer) audio->data,
+      .n_rows = audio->len / hidden };
   content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_TEXT, .text = eval->options->prompt };
   return gemma_prompt_add_turn (prompt, eval->model, content, n, FALSE, error);
+}
+
+static gboolean
+read_inputs (Eval *eval, GError **error)
+{
+  const EvalOptions *o = eval->options;
+
+  if (o->audio && !(eval->samples = eval_read_audio (o->audio, error)))
+    return FALSE;
+  return !o->image || (eval->image = eval_read_image (o->image, error));
+}
+
+/* Saves soft tokens; FALSE also if there are none. */
+static gboolean
+save_rows (Eval *eval, const gchar *name, const GArray *rows, GError **error)
+{
+  gint hidden = gemma_model_get_config (eval->model)->text.hidden;
+
+  return rows && save (eval, name, NPY_F32, rows->data, 2, rows->len / hidden, hidden, error);
 }
 
 static gboolean
 run (Eval *eval, GError **error)
 {
   const EvalOptions *o = eval->options;
-  g_autoptr (GArray) rows = NULL;
+  g_autoptr (GArray) audio = NULL, image = NULL;
   gboolean ok = TRUE;
 
   if (g_mkdir_with_parents (o->out, 0777) != 0)
     return fail (error, "%s: cannot be made: %s", o->out, g_strerror (errno));
-  if (o->audio && !(eval->samples = eval_read_audio (o->audio, error)))
+  if (!read_inputs (eval, error) || !load (eval, error))
     return FALSE;
-  if (!load (eval, error))
+  if (o->audio && !save_rows (eval, "audio-tokens.npy", audio = eval_encode_audio (eval, TRUE, error), error))
     return FALSE;
-  if (o->audio) {
-    gint hidden = gemma_model_get_config (eval->model)->text.hidden;
-
-    rows = eval_encode_audio (eval, TRUE, error);
-    if (!rows || !save (eval, "audio-tokens.npy", NPY_F32, rows->data, 2, rows->len / hidden, hidden, error))
-      return FALSE;
-  }
+  if (o->image && !save_rows (eval, "image-tokens.npy", image = eval_encode_image (eval, error), error))
+    return FALSE;
   if (o->prompt || o->ids) {
     GemmaPrompt *prompt = gemma_prompt_new ();
 
-    ok = make_prompt (eval, rows, prompt, error) && run_prompt (eval, prompt, error);
+    ok = make_prompt (eval, image, audio, prompt, error) && run_prompt (eval, prompt, error);
     gemma_prompt_free (prompt);
   }
   return ok && (!o->bench || eval_bench (eval, error));
@@ -270,7 +289,7 @@ run (Eval *eval, GError **error)
 int
 main (int argc, char **argv)
 {
-  EvalOptions options = { .bench_prefill = 512, .bench_decode = 64 };
+  EvalOptions options = { .bench_prefill = 512, .bench_decode = 64, .resolution = 768 };
   Eval eval = { .options = &options };
   g_autoptr (GError) error = NULL;
   gboolean ok;
@@ -280,6 +299,8 @@ main (int argc, char **argv)
   if (!ok)
     g_printerr ("gemma-eval: %s\n", error->message);
   g_clear_pointer (&eval.samples, g_array_unref);
+  g_clear_pointer (&eval.image, eval_image_free);
+  g_clear_pointer (&eval.vision, gemma_vision_session_free);
   g_clear_pointer (&eval.model, gemma_model_unref);
   g_clear_pointer (&eval.device, ocl_device_unref);
   clear_options (&options);

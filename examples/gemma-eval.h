@@ -13,12 +13,21 @@ typedef struct
   gint bench_prefill, bench_decode;
 } EvalOptions;
 
+/** A picture and the memory that it is a view of. */
+typedef struct
+{
+  OclPicture picture;
+  guint8 *pixels, **rows;
+} EvalImage;
+
 typedef struct
 {
   const EvalOptions *options;
   OclDevice *device;
   GemmaModel *model;
   GArray *samples;              /* gfloat of --audio, or NULL */
+  EvalImage *image;             /* of --image, or NULL */
+  GemmaVisionSession *vision;   /* made when needed */
   gdouble load_seconds;
 } Eval;
 
@@ -26,6 +35,11 @@ typedef struct
 GArray *eval_read_audio (const gchar *path, GError **error);
 /** Soft tokens of the samples, padded to a whole clip if the model's are and @pad. (transfer full): gfloat rows */
 GArray *eval_encode_audio (Eval *eval, gboolean pad, GError **error);
+/** Any PNG. (transfer full) */
+EvalImage *eval_read_image (const gchar *path, GError **error);
+void eval_image_free (EvalImage *image);
+/** Soft tokens of the picture. (transfer full): gfloat rows */
+GArray *eval_encode_image (Eval *eval, GError **error);
 /** A session for @positions, with the activations of --activations. */
 GemmaLmSession *eval_session_new (Eval *eval, gint positions, GError **error);
 /** Measures and writes bench.json. */

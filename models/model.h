@@ -73,7 +73,8 @@ typedef struct
 /**
  * Appends a user turn in Gemma's chat template and opens the model's: one <bos> if the prompt is empty,
  * <start_of_turn>user\n … <end_of_turn>\n<start_of_turn>model\n. Audio is "\n\n<start_of_audio>" soft tokens
- * "<end_of_audio>\n\n"; a clip is padded to tokens_per_clip with the last hard embedding if @pad_audio. Text is trimmed.
+ * "<end_of_audio>\n\n"; a clip is padded to tokens_per_clip with the last hard embedding if @pad_audio. A picture is
+ * "\n\n<start_of_image>" GEMMA_VISION_TOKENS soft tokens "<end_of_image>\n\n". Text is trimmed.
  */
 gboolean gemma_prompt_add_turn (GemmaPrompt *prompt, GemmaModel *model, const GemmaContent *content, guint n_content,
     gboolean pad_audio, GError **error);

@@ -119,6 +119,29 @@ put_audio (Builder *b, const GemmaContent *content, gboolean pad)
 }
 
 static gboolean
+put_image (Builder *b, const GemmaContent *content)
+{
+  const GemmaConfig *config = gemma_model_get_config (b->model);
+
+  if (content->n_rows != GEMMA_VISION_TOKENS) {
+    g_set_error (b->error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "a picture of %d soft tokens; it must have %d",
+        content->n_rows, GEMMA_VISION_TOKENS);
+    return FALSE;
+  }
+  g_string_append (b->text, "\n\n");
+  if (!put_id (b, config->boi_id, "<start_of_image>"))
+    return FALSE;
+  g_array_append_vals (b->prompt->rows, content->rows, GEMMA_VISION_TOKENS * config->text.hidden);
+  for (gint i = 0; i < GEMMA_VISION_TOKENS; i++)
+    if (!put_id (b, config->image_token_id, "<image_soft_token>"))
+      return FALSE;
+  if (!put_id (b, config->eoi_id, "<end_of_image>") || !put_hard_row (b, config->eoi_id))
+    return FALSE;
+  g_string_append (b->text, "\n\n");
+  return TRUE;
+}
+
+static gboolean
 put_content (Builder *b, const GemmaContent *content, gboolean pad_audio)
 {
   switch (content->kind) {
@@ -128,8 +151,7 @@ put_content (Builder *b, const GemmaContent *content, gboolean pad_audio)
     case GEMMA_CONTENT_AUDIO:
       return put_audio (b, content, pad_audio);
     default:
-      g_set_error (b->error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "pictures in prompts are not supported yet");
-      return FALSE;
+      return put_image (b, content);
   }
 }
 

@@ -78,7 +78,7 @@ gemma_task_instruction (GemmaTask task, const gchar *source, const gchar *target
     case GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE:
       return g_strdup_printf ("Transcribe the following speech segment in %s, then translate it into %s:", from, to);
     case GEMMA_TASK_DESCRIBE:
-      return g_strdup_printf ("Describe this image in %s:", to);
+      return g_strdup_printf ("Describe the image in %s.", to);
     default:
       return g_strdup (custom ? custom : "");
   }

@@ -10,7 +10,7 @@ typedef enum
   GEMMA_TASK_TRANSCRIBE,                        /* "Transcribe the following speech segment in Spanish:" */
   GEMMA_TASK_TRANSLATE,                         /* "Translate the following speech segment from Spanish into English:" */
   GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE,         /* "Transcribe the following speech segment in Spanish, then translate it into English:" */
-  GEMMA_TASK_DESCRIBE,                          /* "Describe this image in English:" */
+  GEMMA_TASK_DESCRIBE,                          /* "Describe the image in English."; the picture precedes it */
   GEMMA_TASK_CUSTOM                             /* the user's own words */
 } GemmaTask;
 

@@ -358,9 +358,14 @@ find_entry (GemmaWeights *weights, const gchar *name, GError **error)
     return NULL;
   }
   if (entry->t.type >= OCL_N_TYPES) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED,
-        "%s: tensor %s is of type %s; F32, F16, BF16, Q8_0 and Q4_0 are supported", entry->file->path,
-        entry->file_name, entry->type_name);
+    const gchar *names[OCL_N_TYPES + 1] = { NULL };
+    g_autofree gchar *list = NULL;
+
+    for (guint i = 0; i < OCL_N_TYPES; i++)
+      names[i] = ocl_type_info (i)->name;
+    list = g_strjoinv (", ", (gchar **) names);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: tensor %s is of type %s; supported are %s",
+        entry->file->path, entry->file_name, entry->type_name, list);
     return NULL;
   }
   return check_size (entry->file, error) ? entry : NULL;
@@ -494,19 +499,20 @@ gemma_weights_check_scales (const GemmaTensor *tensor, GError **error)
   guint8 chunk[CHUNK];
   gsize step;
 
-  if (tensor->type != OCL_TYPE_Q8_0 && tensor->type != OCL_TYPE_Q4_0)
+  info = tensor->type < OCL_N_TYPES ? ocl_type_info (tensor->type) : NULL;
+  if (info == NULL || info->n_halves == 0)
     return TRUE;
-  info = ocl_type_info (tensor->type);
   step = CHUNK / info->bytes * info->bytes;
   for (gsize at = 0; at < tensor->bytes; at += step) {
     gsize n = MIN (step, tensor->bytes - at);
 
     if (!gemma_file_read (entry->file, entry->offset + at, chunk, n, error))
       return FALSE;
-    /* the block begins with a half; its exponent is all ones for NaN and infinity */
+    /* the exponent of a half is all ones for NaN and infinity */
     for (gsize i = 0; i < n; i += info->bytes)
-      if ((chunk[i + 1] & 0x7c) == 0x7c)
-        return not_finite (entry, at + i, "a block scale", error);
+      for (guint h = 0; h < info->n_halves; h++)
+        if ((chunk[i + info->half_at[h] + 1] & 0x7c) == 0x7c)
+          return not_finite (entry, at + i, "a block scale", error);
   }
   return TRUE;
 }

@@ -8,17 +8,17 @@ ocl_matmul_int8_match (OclDevice *device, gconstpointer data)
 {
   const OclMatmulArgs *args = data;
 
-  return args->flags & OCL_MATMUL_INT8_ACTIVATIONS
-      && (args->w->type == OCL_TYPE_Q8_0 || args->w->type == OCL_TYPE_Q4_0);
+  return args->flags & OCL_MATMUL_INT8_ACTIVATIONS && ocl_type_info (args->w->type)->block > 1;
 }
 
-/* One row with float32 activations: 24-bit integers carry as much. */
+/* One row with float32 activations: 24-bit integers carry as much. 8-bit weights go no faster so. */
 gboolean
 ocl_matmul_int24_match (OclDevice *device, gconstpointer data)
 {
   const OclMatmulArgs *args = data;
+  const OclTypeInfo *info = ocl_type_info (args->w->type);
 
-  return !(args->flags & OCL_MATMUL_INT8_ACTIVATIONS) && args->w->type == OCL_TYPE_Q4_0 && args->x.rows == 1
+  return !(args->flags & OCL_MATMUL_INT8_ACTIVATIONS) && info->block > 1 && info->bits < 8 && args->x.rows == 1
       && args->w->cols <= GEMV_COLS;
 }
 
@@ -46,13 +46,13 @@ run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
       OCL_ARG (chunk->scales), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARGS_END);
 }
 
-/* The scratch buffer has the bytes of all rows, then their scales, then their sums. */
+/* The scratch buffer has the bytes of all rows, then their scales, then their sums (up to two for a scale). */
 static void
 run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint tile_rows, gint tile_panels)
 {
   const cl_int M = args->x.rows, K = args->w->cols;
   const cl_ulong scales_at = ((gsize) M * K + 63) / 64 * 64, sums_at = scales_at + (gsize) M * K / 32 * 4;
-  cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + (gsize) M * K / 32 * 4);
+  cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + (gsize) M * K / 16 * 4);
   cl_kernel quantize = ocl_queue_get_kernel (q, "matmul-int8", "matmul_quantize", options);
   cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", "matmul_int8", options);
   const gsize rows = M;

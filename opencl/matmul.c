@@ -10,6 +10,12 @@ ocl_matmul_type_option (OclType type)
     [OCL_TYPE_BF16] = "-DTYPE_BF16",
     [OCL_TYPE_Q8_0] = "-DTYPE_Q8_0",
     [OCL_TYPE_Q4_0] = "-DTYPE_Q4_0",
+    [OCL_TYPE_Q4_1] = "-DTYPE_Q4_1",
+    [OCL_TYPE_Q5_0] = "-DTYPE_Q5_0",
+    [OCL_TYPE_Q5_1] = "-DTYPE_Q5_1",
+    [OCL_TYPE_Q4_K] = "-DTYPE_Q4_K",
+    [OCL_TYPE_Q5_K] = "-DTYPE_Q5_K",
+    [OCL_TYPE_Q6_K] = "-DTYPE_Q6_K",
   };
 
   return options[type];

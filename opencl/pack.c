@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define HALVES (OCL_PANEL * 2)  /* bytes of a half for each row */
+
 gsize
 ocl_panel_bytes (OclType type, gint cols)
 {
@@ -15,19 +17,26 @@ ocl_panel_bytes (OclType type, gint cols)
       return (gsize) cols * OCL_PANEL * 2;
     case OCL_TYPE_BF16:
       return ((gsize) cols + 1) / 2 * OCL_PANEL * 4;
-    case OCL_TYPE_Q8_0:
-      return (gsize) cols * OCL_PANEL;
-    case OCL_TYPE_Q4_0:
-      return (gsize) cols * OCL_PANEL / 2;
     default:
-      return 0;
+      return (gsize) cols / 8 * OCL_PANEL * ocl_type_info (type)->bits;
   }
+}
+
+/* Bytes of scales of a block of the type in all rows. */
+static gsize
+block_scale_bytes (const OclTypeInfo *info)
+{
+  gsize multipliers = info->block == 256 ? info->block / info->part * (info->min_sign ? 2 : 1) : 0;
+
+  return info->n_halves * HALVES + multipliers * OCL_PANEL;
 }
 
 gsize
 ocl_panel_scale_bytes (OclType type, gint cols)
 {
-  return ocl_type_info (type)->block == 32 ? (gsize) cols / 32 * OCL_PANEL * 2 : 0;
+  const OclTypeInfo *info = ocl_type_info (type);
+
+  return info->block > 1 ? (gsize) cols / info->block * block_scale_bytes (info) : 0;
 }
 
 static inline guint32
@@ -65,57 +74,118 @@ pack_bf16 (const guint8 *row, gint r, gint from, gint to, gint cols, guint32 *ou
   }
 }
 
+/* The words of a row, 16 apart. */
 static void
-pack_q8_0 (const guint8 *block, gint r, guint32 *out)
-{
-  for (gint j = 0; j < 8; j++)
-    out[j * OCL_PANEL + r] = (block ? load_u32 (block + 2 + 4 * j) : 0) ^ 0x80808080u;
-}
-
-/* A block's 16 bytes have values 0..15 in their low nibbles, 16..31 in their high ones. */
-static void
-pack_q4_0 (const guint8 *block, gint r, guint32 *out)
+pack_quads (const guint32 *quads, guint bits, guint32 *out)
 {
   const guint32 low = 0x0f0f0f0fu;
+  guint32 planes[2] = { 0, 0 };
 
-  for (gint h = 0; h < 2; h++) {
-    guint32 a = block ? load_u32 (block + 2 + 8 * h) : 0x88888888u;
-    guint32 b = block ? load_u32 (block + 6 + 8 * h) : 0x88888888u;
-
-    out[h * OCL_PANEL + r] = (a & low) | (b & low) << 4;
-    out[(h + 2) * OCL_PANEL + r] = (a >> 4 & low) | (b & ~low);
+  if (bits == 8) {
+    for (guint j = 0; j < 8; j++)
+      out[j * OCL_PANEL] = quads[j];
+    return;
   }
+  for (guint j = 0; j < 4; j++)
+    out[j * OCL_PANEL] = (quads[2 * j] & low) | (quads[2 * j + 1] & low) << 4;
+  for (guint j = 0; j < 8; j++) {
+    guint32 high = quads[j] >> 4 & low;
+
+    planes[bits == 6 ? j / 4 : 0] |= high << (bits == 6 ? j % 4 * 2 : j);
+  }
+  for (guint p = 0; p < bits - 4; p++)
+    out[(4 + p) * OCL_PANEL] = planes[p];
+}
+
+static void
+put_u16 (guint8 *out, guint16 v)
+{
+  memcpy (out, &v, sizeof v);
+}
+
+/* @out: the scales of the block that @piece is in. */
+static void
+pack_scales (const OclTypeInfo *info, const OclPiece *piece, guint number, gint r, guint8 *out)
+{
+  guint8 *multipliers = out + info->n_halves * HALVES + number * 2 * OCL_PANEL + r;
+
+  put_u16 (out + 2 * r, piece->d);
+  if (info->n_halves > 1)
+    put_u16 (out + HALVES + 2 * r, piece->m);
+  if (info->block == 256) {
+    multipliers[0] = piece->scale[0];
+    multipliers[OCL_PANEL] = info->min_sign ? piece->min : piece->scale[1];
+  }
+}
+
+static void
+pack_quantized (const OclTypeInfo *info, OclType type, const guint8 *row, gint r, gint k, guint8 *data, guint8 *scales)
+{
+  const guint number = k % info->block / 32;
+  OclPiece piece = { { 0 } };   /* scales of 0: whatever q is, padding is 0 */
+
+  if (row)
+    ocl_type_read_piece (type, row + k / info->block * info->bytes, number, &piece);
+  pack_quads (piece.quads, info->bits, (guint32 *) (data + ocl_panel_bytes (type, k)) + r);
+  pack_scales (info, &piece, number, r, scales + k / info->block * block_scale_bytes (info));
 }
 
 void
 ocl_pack_panel (OclType type, const guint8 *const rows[OCL_PANEL], gint cols, guint8 *data, guint8 *scales)
 {
   const gint step = type == OCL_TYPE_F32 ? 16 : 32;
-  const gsize block_bytes = ocl_type_info (type)->bytes;
-  guint32 *out = (guint32 *) data;
-  guint16 *out_scales = (guint16 *) scales;
+  const OclTypeInfo *info = ocl_type_info (type);
 
   for (gint k = 0; k < cols; k += step) {
-    gint to = MIN (k + step, cols), b = k / 32;
+    gint to = MIN (k + step, cols);
 
     for (gint r = 0; r < OCL_PANEL; r++) {
-      const guint8 *block = rows[r] ? rows[r] + b * block_bytes : NULL;
-
-      if (type == OCL_TYPE_F32) {
-        pack_f32 (rows[r], r, k, to, out);
-      } else if (type == OCL_TYPE_F16) {
+      if (type == OCL_TYPE_F32)
+        pack_f32 (rows[r], r, k, to, (guint32 *) data);
+      else if (type == OCL_TYPE_F16)
         pack_f16 (rows[r], r, k, to, (guint16 *) data);
-      } else if (type == OCL_TYPE_BF16) {
-        pack_bf16 (rows[r], r, k, to, cols, out);
-      } else {
-        out_scales[b * OCL_PANEL + r] = block ? ocl_load_u16 (block) : 0;
-        if (type == OCL_TYPE_Q8_0)
-          pack_q8_0 (block, r, out + b * 8 * OCL_PANEL);
-        else
-          pack_q4_0 (block, r, out + b * 4 * OCL_PANEL);
-      }
+      else if (type == OCL_TYPE_BF16)
+        pack_bf16 (rows[r], r, k, to, cols, (guint32 *) data);
+      else
+        pack_quantized (info, type, rows[r], r, k, data, scales);
     }
   }
+}
+
+/* ---- references ------------------------------------------------------------------------ */
+
+static gint
+panel_q (guint bits, const guint32 *words, gint k)
+{
+  const gint quad = k / 4, byte = k % 4 * 8;
+
+  if (bits == 8)
+    return words[quad * OCL_PANEL] >> byte & 255;
+  gint q = words[quad / 2 * OCL_PANEL] >> (byte + quad % 2 * 4) & 15;
+  if (bits == 5)
+    q |= (words[4 * OCL_PANEL] >> (byte + quad) & 1) << 4;
+  else if (bits == 6)
+    q |= (words[(4 + quad / 4) * OCL_PANEL] >> (byte + quad % 4 * 2) & 3) << 4;
+  return q;
+}
+
+static gfloat
+quantized_value (OclType type, const guint8 *data, const guint8 *scales, gint row, gint k)
+{
+  const OclTypeInfo *info = ocl_type_info (type);
+  const guint8 *block = scales + k / info->block * block_scale_bytes (info);
+  const guint8 *multipliers = block + info->n_halves * HALVES + k % info->block / 32 * 2 * OCL_PANEL + row;
+  const guint32 *words = (const guint32 *) (data + ocl_panel_bytes (type, k / 32 * 32)) + row;
+  gint q = panel_q (info->bits, words, k % 32) - info->zero;
+  gfloat d = ocl_half_to_float (ocl_load_u16 (block + 2 * row)), m = 0;
+
+  if (info->n_halves > 1)
+    m = ocl_half_to_float (ocl_load_u16 (block + HALVES + 2 * row));
+  if (info->block == 256) {
+    d *= (gint8) multipliers[info->part == 16 ? k % 32 / 16 * OCL_PANEL : 0];
+    m *= info->part == 16 ? 0 : multipliers[OCL_PANEL];
+  }
+  return d * q + info->min_sign * m;
 }
 
 gfloat
@@ -123,8 +193,6 @@ ocl_panel_value (OclType type, const guint8 *data, const guint8 *scales, gint ro
 {
   const guint16 *halves = (const guint16 *) data;
   gsize pair = ((gsize) k / 2 * OCL_PANEL + row) * 2 + k % 2;
-  gfloat scale = scales ? ocl_half_to_float (((const guint16 *) scales)[k / 32 * OCL_PANEL + row]) : 1.f;
-  guint byte;
 
   switch (type) {
     case OCL_TYPE_F32:
@@ -133,12 +201,7 @@ ocl_panel_value (OclType type, const guint8 *data, const guint8 *scales, gint ro
       return ocl_half_to_float (halves[(gsize) k * OCL_PANEL + row]);
     case OCL_TYPE_BF16:
       return ocl_bf16_to_float (halves[pair]);
-    case OCL_TYPE_Q8_0:
-      return scale * ((gint) data[((gsize) k / 4 * OCL_PANEL + row) * 4 + k % 4] - 128);
-    case OCL_TYPE_Q4_0:
-      byte = data[((gsize) k / 8 * OCL_PANEL + row) * 4 + k % 4];
-      return scale * ((gint) (k % 8 < 4 ? byte & 15 : byte >> 4) - 8);
     default:
-      return 0;
+      return quantized_value (type, data, scales, row, k);
   }
 }

@@ -3,10 +3,15 @@
  * Rows are padded to a multiple of 16 with zeros. A panel of K columns is
  *   F32, F16   [K][16]
  *   BF16       [ceil (K / 2)][16][2], an odd K padded with zero
- *   Q8_0       [K / 4][16][4] bytes q + 128
- *   Q4_0       [K / 32][4][16][4] bytes: of byte [b][j][r][i] the low nibble is q of
- *              k = 32 b + 8 j + i, the high one of k = 32 b + 8 j + 4 + i
- * and the scales of the last two are a stream of their own, half [K / 32][16] a panel.
+ *   quantized  K / 32 blocks of [BITS][16] 32-bit words, BITS the bits of q:
+ *     8 bits     word j of a row has q of k = 4 j + i in byte i
+ *     4 bits     word j has q of k = 8 j + i in the low nibble of byte i, of k = 8 j + 4 + i in the high one
+ *     5 bits     as 4 bits; then one word with bit 4 of k = 4 j + i as its bit 8 i + j
+ *     6 bits     as 4 bits; then two words, word h with bits 4 and 5 of k = 16 h + 4 j + i from its bit 8 i + 2 j on
+ * What a quantized type scales with is a stream of its own, in arrays of 16, one value a row:
+ *   32 values a block    [K / 32] of half d, and half m where the type has it
+ *   Q4_K, Q5_K           [K / 256] of half d, half m, and 8 times uint8 scale, uint8 min
+ *   Q6_K                 [K / 256] of half d, and 16 times int8 scale
  * Bytes are unsigned so that the signed operand of a dot product is the activation's.
  */
 #pragma once

@@ -40,8 +40,8 @@ void ocl_picture_scaler_free (OclPictureScaler *scaler);
  * @y: [@height * @width][3], RGB in [0, 1], row by row
  *
  * Colour conversion, then a bilinear resize with antialiasing (a triangle as wide as the scale where it shrinks) of
- * bytes to bytes, aspect ratio ignored, then 1/255. The bytes are those of PIL's Image.resize (BILINEAR) exactly: rows
- * first, then columns, each in fixed point with a rounding to bytes. The picture is copied before return, large ones in
+ * bytes to bytes, aspect ratio ignored, then 1/255. The bytes are exactly those of PIL's Image.resize (BILINEAR) for the
+ * rows and then for the columns, each in fixed point with a rounding to bytes. The picture is copied before return, large ones in
  * bands; the rest is enqueued on @q. FALSE: memory could not be had or the picture is not valid (@q is as before).
  */
 gboolean ocl_picture_scale (OclPictureScaler *scaler, OclQueue *q, OclTensor y, gint width, gint height,

@@ -24,6 +24,7 @@
 #include "clips.h"
 #include "debug.h"
 #include "model-user.h"
+#include "stream.h"
 
 #define RATE GEMMA_CLIPS_RATE
 #define SLICE RATE              /* samples encoded at once: between slices a flush is noticed */
@@ -272,19 +273,6 @@ set_caps (GstGemmaAudioEnc *self)
 }
 
 static gboolean
-set_segment (GstGemmaAudioEnc *self, GstEvent *event)
-{
-  gst_event_copy_segment (event, &self->segment);
-  if (self->segment.format == GST_FORMAT_TIME)
-    return gst_pad_push_event (self->srcpad, event);
-
-  GST_ELEMENT_ERROR (self, STREAM, FORMAT, ("Sound needs a segment in time, this one is in %s",
-          gst_format_get_name (self->segment.format)), (NULL));
-  gst_event_unref (event);
-  return FALSE;
-}
-
-static gboolean
 handle_gap (GstGemmaAudioEnc *self, GstEvent *event)
 {
   GstClockTime start, duration;
@@ -319,7 +307,10 @@ gst_gemma_audio_enc_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
       return set_caps (self);
     case GST_EVENT_SEGMENT:
       drain (self);
-      return set_segment (self, event);
+      if (gemma_stream_take_segment (GST_ELEMENT (self), event, &self->segment, "Sound"))
+        break;
+      gst_event_unref (event);
+      return FALSE;
     case GST_EVENT_GAP:
       return handle_gap (self, event);
     case GST_EVENT_STREAM_START:
@@ -345,29 +336,11 @@ static gboolean
 gst_gemma_audio_enc_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
   GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (parent);
-  GstClockTime min, max, own;
-  gboolean live;
 
-  switch (GST_QUERY_TYPE (query)) {
-    case GST_QUERY_CONTEXT:
-      if (gst_gemma_element_handle_context_query (GST_ELEMENT (self), query))
-        return TRUE;
-      break;
-    case GST_QUERY_LATENCY:
-      if (pad != self->srcpad)
-        break;
-      if (!gst_pad_peer_query (self->sinkpad, query))
-        return FALSE;
-      gst_query_parse_latency (query, &live, &min, &max);
-      GST_OBJECT_LOCK (self);
-      own = LATENCY + (self->voice_gate ? GATE_LATENCY : 0);
-      GST_OBJECT_UNLOCK (self);
-      gst_query_set_latency (query, live, min + own, GST_CLOCK_TIME_IS_VALID (max) ? max + own : max);
-      return TRUE;
-    default:
-      break;
-  }
-  return gst_pad_query_default (pad, parent, query);
+  GST_OBJECT_LOCK (self);
+  GstClockTime own = LATENCY + (self->voice_gate ? GATE_LATENCY : 0);
+  GST_OBJECT_UNLOCK (self);
+  return gemma_stream_query (pad, parent, query, self->sinkpad, own);
 }
 
 /* ---- element ---------------------------------------------------------------------------------- */

@@ -5,6 +5,8 @@
 /* What may wait: a few utterances, so that speech and decoding overlap; and events, which are cheap. */
 #define MAX_HEAVY 4
 #define MAX_QUEUED 512
+/* Pictures that may wait for what is said about them: as many as it can take, 2 MB each of a real model. */
+#define MAX_WINDOW 16
 
 G_DEFINE_ABSTRACT_TYPE (GstGemmaLmBase, gst_gemma_lm_base, GST_TYPE_ELEMENT)
 
@@ -25,6 +27,7 @@ gemma_work_new (GemmaWorkKind kind, GstClockTime start, GstClockTime end)
   work->kind = kind;
   work->start = start;
   work->end = end;
+  work->running_start = work->running_end = GST_CLOCK_TIME_NONE;
   return work;
 }
 
@@ -32,7 +35,7 @@ void
 gemma_work_free (GemmaWork *work)
 {
   g_clear_pointer (&work->rows, g_array_unref);
-  g_clear_pointer (&work->image, g_array_unref);
+  g_clear_pointer (&work->pictures, g_ptr_array_unref);
   g_clear_pointer (&work->event, gst_event_unref);
   g_free (work->text);
   g_free (work);
@@ -53,6 +56,7 @@ append_locked (GstGemmaLmBase *self, GemmaWork *work)
 
   if (work->kind == GEMMA_WORK_SILENCE && last && last->kind == GEMMA_WORK_SILENCE && last->end == work->start) {
     last->end = work->end;
+    last->running_end = work->running_end;
     gemma_work_free (work);
     return;
   }
@@ -80,6 +84,7 @@ gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *wo
     g_cond_wait (&self->cond, &self->lock);
 
   flow = !self->running || self->flushing || !pad->active ? GST_FLOW_FLUSHING : self->flow;
+  work->foreign = self->events_pad && self->events_pad != GST_PAD (pad);
   if (flow == GST_FLOW_OK)
     append_locked (self, work);
   else
@@ -110,10 +115,11 @@ on_partial (const gchar *text, gpointer data)
 }
 
 static void
-count (GstGemmaLmBase *self, const GemmaDecodeStats *stats, gboolean has_text)
+count (GstGemmaLmBase *self, const GemmaWork *work, const GemmaDecodeStats *stats, gboolean has_text)
 {
   GST_OBJECT_LOCK (self);
   self->n_utterances++;
+  self->n_pictures += work->pictures ? work->pictures->len : 0;
   self->n_texts += has_text;
   self->n_prompt_tokens += stats->prompt_tokens;
   self->n_tokens += stats->tokens;
@@ -146,7 +152,7 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, Gst
     gemma_post_error (GST_ELEMENT (self), error);
     *flow = GST_FLOW_ERROR;
   } else {
-    count (self, &stats, *text != '\0');
+    count (self, work, &stats, *text != '\0');
     if (stats.timed_out)
       GST_ELEMENT_WARNING (self, STREAM, DECODE, ("An answer took longer than decode-timeout and was cut"), (NULL));
   }
@@ -154,29 +160,65 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable, Gst
 }
 
 static GstFlowReturn
-answer (GstGemmaLmBase *self, const GemmaWork *work, GCancellable *cancellable)
+answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
 {
   GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
   GstFlowReturn flow = GST_FLOW_OK;
-  g_autofree gchar *text = ask (self, work, cancellable, &flow);
 
+  if (work->kind == GEMMA_WORK_IMAGE && (flow = gst_gemma_lm_base_begin_description (self, work)) != GST_FLOW_OK)
+    return flow;
+  gst_gemma_lm_base_look (self, work);
+  g_autofree gchar *text = ask (self, work, cancellable, &flow);
   if (flow == GST_FLOW_ERROR)   /* ours: who waits for text downstream need not wait any more */
     klass->event (self, gst_event_new_eos ());
   if (!text)
     return flow;
+  if (work->kind == GEMMA_WORK_IMAGE)
+    return gst_gemma_lm_base_hold_description (self, g_steal_pointer (&text));
   return *text ? klass->text (self, work->start, work->end, text) : klass->silence (self, work->start, work->end);
+}
+
+static GstFlowReturn
+pass_event (GstGemmaLmBase *self, GstEvent *event)
+{
+  GstFlowReturn flow = GST_FLOW_OK;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_TAG)
+    flow = gst_gemma_lm_base_end_description (self);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT) {
+    gst_event_copy_segment (event, &self->segment);
+    gst_gemma_lm_base_forget_description (self);
+  }
+  GstFlowReturn passed = GST_GEMMA_LM_BASE_GET_CLASS (self)->event (self, event);
+  return flow == GST_FLOW_OK ? passed : flow;
+}
+
+/* Times of another pad's segment become those of the segment that was handed on. */
+static void
+localize (GstGemmaLmBase *self, GemmaWork *work)
+{
+  GstClockTime position, duration = work->end - work->start;
+
+  if (!work->foreign || !GST_CLOCK_TIME_IS_VALID (work->running_start) || self->segment.format != GST_FORMAT_TIME)
+    return;
+  position = gst_segment_position_from_running_time (&self->segment, GST_FORMAT_TIME, work->running_start);
+  if (GST_CLOCK_TIME_IS_VALID (position)) {
+    work->start = position;
+    work->end = position + duration;
+  }
 }
 
 static GstFlowReturn
 run_work (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
 {
-  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
-
+  if (work->kind != GEMMA_WORK_EVENT)
+    localize (self, work);
   switch (work->kind) {
     case GEMMA_WORK_SILENCE:
-      return klass->silence (self, work->start, work->end);
+      gst_gemma_lm_base_look (self, work);
+      return gst_gemma_lm_base_extend_description (self, work->start, work->end);
     case GEMMA_WORK_EVENT:
-      return klass->event (self, g_steal_pointer (&work->event));
+      return pass_event (self, g_steal_pointer (&work->event));
     default:
       return answer (self, work, cancellable);
   }
@@ -235,20 +277,23 @@ forget_locked (GstGemmaLmBase *self)
 {
   clear_queue_locked (self);
   self->flow = GST_FLOW_OK;
-  g_clear_pointer (&self->image, g_array_unref);
+  gst_gemma_lm_base_forget_description (self);
   g_clear_object (&self->cancellable);
   self->cancellable = g_cancellable_new ();
 }
 
 static gboolean
-clear_pad_eos (GstElement *element, GstPad *pad, gpointer data)
+begin_pad (GstElement *element, GstPad *pad, gpointer data)
 {
-  GST_GEMMA_LM_PAD (pad)->eos = FALSE;
+  GstGemmaLmPad *self = GST_GEMMA_LM_PAD (pad);
+
+  self->eos = self->flushing = self->late = FALSE;
+  self->reached = GST_CLOCK_TIME_NONE;
   return TRUE;
 }
 
 void
-gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstEvent *event)
+gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstGemmaLmPad *pad, GstEvent *event)
 {
   g_mutex_lock (&self->lock);
   while (self->busy)            /* cancelled: until the next token at most */
@@ -258,9 +303,9 @@ gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstEvent *event)
 
   GST_GEMMA_LM_BASE_GET_CLASS (self)->flush (self, event);
   gemma_model_user_set_flushing (&self->user, FALSE);
-  gst_element_foreach_sink_pad (GST_ELEMENT (self), clear_pad_eos, NULL);
 
   g_mutex_lock (&self->lock);
+  begin_pad (GST_ELEMENT (self), GST_PAD (pad), NULL);
   self->flushing = FALSE;
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
@@ -286,6 +331,7 @@ gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad)
 {
   g_mutex_lock (&self->lock);
   pad->eos = TRUE;
+  g_cond_broadcast (&self->cond);       /* nobody waits for it any more */
   g_mutex_unlock (&self->lock);
   return all_eos (self);
 }
@@ -408,13 +454,17 @@ start (GstGemmaLmBase *self)
   self->events_pad = NULL;
   self->live = FALSE;
   self->flushing = FALSE;
+  self->crowded = FALSE;
   self->running = TRUE;
+  gemma_pictures_reset (self->pictures);
+  gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
   g_mutex_unlock (&self->lock);
 
   GST_OBJECT_LOCK (self);
   self->n_utterances = self->n_texts = self->n_prompt_tokens = self->n_tokens = self->decode_time = 0;
+  self->n_pictures = self->n_dropped = 0;
   GST_OBJECT_UNLOCK (self);
-  gst_element_foreach_sink_pad (GST_ELEMENT (self), clear_pad_eos, NULL);
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), begin_pad, NULL);
   gemma_model_user_set_flushing (&self->user, FALSE);
   gst_task_start (self->task);
 }
@@ -439,6 +489,7 @@ stop (GstGemmaLmBase *self)
   gst_task_join (self->task);
   g_mutex_lock (&self->lock);
   forget_locked (self);
+  gemma_pictures_reset (self->pictures);
   g_mutex_unlock (&self->lock);
   gemma_decoding_clear (&self->decoding);
 }
@@ -499,6 +550,8 @@ make_stats (GstGemmaLmBase *self)
   GstStructure *stats = gst_structure_new ("application/x-gemma-lm-stats",
       "utterances", G_TYPE_UINT64, self->n_utterances,
       "texts", G_TYPE_UINT64, self->n_texts,
+      "pictures", G_TYPE_UINT64, self->n_pictures,
+      "pictures-dropped", G_TYPE_UINT64, self->n_dropped,
       "prompt-tokens", G_TYPE_UINT64, self->n_prompt_tokens,
       "tokens", G_TYPE_UINT64, self->n_tokens,
       "decode-seconds", G_TYPE_DOUBLE, self->decode_time / (gdouble) G_USEC_PER_SEC, NULL);
@@ -549,6 +602,8 @@ gst_gemma_lm_base_finalize (GObject *object)
   g_mutex_lock (&self->lock);
   clear_queue_locked (self);
   g_mutex_unlock (&self->lock);
+  gst_gemma_lm_base_forget_description (self);
+  gemma_pictures_free (self->pictures);
   gst_object_unref (self->task);
   g_rec_mutex_clear (&self->task_lock);
   g_clear_object (&self->cancellable);
@@ -598,6 +653,7 @@ gst_gemma_lm_base_init (GstGemmaLmBase *self)
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
   g_queue_init (&self->queue);
+  self->pictures = gemma_pictures_new (MAX_WINDOW);
   self->cancellable = g_cancellable_new ();
   g_rec_mutex_init (&self->task_lock);
   self->task = gst_task_new (run_task, self, NULL);

@@ -1,7 +1,8 @@
 /* What gemmalm and gemmasink share: request pads, settings, a queue, and a task in which the model works.
  *
  * Sink pads gather soft tokens into utterances (lm-pad.c) and queue them with the events around them (lm-base.c); the
- * task takes them one by one, asks the model (lm-decode.c) and hands the results to the subclass, in order.
+ * task takes them one by one, looks for the pictures of their time (lm-scene.c), asks the model (lm-decode.c) and hands the
+ * results to the subclass, in order.
  */
 #pragma once
 
@@ -9,6 +10,7 @@
 
 #include "model-user.h"
 #include "models/task.h"
+#include "pictures.h"
 #include "utterances.h"
 
 G_BEGIN_DECLS
@@ -27,7 +29,7 @@ typedef enum
   GEMMA_LM_PAD_TEXT
 } GemmaLmPadKind;
 
-/* All but eos belongs to the pad's streaming thread. */
+/* What is not the element's belongs to the pad's streaming thread. */
 struct _GstGemmaLmPad
 {
   GstPad parent;
@@ -37,8 +39,13 @@ struct _GstGemmaLmPad
   GemmaUtterances *utterances;
   GstSegment segment;
   GstClockTime position;        /* end of the last buffer */
-  gboolean eos, active;         /* guarded by the element's lock */
   GstFlowReturn flow;           /* of what was queued for the current input */
+
+  /* Guarded by the element's lock. */
+  gboolean eos, active;
+  gboolean flushing;            /* a video pad beside others */
+  gboolean late;                /* the others waited in vain: they do not wait until it moves */
+  GstClockTime reached;         /* running time before which nothing more will come */
 };
 
 /* ---- work ----------------------------------------------------------------------------------- */
@@ -46,7 +53,7 @@ struct _GstGemmaLmPad
 typedef enum
 {
   GEMMA_WORK_SPEECH,            /* rows */
-  GEMMA_WORK_IMAGE,             /* image */
+  GEMMA_WORK_IMAGE,             /* pictures: one that nothing is said about */
   GEMMA_WORK_TEXT,              /* text */
   GEMMA_WORK_SILENCE,
   GEMMA_WORK_EVENT              /* event */
@@ -56,7 +63,10 @@ typedef struct
 {
   GemmaWorkKind kind;
   GstClockTime start, end;
-  GArray *rows, *image;         /* gfloat, soft tokens of sound and of the newest picture */
+  GstClockTime running_start, running_end;
+  gboolean foreign;             /* its times are of another pad's segment than the events */
+  GArray *rows;                 /* gfloat, soft tokens of sound */
+  GPtrArray *pictures;          /* of GemmaPicture, in order of time */
   gchar *text;
   GstEvent *event;
 } GemmaWork;
@@ -70,7 +80,7 @@ typedef struct
 {
   GemmaTask task;
   gchar *prompt, *source_language, *target_language, *submodel;
-  guint max_tokens, context_size, top_k;
+  guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
   guint64 seed;
   guint segment_silence, max_segment, decode_timeout;   /* ms */
@@ -98,6 +108,7 @@ enum
   GEMMA_LM_PROP_SEED,
   GEMMA_LM_PROP_CONTEXT_SIZE,
   GEMMA_LM_PROP_SUBMODEL,
+  GEMMA_LM_PROP_MAX_PICTURES,
   GEMMA_LM_PROP_SEGMENT_SILENCE,
   GEMMA_LM_PROP_MAX_SEGMENT,
   GEMMA_LM_PROP_DECODE_TIMEOUT,
@@ -152,6 +163,15 @@ GType gst_gemma_lm_base_get_type (void);
 typedef struct _GstGemmaLmBaseClass GstGemmaLmBaseClass;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstGemmaLmBase, gst_object_unref)
 
+/* The description of a picture on its own, the task's. */
+typedef struct
+{
+  gchar *text;                  /* held until its end is known; NULL: nothing is */
+  GstClockTime start, end;      /* end: as far as is known */
+  GstClockTime spacing;         /* between the last two pictures */
+  GstClockTime told;            /* where what was handed on ends */
+} GemmaDescription;
+
 struct _GstGemmaLmBaseClass
 {
   GstElementClass parent_class;
@@ -186,26 +206,55 @@ struct _GstGemmaLmBase
   GstFlowReturn flow;
   GCancellable *cancellable;    /* of the work in progress */
   GstPad *events_pad;           /* whose events are handed on; not owned, only compared */
-  GArray *image;                /* the newest picture */
-  GstClockTime image_start;
+  GemmaPictures *pictures;
+  gboolean crowded;             /* pictures waited in vain for the sound */
+  guint n_moves;                /* how often a video pad has reached a time */
   gboolean live;
 
-  GemmaDecoding decoding;       /* the task's */
+  GemmaDecoding decoding;       /* these three: the task's */
+  GstSegment segment;           /* of the events that were handed on */
+  GemmaDescription description;
 
-  guint64 n_utterances, n_texts, n_prompt_tokens, n_tokens;     /* stats; object lock */
+  guint64 n_utterances, n_texts, n_prompt_tokens, n_tokens, n_pictures, n_dropped;      /* stats; object lock */
   gint64 decode_time;
 };
 
 /** For lm-pad.c. Queues @work (transfer full), waiting for space. */
 GstFlowReturn gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *work);
 void gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event);
-void gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstEvent *event);
+void gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstGemmaLmPad *pad, GstEvent *event);
 /** Notes that @pad is at its end; TRUE if all pads are. */
 gboolean gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad);
 /** How long an utterance may be now. */
 GstClockTime gst_gemma_lm_base_get_longest (GstGemmaLmBase *self);
 /** Latency of all sink pads together; FALSE if none answers. */
 gboolean gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockTime *min, GstClockTime *max);
+/* ---- pictures (lm-scene.c) ------------------------------------------------------------------------ */
+
+/** Whether only pictures come in, so that each of them is described. */
+gboolean gst_gemma_lm_base_describes (GstGemmaLmBase *self);
+/** Notes that nothing before the running time will come from @pad any more. */
+void gst_gemma_lm_base_reach (GstGemmaLmBase *self, GstGemmaLmPad *pad, GstClockTime time);
+/** Adds @picture (transfer full) to the window, waiting a while for sound that is far behind. */
+GstFlowReturn gst_gemma_lm_base_add_picture (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaPicture *picture);
+/** A flush of a video pad beside others: only its pictures go. */
+void gst_gemma_lm_base_flush_video (GstGemmaLmBase *self, GstGemmaLmPad *pad, gboolean flushing);
+/** Live, the newest picture replaces those that still wait in the queue. */
+void gst_gemma_lm_base_drop_pictures (GstGemmaLmBase *self);
+
+/** From here on: in the task. Gives @work the pictures of its time, for which it waits a while. */
+void gst_gemma_lm_base_look (GstGemmaLmBase *self, GemmaWork *work);
+/** A picture that is to be described: the description before ends. */
+GstFlowReturn gst_gemma_lm_base_begin_description (GstGemmaLmBase *self, GemmaWork *work);
+/** @text (transfer full) is its description. */
+GstFlowReturn gst_gemma_lm_base_hold_description (GstGemmaLmBase *self, gchar *text);
+/** Time without a new picture. */
+GstFlowReturn gst_gemma_lm_base_extend_description (GstGemmaLmBase *self, GstClockTime start, GstClockTime end);
+/** No picture follows. */
+GstFlowReturn gst_gemma_lm_base_end_description (GstGemmaLmBase *self);
+/** Also with the task stopped. */
+void gst_gemma_lm_base_forget_description (GstGemmaLmBase *self);
+
 /** A pad for @template, which must be one of the base class's. */
 GstPad *gst_gemma_lm_pad_new (GstGemmaLmBase *self, GstPadTemplate *templ, const gchar *name, GemmaLmPadKind kind);
 

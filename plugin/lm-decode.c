@@ -2,8 +2,10 @@
 #include "debug.h"
 #include "lm-base.h"
 
-/* An utterance of 30 s with its instruction and answer, or a page of text. */
+/* An utterance of 30 s and a picture, with instruction and answer, or a page of text. */
 #define DEFAULT_CONTEXT 2048
+/* A picture with the tokens around it. */
+#define PICTURE_CONTEXT (GEMMA_VISION_TOKENS + 4)
 /* Nobody speaks more than 25 tokens a second: a model that writes more has lost its way. */
 #define TOKENS_PER_ROW 4
 
@@ -27,7 +29,8 @@ static gboolean
 ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
 {
   const GemmaConfig *config = gemma_model_get_config (self->model);
-  gint size = settings->context_size ? (gint) settings->context_size : MIN (DEFAULT_CONTEXT, config->text.context_length);
+  gint wanted = DEFAULT_CONTEXT + (MAX (settings->max_pictures, 1) - 1) * PICTURE_CONTEXT;
+  gint size = settings->context_size ? (gint) settings->context_size : MIN (wanted, config->text.context_length);
 
   if (size > config->text.context_length) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "context-size is %d, the model takes %d tokens at most", size,
@@ -44,27 +47,50 @@ ensure_session (GemmaDecoding *self, const GemmaLmSettings *settings, GError **e
   return self->session != NULL;
 }
 
-/* Instruction first, then what it is about; a picture comes before both. */
+/* A picture alone is described, whatever is asked about speech. */
+static GemmaTask
+get_task (const GemmaLmSettings *settings, const GemmaWork *work)
+{
+  return work->kind == GEMMA_WORK_IMAGE && settings->task != GEMMA_TASK_CUSTOM ? GEMMA_TASK_DESCRIBE : settings->task;
+}
+
+/* In order of time: pictures until the sound begins, the instruction, the sound, pictures that came meanwhile. A clip
+ * is not cut for them. Text follows all pictures. */
+static guint
+list_content (const GemmaWork *work, const gchar *text, guint hidden, GemmaContent *content)
+{
+  guint n = 0, i = 0, n_pictures = work->pictures ? work->pictures->len : 0;
+
+  for (; i < n_pictures; i++) {
+    const GemmaPicture *picture = g_ptr_array_index (work->pictures, i);
+    if (work->rows && picture->time > work->running_start)
+      break;
+    content[n++] = (GemmaContent) { GEMMA_CONTENT_IMAGE, NULL, (gfloat *) picture->rows->data, picture->rows->len / hidden };
+  }
+  if (*text || work->text)
+    content[n++] = (GemmaContent) { GEMMA_CONTENT_TEXT, text, NULL, 0 };
+  if (work->rows)
+    content[n++] = (GemmaContent) { GEMMA_CONTENT_AUDIO, NULL, (gfloat *) work->rows->data, work->rows->len / hidden };
+  for (; i < n_pictures; i++) {
+    const GemmaPicture *picture = g_ptr_array_index (work->pictures, i);
+    content[n++] = (GemmaContent) { GEMMA_CONTENT_IMAGE, NULL, (gfloat *) picture->rows->data, picture->rows->len / hidden };
+  }
+  return n;
+}
+
 static GemmaPrompt *
 make_prompt (GemmaModel *model, const GemmaLmSettings *settings, const GemmaWork *work, GError **error)
 {
-  guint hidden = gemma_model_get_config (model)->text.hidden, n = 0;
-  g_autofree gchar *instruction = gemma_task_instruction (settings->task, settings->source_language,
+  const GemmaConfig *config = gemma_model_get_config (model);
+  g_autofree gchar *instruction = gemma_task_instruction (get_task (settings, work), settings->source_language,
       settings->target_language, settings->prompt ? settings->prompt : "");
-  g_autofree gchar *text = NULL;
-  GemmaContent content[3];
-
-  if (work->image)
-    content[n++] = (GemmaContent) { GEMMA_CONTENT_IMAGE, NULL, (gfloat *) work->image->data, work->image->len / hidden };
-  if (work->text)
-    text = *instruction ? g_strconcat (instruction, "\n\n", work->text, NULL) : g_strdup (work->text);
-  if (text || *instruction)
-    content[n++] = (GemmaContent) { GEMMA_CONTENT_TEXT, text ? text : instruction, NULL, 0 };
-  if (work->rows)
-    content[n++] = (GemmaContent) { GEMMA_CONTENT_AUDIO, NULL, (gfloat *) work->rows->data, work->rows->len / hidden };
+  g_autofree gchar *text = !work->text ? g_strdup (instruction) :
+      *instruction ? g_strconcat (instruction, "\n\n", work->text, NULL) : g_strdup (work->text);
+  g_autofree GemmaContent *content = g_new (GemmaContent, 2 + (work->pictures ? work->pictures->len : 0));
+  guint n = list_content (work, text, config->text.hidden, content);
 
   GemmaPrompt *prompt = gemma_prompt_new ();
-  if (!gemma_prompt_add_turn (prompt, model, content, n, gemma_model_get_config (model)->audio.pad_clip, error))
+  if (!gemma_prompt_add_turn (prompt, model, content, n, config->audio.pad_clip, error))
     g_clear_pointer (&prompt, gemma_prompt_free);
   return prompt;
 }

@@ -6,9 +6,23 @@
 
 G_DEFINE_TYPE (GstGemmaLmPad, gst_gemma_lm_pad, GST_TYPE_PAD)
 
+/* Running time of a time in the pad's segment, or none outside of it. */
+static GstClockTime
+get_running_time (const GstGemmaLmPad *self, GstClockTime time)
+{
+  return self->segment.format == GST_FORMAT_TIME ? gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, time) :
+      GST_CLOCK_TIME_NONE;
+}
+
 static void
 queue (GstGemmaLmPad *self, GemmaWork *work)
 {
+  if (work->kind != GEMMA_WORK_EVENT) {
+    work->running_start = get_running_time (self, work->start);
+    work->running_end = get_running_time (self, work->end);
+    if (!GST_CLOCK_TIME_IS_VALID (work->running_end))
+      work->running_end = work->running_start;
+  }
   if (self->flow != GST_FLOW_OK)
     gemma_work_free (work);
   else
@@ -21,14 +35,9 @@ static void
 on_speech (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
 {
   GstGemmaLmPad *self = data;
-  GstGemmaLmBase *element = self->element;
   GemmaWork *work = gemma_work_new (GEMMA_WORK_SPEECH, start, end);
 
   work->rows = rows;
-  g_mutex_lock (&element->lock);
-  if (element->image)           /* what was seen last belongs to what is said now */
-    work->image = g_steal_pointer (&element->image);
-  g_mutex_unlock (&element->lock);
   queue (self, work);
 }
 
@@ -70,27 +79,45 @@ static void
 take_picture (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n)
 {
   GstGemmaLmBase *element = self->element;
-  GArray *image = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  GstClockTime start = self->position, running = get_running_time (self, start);
+  GArray *values;
 
-  g_array_append_vals (image, rows, n * self->hidden);
-  GST_OBJECT_LOCK (element);
-  gboolean describe = element->settings.task == GEMMA_TASK_DESCRIBE;
-  GST_OBJECT_UNLOCK (element);
+  if (n != GEMMA_VISION_TOKENS) {
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE,
+        ("A picture has %d soft tokens, this buffer has %u: are these of sound?", GEMMA_VISION_TOKENS, n), (NULL));
+    self->flow = GST_FLOW_ERROR;
+    return;
+  }
+  values = g_array_sized_new (FALSE, FALSE, sizeof (gfloat), n * self->hidden);
+  g_array_append_vals (values, rows, n * self->hidden);
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    self->position += GST_BUFFER_DURATION (buffer);
 
-  if (describe) {
-    GstClockTime duration = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0;
-    GemmaWork *work = gemma_work_new (GEMMA_WORK_IMAGE, self->position, self->position + duration);
-    work->image = image;
+  if (gst_gemma_lm_base_describes (element)) {
+    GemmaWork *work = gemma_work_new (GEMMA_WORK_IMAGE, start, self->position);
+    work->pictures = g_ptr_array_new_with_free_func ((GDestroyNotify) gemma_picture_free);
+    g_ptr_array_add (work->pictures, gemma_picture_new (running, values));
+    gst_gemma_lm_base_drop_pictures (element);
     queue (self, work);
+  } else if (GST_CLOCK_TIME_IS_VALID (running)) {
+    self->flow = gst_gemma_lm_base_add_picture (element, self, gemma_picture_new (running, values));
   } else {
-    g_mutex_lock (&element->lock);
-    g_clear_pointer (&element->image, g_array_unref);
-    element->image = image;
-    g_mutex_unlock (&element->lock);
+    g_array_unref (values);     /* outside of its segment */
   }
 }
 
 /* ---- buffers ------------------------------------------------------------------------------- */
+
+/* Tells those who wait for this pad how far it has come. */
+static void
+reach (GstGemmaLmPad *self)
+{
+  GstClockTime running = GST_CLOCK_TIME_IS_VALID (self->position) ? get_running_time (self, self->position) :
+      GST_CLOCK_TIME_NONE;
+
+  if (GST_CLOCK_TIME_IS_VALID (running))
+    gst_gemma_lm_base_reach (self->element, self, running);
+}
 
 static void
 take_text (GstGemmaLmPad *self, GstBuffer *buffer, const GstMapInfo *map)
@@ -149,6 +176,7 @@ gst_gemma_lm_pad_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
     else
       take_rows (self, buffer, &map);
     gst_buffer_unmap (buffer, &map);
+    reach (self);
   }
   gst_buffer_unref (buffer);
   return self->flow;
@@ -182,6 +210,13 @@ set_caps (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
         ("caps %" GST_PTR_FORMAT, caps));
     return FALSE;
   }
+  /* Linked without a pad's name, which gives one of sound. */
+  if (self->kind == GEMMA_LM_PAD_AUDIO && n_tokens == GEMMA_VISION_TOKENS)
+    self->kind = GEMMA_LM_PAD_VIDEO;
+  if (self->kind == GEMMA_LM_PAD_VIDEO && !element->user.config->has_vision) {
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("The model cannot see: it has no picture encoder"), (NULL));
+    return FALSE;
+  }
   self->hidden = hidden;
   self->n_tokens = n_tokens;
   if (self->kind == GEMMA_LM_PAD_AUDIO && !self->utterances)
@@ -199,12 +234,14 @@ queue_event (GstGemmaLmPad *self, GstEvent *event)
   return self->flow == GST_FLOW_OK;
 }
 
-/* Events of the first pad stand for the text that comes out. */
+/* Events of the first pad stand for the text that comes out; pictures beside sound or text give none. */
 static gboolean
 pass (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
 {
+  gboolean beside = self->kind == GEMMA_LM_PAD_VIDEO && !gst_gemma_lm_base_describes (element);
+
   g_mutex_lock (&element->lock);
-  if (!element->events_pad)
+  if (!element->events_pad && !beside)
     element->events_pad = GST_PAD (self);
   gboolean first = element->events_pad == GST_PAD (self);
   g_mutex_unlock (&element->lock);
@@ -253,9 +290,14 @@ handle_gap (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
   if (self->utterances) {
     gemma_utterances_push_silence (self->utterances, start, duration);
     self->position = GST_CLOCK_TIME_IS_VALID (duration) ? start + duration : GST_CLOCK_TIME_NONE;
-  } else if (self->kind == GEMMA_LM_PAD_TEXT && GST_CLOCK_TIME_IS_VALID (duration)) {
-    queue (self, gemma_work_new (GEMMA_WORK_SILENCE, start, start + duration));
+  } else if (GST_CLOCK_TIME_IS_VALID (duration)) {
+    self->position = start + duration;
+    if (self->kind == GEMMA_LM_PAD_TEXT || gst_gemma_lm_base_describes (element))
+      queue (self, gemma_work_new (GEMMA_WORK_SILENCE, start, start + duration));
+  } else {
+    self->position = start;
   }
+  reach (self);
   return self->flow == GST_FLOW_OK;
 }
 
@@ -283,6 +325,24 @@ forget (GstGemmaLmPad *self)
   self->flow = GST_FLOW_OK;
 }
 
+/* Pictures beside sound or text are not what comes out: their flush is their own. */
+static void
+flush (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+{
+  gboolean starts = GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_START;
+
+  if (self->kind == GEMMA_LM_PAD_VIDEO)
+    gst_gemma_lm_base_flush_video (element, self, starts);
+  if (!starts)
+    forget (self);
+  if (self->kind == GEMMA_LM_PAD_VIDEO && !gst_gemma_lm_base_describes (element))
+    gst_event_unref (event);
+  else if (starts)
+    gst_gemma_lm_base_flush_start (element, event);
+  else
+    gst_gemma_lm_base_flush_stop (element, self, event);
+}
+
 static gboolean
 gst_gemma_lm_pad_event (GstPad *pad, GstObject *parent, GstEvent *event)
 {
@@ -302,11 +362,8 @@ gst_gemma_lm_pad_event (GstPad *pad, GstObject *parent, GstEvent *event)
     case GST_EVENT_EOS:
       return handle_eos (self, element, event);
     case GST_EVENT_FLUSH_START:
-      gst_gemma_lm_base_flush_start (element, event);
-      return TRUE;
     case GST_EVENT_FLUSH_STOP:
-      forget (self);
-      gst_gemma_lm_base_flush_stop (element, event);
+      flush (self, element, event);
       return TRUE;
     default:
       if (!GST_EVENT_IS_SERIALIZED (event))
@@ -384,6 +441,6 @@ gst_gemma_lm_pad_class_init (GstGemmaLmPadClass *klass)
 static void
 gst_gemma_lm_pad_init (GstGemmaLmPad *self)
 {
-  self->position = GST_CLOCK_TIME_NONE;
+  self->position = self->reached = GST_CLOCK_TIME_NONE;
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
 }

@@ -25,7 +25,7 @@ gemma_lm_settings_init (GemmaLmSettings *s)
 {
   *s = (GemmaLmSettings) {
     .task = GEMMA_TASK_TRANSCRIBE, .prompt = NULL, .source_language = g_strdup ("en"),
-    .target_language = g_strdup ("en"), .submodel = g_strdup ("full"), .max_tokens = 256, .top_p = 1.,
+    .target_language = g_strdup ("en"), .submodel = g_strdup ("full"), .max_tokens = 256, .top_p = 1., .max_pictures = 1,
     .segment_silence = 480, .max_segment = 30000, .decode_timeout = 120000, .latency = 8000,
   };
 }
@@ -62,9 +62,9 @@ static void
 install_what (GObjectClass *klass, GParamFlags flags)
 {
   g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
-          "What the model is asked to do", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
+          "What the model is asked to do; a picture without sound or text is described, unless this is custom", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
-          "The instruction of task custom; it precedes the sound, the picture or the text", NULL, flags));
+          "The instruction of task custom; it precedes the sound or the text and follows the picture", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
           "Source language", "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
@@ -87,7 +87,23 @@ install_sampling (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_SEED, g_param_spec_uint64 ("seed", "Seed",
           "Seed of the sampling; the same seed gives the same text", 0, G_MAXUINT64, 0, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_CONTEXT_SIZE, g_param_spec_uint ("context-size", "Context size",
-          "Tokens of prompt and answer together at most (0: enough for speech, at most the model's)", 0, 1 << 20, 0, flags));
+          "Tokens of prompt and answer together at most (0: enough for speech and its pictures, at most the model's)", 0, 1 << 20, 0, flags));
+}
+
+static void
+install_limits (GObjectClass *klass, GParamFlags flags)
+{
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_PICTURES, g_param_spec_uint ("max-pictures",
+          "Maximum pictures", "Pictures that what is said in their time takes along, evenly spread and with the newest; the "
+          "last one before, where none came meanwhile (each is 256 tokens; 0: none)", 0, 16, 1, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
+          "Segment silence", "A pause this long ends an utterance (ms)", 160, 10000, 480, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
+          "Longest segment", "An utterance is cut, at a pause if there is one, at this length, and a description ends (ms)",
+          1000, 30000, 30000, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
+          "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
+          flags));
 }
 
 void
@@ -98,16 +114,9 @@ gemma_lm_settings_install (GObjectClass *klass)
   gemma_model_user_install_properties (klass, GEMMA_LM_PROP_MODEL);
   install_what (klass, flags);
   install_sampling (klass, flags);
-  g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
-          "Segment silence", "A pause this long ends an utterance (ms)", 160, 10000, 480, flags));
-  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
-          "Longest segment", "An utterance is cut, at a pause if there is one, at this length (ms)", 1000, 30000, 30000,
-          flags));
-  g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
-          "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
-          flags));
+  install_limits (klass, flags);
   g_object_class_install_property (klass, GEMMA_LM_PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
-          "utterances, texts, prompt-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
+          "utterances, texts, pictures, pictures-dropped, prompt-tokens, tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
@@ -133,6 +142,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_TOP_P: s->top_p = g_value_get_double (value); return TRUE;
     case GEMMA_LM_PROP_SEED: s->seed = g_value_get_uint64 (value); return TRUE;
     case GEMMA_LM_PROP_CONTEXT_SIZE: s->context_size = g_value_get_uint (value); return TRUE;
+    case GEMMA_LM_PROP_MAX_PICTURES: s->max_pictures = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_SEGMENT_SILENCE: s->segment_silence = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: s->max_segment = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: s->decode_timeout = g_value_get_uint (value); return TRUE;
@@ -155,6 +165,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_TOP_P: g_value_set_double (value, s->top_p); return TRUE;
     case GEMMA_LM_PROP_SEED: g_value_set_uint64 (value, s->seed); return TRUE;
     case GEMMA_LM_PROP_CONTEXT_SIZE: g_value_set_uint (value, s->context_size); return TRUE;
+    case GEMMA_LM_PROP_MAX_PICTURES: g_value_set_uint (value, s->max_pictures); return TRUE;
     case GEMMA_LM_PROP_SEGMENT_SILENCE: g_value_set_uint (value, s->segment_silence); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: g_value_set_uint (value, s->max_segment); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: g_value_set_uint (value, s->decode_timeout); return TRUE;

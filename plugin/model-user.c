@@ -169,6 +169,23 @@ warm_up_audio (GemmaModel *model, GError **error)
   return ok;
 }
 
+static gboolean
+warm_up_vision (GemmaModel *model, GCancellable *cancellable, GError **error)
+{
+  const gint side = 256;
+  g_autofree guint8 *black = g_malloc0 (3 * side * side);
+  g_autofree gfloat *rows = g_new (gfloat, GEMMA_VISION_TOKENS * (gsize) gemma_model_get_config (model)->text.hidden);
+  const OclPicture picture = { OCL_PICTURE_RGB, side, side, { black }, { 3 * side } };
+  gboolean ok;
+
+  GemmaVisionSession *session = gemma_vision_session_new (gemma_model_get_vision (model), error);
+  if (!session)
+    return FALSE;
+  ok = gemma_vision_session_encode (session, &picture, side, rows, cancellable, error);
+  gemma_vision_session_free (session);
+  return ok;
+}
+
 static gpointer
 load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport report, gpointer report_data, GError **error)
 {
@@ -188,6 +205,8 @@ load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport r
     ok = warm_up_text (model, cancellable, error);
   if (ok && (load->parts & GEMMA_PART_AUDIO))
     ok = warm_up_audio (model, error);
+  if (ok && (load->parts & GEMMA_PART_VISION))
+    ok = warm_up_vision (model, cancellable, error);
   if (!ok)
     g_clear_pointer (&model, gemma_model_unref);
 

@@ -1,8 +1,10 @@
 #include "debug.h"
 #include "gemmaaudioenc.h"
+#include "gemmacaptionbin.h"
 #include "gemmalm.h"
 #include "gemmasink.h"
 #include "gemmatranscriber.h"
+#include "gemmavisionenc.h"
 
 GST_DEBUG_CATEGORY (gst_gemma_debug);
 
@@ -14,9 +16,11 @@ plugin_init (GstPlugin *plugin)
 
   GST_DEBUG_CATEGORY_INIT (gst_gemma_debug, "gemma", 0, "Gemma elements");
   ok &= GST_ELEMENT_REGISTER (gemmaaudioenc, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmacaptionbin, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmalm, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmasink, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmatranscriber, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmavisionenc, plugin);
   return ok;
 }
 

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
+import scipy.fft
 import scipy.signal
 import torch
 
@@ -54,18 +55,20 @@ def alphabet(texts):
 # ---- roughening -------------------------------------------------------------------------------------------
 
 def band(x, low, high):
-    f = np.fft.rfft(x)
-    hz = np.fft.rfftfreq(len(x), 1 / RATE)
+    n = scipy.fft.next_fast_len(len(x), real=True)
+    f = scipy.fft.rfft(x, n)
+    hz = scipy.fft.rfftfreq(n, 1 / RATE)
     f[(hz < low) | (hz > high)] *= 0.01
-    return np.fft.irfft(f, len(x)).astype(np.float32)
+    return scipy.fft.irfft(f, n)[:len(x)].astype(np.float32)
 
 
 def coloured(n, rng, slope):
     """Noise whose amplitude falls with f^-slope."""
-    f = np.fft.rfft(rng.standard_normal(n).astype(np.float32))
+    fast = scipy.fft.next_fast_len(n, real=True)
+    f = scipy.fft.rfft(rng.standard_normal(fast, np.float32))
     f[1:] *= np.arange(1, len(f), dtype=np.float32) ** -slope
     f[0] = 0
-    x = np.fft.irfft(f, n)
+    x = scipy.fft.irfft(f, fast)[:n]
     return (x / (x.std() + 1e-9)).astype(np.float32)
 
 
@@ -101,7 +104,7 @@ def roughen(x, rng, human):
         x = band(x, rng.uniform(150, 400), rng.uniform(3000, 4000))
     elif rng.random() < .3:                                                 # a tilt, as of another microphone
         x = scipy.signal.lfilter([1., rng.uniform(-.5, .5)], [1.], x).astype(np.float32)
-    if rng.random() < .4:
+    if rng.random() < .3:
         x = add_noise(x, rng.uniform(8, 32), rng, rng.choice([0., .5, 1.]))
     elif rng.random() < .5:
         x = add_noise(x, rng.uniform(30, 50), rng, .5)
@@ -199,8 +202,19 @@ class Batches(torch.utils.data.Dataset):
             x, lang, names, human = self.clip(target, rng)
             m = melmod.log_mel(torch.from_numpy(roughen(x[:int((self.longest + 4) * RATE)], rng, human)))
             asked, said = self.tasks(lang, names, rng)
-            clips.append((mask(m, rng) if rng.random() < .4 else m, asked, said))
-        return collate(clips, self.tok, self.letters)
+            clips.append((mask(m, rng) if rng.random() < .25 else m, asked, said))
+        return doubt(collate(clips, self.tok, self.letters), rng)
+
+
+def doubt(batch, rng, share=.2):
+    """Some words of the answers so far become others: what comes next must be heard, not remembered."""
+    row, col = (t[:-1] for t in batch["select"])
+    # an answer's token at a place that predicts the next one; the first such place is the prompt's end
+    inside = (row == batch["select"][0][1:]) & (col + 1 == batch["select"][1][1:])
+    at = torch.nonzero(inside & torch.from_numpy(rng.random(len(row)) < share))[:, 0] + 1
+    others = batch["label"][torch.from_numpy(rng.integers(0, len(batch["label"]), len(at)))]
+    batch["ids"][batch["select"][0][at], batch["select"][1][at]] = others
+    return batch
 
 
 def collate(clips, t, letters):

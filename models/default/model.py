@@ -146,8 +146,29 @@ def init_ctc(c, symbols, seed=1):
             "ctc.bias": torch.zeros(symbols).requires_grad_()}
 
 
+class Rms(torch.autograd.Function):
+    """x / rms (x) * weight over the last dimension, in half the passes over memory that autograd's own record takes."""
+
+    @staticmethod
+    def forward(ctx, x, weight, eps):
+        r = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        y = x * r
+        ctx.save_for_backward(y, r, weight)
+        return y if weight is None else y * weight
+
+    @staticmethod
+    def backward(ctx, g):
+        y, r, weight = ctx.saved_tensors
+        both = g * y
+        if weight is None:
+            mean, gx, gw = both.mean(-1, keepdim=True), g.clone(), None
+        else:
+            mean, gx, gw = (both @ weight)[..., None] / y.shape[-1], g * weight, both.flatten(0, -2).sum(0)
+        return gx.addcmul_(y, mean, value=-1).mul_(r), gw, None
+
+
 def rms(x, weight=None, eps=1e-6):
-    return F.rms_norm(x, (x.shape[-1],), weight, eps)
+    return Rms.apply(x, weight, eps)
 
 
 # ---- USM --------------------------------------------------------------------------------------------------
@@ -186,8 +207,8 @@ def audio_attention(x, w, heads):
 
     def blocks(name):                                                       # [B,H,n,24,d]: 12 before, 12 of the chunk
         y = F.linear(x, w[name]).view(b, u, heads, d)
-        y = F.pad(y, (0, 0, 0, 0, LEFT, n * CHUNK - u)).permute(0, 2, 1, 3)
-        return y.unfold(2, CHUNK + LEFT, CHUNK).transpose(-1, -2)
+        y = F.pad(y, (0, 0, 0, 0, LEFT, n * CHUNK - u)).view(b, n + 1, CHUNK, heads, d).permute(0, 3, 1, 2, 4)
+        return torch.cat([y[:, :, :-1], y[:, :, 1:]], 3)
 
     r = (sinusoid(ch) @ w["linear_pos.weight"].T).view(LEFT + 1, heads, d).permute(1, 2, 0)        # [H,d,13]
     bd = (q.reshape(b, heads, n * CHUNK, d) @ r).view(b, heads, n, CHUNK, LEFT + 1)
@@ -200,6 +221,29 @@ def audio_attention(x, w, heads):
     return F.linear(y, w["attn_out.weight"])
 
 
+class CausalTaps(torch.autograd.Function):
+    """Depthwise convolution over time that looks back: x [B,U,C], kernel [C,K] -> [B,U,C]"""
+
+    @staticmethod
+    def forward(ctx, x, kernel):
+        n = kernel.shape[1]
+        past = F.pad(x, (0, 0, n - 1, 0))
+        ctx.save_for_backward(past, kernel)
+        y = past[:, n - 1:] * kernel[:, n - 1]
+        for k in range(n - 1):
+            y.addcmul_(past[:, k:k + x.shape[1]], kernel[:, k])
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        past, kernel = ctx.saved_tensors
+        gx, u = torch.zeros_like(past), g.shape[1]
+        for k in range(kernel.shape[1]):
+            gx[:, k:k + u].addcmul_(g, kernel[:, k])
+        gk = torch.stack([(g * past[:, k:k + u]).sum((0, 1)) for k in range(kernel.shape[1])], 1)
+        return gx[:, kernel.shape[1] - 1:], gk
+
+
 def drop(x, rate):
     return F.dropout(x, rate) if rate else x
 
@@ -207,19 +251,6 @@ def drop(x, rate):
 def local(w, prefix):
     """The weights of one block, by the names that all blocks share."""
     return {k[len(prefix):]: v for k, v in w.items() if k.startswith(prefix)}
-
-
-_COMPILED = {}
-
-
-def compile_blocks():
-    """One graph for all blocks of a kind, for any shape. The first calls take minutes; torch keeps the result on disk."""
-    torch._dynamo.config.cache_size_limit = 64
-    _COMPILED.update(conformer=torch.compile(conformer, dynamic=True), layer=torch.compile(layer, dynamic=True))
-
-
-def call(name, eager):
-    return _COMPILED.get(name, eager) if torch.is_grad_enabled() else eager
 
 
 def audio_ffw(x, w, end, rate):
@@ -233,9 +264,7 @@ def conformer(x, w, heads, rate=0.):
     y = audio_attention(rms(x, w["ln1.weight"]), w, heads)
     x = x + drop(rms(y, w["ln2.weight"]), rate)
     y = F.glu(F.linear(rms(x, w["conv_norm.weight"]), w["conv_pw1.weight"]), -1)
-    kernel = w["conv_dw.weight"][:, 0]                                  # [C,5]
-    u, y = y.shape[1], F.pad(y, (0, 0, 4, 0))
-    y = sum(y[:, k:k + u] * kernel[:, k] for k in range(5))
+    y = CausalTaps.apply(y, w["conv_dw.weight"][:, 0])
     y = F.linear(F.silu(rms(y, w["norm_conv.weight"])), w["conv_pw2.weight"])
     x = x + drop(y, rate)
     return rms(audio_ffw(x, w, "_1", rate), w["layer_pre_norm.weight"])
@@ -254,7 +283,7 @@ def encode(mel, w, c, ctc_layer=None, rate=0.):
     """mel [B,T,128] -> tokens [B,ceil(U/4),C], and what the CTC head sees [B,U,C]"""
     x, tap = subsample(mel, w), None
     for i in range(c.a_layers):
-        x = call("conformer", conformer)(x, local(w, f"a.blk.{i}."), c.a_heads, rate)
+        x = conformer(x, local(w, f"a.blk.{i}."), c.a_heads, rate)
         if i + 1 == ctc_layer:
             tap = x
     return x[:, ::REDUCTION], tap
@@ -344,21 +373,22 @@ def mlp(x, w, sparsity):
 
 
 def layer(h, pli, w, heads, kv_heads, sparsity, kv, past_kv, cos, sin, mask, rate):
-    """h [4,B,L,hidden], pli [B,L,ple] -> the next h, keys and values"""
-    n = h.shape[0]
-    coef = F.linear(router(h[0], w), w["altup_predict_coef.weight"]).unflatten(-1, (n, n))  # [B,L,y,x]
-    pred = h + torch.stack([sum(coef[:, :, y, x, None] * h[x] for x in range(n)) for y in range(n)])
-    a = rms(pred[0], w["attn_norm.weight"])
+    """h [B,L,4,hidden], pli [B,L,ple] -> the next h, keys and values"""
+    n = h.shape[2]
+    coef = F.linear(router(h[:, :, 0], w), w["altup_predict_coef.weight"]).unflatten(-1, (n, n))    # [B,L,y,x]
+    pred = h + coef @ h
+    active = pred[:, :, 0]
+    a = rms(active, w["attn_norm.weight"])
     lau = a + rms(F.linear(F.linear(a, w["laurel_l.weight"]), w["laurel_r.weight"]), w["laurel_post_norm.weight"])
     att, kv = attention(a, w, heads, kv_heads, kv, past_kv, cos, sin, mask)
-    g = (pred[0] + drop(rms(att, w["post_attention_norm.weight"]), rate) + lau) * 2 ** -.5
+    g = (active + drop(rms(att, w["post_attention_norm.weight"]), rate) + lau) * 2 ** -.5
     f = mlp(rms(g, w["ffn_norm.weight"]), w, sparsity)
     act = g + drop(rms(f, w["post_ffw_norm.weight"]), rate)
     corr = F.linear(router(act, w), w["altup_correct_coef.weight"]) + 1                     # [B,L,4]
-    h = pred + corr.permute(2, 0, 1)[..., None] * (act - pred[0])
-    q = F.gelu(F.linear(h[0] * w["altup_correct_scale.weight"], w["inp_gate.weight"]), approximate="tanh")
+    first, rest = (pred + corr[..., None] * (act - active)[:, :, None]).split([1, n - 1], 2)
+    q = F.gelu(F.linear(first[:, :, 0] * w["altup_correct_scale.weight"], w["inp_gate.weight"]), approximate="tanh")
     q = rms(F.linear(q * pli, w["proj.weight"]), w["post_norm.weight"])
-    return torch.cat([h[:1], h[1:] + q]), kv
+    return torch.cat([first, rest + q[:, :, None]], 2), kv
 
 
 def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0.):
@@ -376,21 +406,21 @@ def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0.):
     for k in range(c.altup - 1):
         x = F.linear(e, w["altup_proj.weight"][k])
         streams.append(x * size * torch.rsqrt(magnitude(x).clamp(min=1e-5)))
-    h = torch.stack(streams)
+    h = torch.stack(streams, 2)
     for i in range(c.layers):
         s, kv = c.sliding[i], None
         if i >= first_shared:
             kv = cache[max(j for j in range(first_shared) if c.sliding[j] == s)]
-        h, kv = call("layer", layer)(h, pli[:, :, i], local(w, f"blk.{i}."), c.heads, c.kv_heads, c.sparsity[i], kv,
+        h, kv = layer(h, pli[:, :, i], local(w, f"blk.{i}."), c.heads, c.kv_heads, c.sparsity[i], kv,
                                      cache.get(i), *ropes[s], masks[s], rate)
         if i < first_shared:
             cache[i] = kv
     if select is not None:
-        h = h[:, select[0], select[1]]                                      # [4,N,hidden]
-    size = magnitude(h[0]).sqrt()
-    out = h[0]
+        h = h[select]                                                       # [N,4,hidden]
+    out = h[..., 0, :]
+    size = magnitude(out).sqrt()
     for k in range(c.altup - 1):
-        x = F.linear(h[k + 1], w["altup_unembd_proj.weight"][k])
+        x = F.linear(h[..., k + 1, :], w["altup_unembd_proj.weight"][k])
         out = out + x * size * torch.rsqrt(magnitude(x).clamp(min=1e-5))
     out = rms(out / c.altup, w["output_norm.weight"])
     return 30 * torch.tanh(F.linear(drop(out, rate), w["token_embd.weight"]) / 30)

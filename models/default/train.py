@@ -145,6 +145,13 @@ def save(path, state):
     os.replace(tmp, path)
 
 
+def keep_memory():
+    """Starts this program anew with an allocator that keeps freed blocks: asking the system for them takes a fifth of the time."""
+    wanted = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}
+    if any(k not in os.environ for k in wanted):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**wanted, **os.environ})
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train")
@@ -170,7 +177,6 @@ def main():
     ap.add_argument("--save-minutes", type=float, default=5.)
     ap.add_argument("--eval-minutes", type=float, default=12.)
     ap.add_argument("--init-gguf", type=Path)
-    ap.add_argument("--compile", action="store_true", help="torch.compile the blocks: takes minutes the first time, then a step is faster")
     ap.add_argument("--stop-after", type=int, help="steps of this run (for timing)")
     a = ap.parse_args()
     torch.set_num_threads(1)                  # threads work on different clips, not on one operation: no waiting inside
@@ -212,12 +218,6 @@ def main():
     stop = []
     for s in (signal.SIGTERM, signal.SIGINT):
         signal.signal(s, lambda *_: stop.append(1))
-    if a.compile:
-        model.compile_blocks()
-        warm = data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
-        for k in range(4):                      # here and not in the threads: compiling is not for two at a time
-            gradients(warm[k], weights, c, a)
-            say(f"compiled for batch {k}")
     quick = evaluate.quick_set(a.dir / "data", a.seed)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     last_save = last_eval = time.time()
@@ -267,4 +267,5 @@ def main():
 
 
 if __name__ == "__main__":
+    keep_memory()
     sys.exit(main())

@@ -7,41 +7,13 @@
 #include "panel.clh"
 #include "cpu.clh"
 #include "gemm.clh"
+#include "quants.clh"
 
 #define KCHUNK 512              // columns of x that all panels take before the next ones
 
 // ---- weights to float32 --------------------------------------------------------------
 //
-// A lane of 32 bits has LANE_VALUES consecutive columns of its row; VALUE (v, i) is column i of each.
-
-#if defined (TYPE_Q8_0)
-// Byte i, q + 128 with its top bit flipped, times 2^24.
-#define LANE_VALUES 4
-#define VALUE(v, i) int_to_float ((v) << (24 - 8 * (i)) & 0xff000000u)
-#define VALUE_ONE 0x1p-24f
-#define FLIP 0x80808080u
-#elif defined (TYPE_Q4_0)
-// Nibble i: 0..3 are the low ones, 4..7 the high ones; q + 8 with its top bit flipped, times 2^28.
-#define LANE_VALUES 8
-#define VALUE(v, i) int_to_float ((v) << (28 - 8 * ((i) & 3) - ((i) & 4)) & 0xf0000000u)
-#define VALUE_ONE 0x1p-28f
-#define FLIP 0x88888888u
-#elif defined (TYPE_BF16)
-#define LANE_VALUES 2
-#define VALUE(v, i) as_float16 ((i) ? (v) & 0xffff0000u : (v) << 16)
-#endif
-
-#if defined (TYPE_Q8_0) || defined (TYPE_Q4_0)
-#define BLOCK_LANES (32 / LANE_VALUES)  // of a block with one scale
-#define LOAD_LANES(w) (LOAD_UINT (w) ^ FLIP)
-#define BLOCK_SCALE(scales) (load_halfs (scales) * VALUE_ONE)
-#define SCALED(x, scale) ((x) * (scale))
-#elif defined (TYPE_BF16)
-#define BLOCK_LANES 4
-#define LOAD_LANES(w) LOAD_UINT (w)
-#define BLOCK_SCALE(scales) 1
-#define SCALED(x, scale) (x)
-#endif
+// w and s are the data and scales of a panel.
 
 #if defined (TYPE_F32) || defined (TYPE_F16)
 #define WHOLE_COLUMNS           // a column of a panel is 16 values in a row
@@ -50,16 +22,17 @@
 #else
 #define COLUMN(w, k) load_halfs ((const ushort *) (w) + (long) (k) * PANEL)
 
+// out [n][16]: columns k0 ...
 INLINE void
-unpack (float *out, const uchar *w, const ushort *scales, int n)
+unpack (float *out, const uchar *w, const uchar *s, int k0, int n)
 {
   for (int k = 0; k < n; k++)
-    STORE_FLOAT (out + k * PANEL, COLUMN (w, k));
+    STORE_FLOAT (out + k * PANEL, COLUMN (w, k0 + k));
 }
 #endif
 
 INLINE float16
-dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
+dot_panel (const float *x, const uchar *w, const uchar *s, int K)
 {
   float16 sum[4] = { 0, 0, 0, 0 };
   int k = 0;
@@ -75,55 +48,110 @@ dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
 
 #else
 
-#define BLOCK (BLOCK_LANES * LANE_VALUES)
+// GROUP columns are read at a time, RUN of them have one scale.
+#ifdef QUANTIZED
+#define GROUP 32
+#define RUN PART
 
-// out [n][16]; where n is odd one column of zeros more.
+// Eight columns from k of the group at w: q - ZERO, times 2^24 as it is left in the top byte of a lane.
 INLINE void
-unpack (float *out, const uchar *w, const ushort *scales, int n)
+load_columns (float16 *v, const uchar *w, const int k)
+{
+  uint16 quads[2];
+
+  load_quads (quads, w, k / 8);
+  UNROLL
+  for (int i = 0; i < 8; i++)
+    v[i] = int_to_float (subtract_bytes (quads[i / 4], ZERO) << (24 - i % 4 * 8) & 0xff000000u);
+}
+#define COLUMNS_ONE 0x1p-24f
+#define RUN_SCALE(s, k) (load_scale (s, (k) / PART) * COLUMNS_ONE)
+#define SCALED(x, scale) ((x) * (scale))
+#else
+#define GROUP 8
+#define RUN 8
+#define PAIR(v, i) as_float16 ((i) ? (v) & 0xffff0000u : (v) << 16)
+
+INLINE void
+load_columns (float16 *v, const uchar *w, const int k)
+{
+  UNROLL
+  for (int i = 0; i < 8; i++)
+    v[i] = PAIR (LOAD_UINT (w + i / 2 * 64), i % 2);
+}
+#define RUN_SCALE(s, k) 1
+#define SCALED(x, scale) (x)
+#endif
+
+#ifdef WITH_OFFSET
+#define RUN_OFFSET(s, k) load_offset (s, (k) / PART)
+#define WITH(x, offset) ((x) + (offset))
+#else
+#define RUN_OFFSET(s, k) 0
+#define WITH(x, offset) (x)
+#endif
+
+// out [n][16]: columns k0 ...; where n is odd one column of zeros more.
+INLINE void
+unpack (float *out, const uchar *w, const uchar *s, int k0, int n)
 {
   int k = 0;
 
-  for (; k + BLOCK <= n; k += BLOCK) {
-    const float16 scale = BLOCK_SCALE (scales + k / 32 * PANEL);
-
-    for (int j = 0; j < BLOCK_LANES; j++, w += 64) {
-      const uint16 v = LOAD_LANES (w);
+  w += PANEL_BYTES (k0);
+  for (; k + GROUP <= n; k += GROUP, w += PANEL_BYTES (GROUP)) {
+    UNROLL
+    for (int r = 0; r < GROUP; r += RUN) {
+      const float16 scale = RUN_SCALE (s, k0 + k + r), offset = RUN_OFFSET (s, k0 + k + r);
 
       UNROLL
-      for (int i = 0; i < LANE_VALUES; i++, out += PANEL)
-        STORE_FLOAT (out, SCALED (VALUE (v, i), scale));
+      for (int c = 0; c < RUN; c += 8) {
+        float16 v[8];
+
+        load_columns (v, w, r + c);
+        UNROLL
+        for (int i = 0; i < 8; i++, out += PANEL)
+          STORE_FLOAT (out, WITH (SCALED (v[i], scale), offset));
+      }
     }
   }
-  for (; k < n; k += LANE_VALUES, w += 64) {    // only of types without scales
-    const uint16 v = LOAD_LANES (w);
-
-    UNROLL
-    for (int i = 0; i < LANE_VALUES; i++, out += PANEL)
-      STORE_FLOAT (out, VALUE (v, i));
+#ifdef TYPE_BF16
+  for (; k < n; k += 2, w += 64, out += 2 * PANEL) {
+    STORE_FLOAT (out, PAIR (LOAD_UINT (w), 0));
+    STORE_FLOAT (out + PANEL, PAIR (LOAD_UINT (w), 1));
   }
+#endif
 }
 
 INLINE float16
-dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
+dot_panel (const float *x, const uchar *w, const uchar *s, int K)
 {
   float16 sum = 0;
   int k = 0;
 
-  for (; k + BLOCK <= K; k += BLOCK) {
-    float16 part[2] = { 0, 0 };
-
+  for (; k + GROUP <= K; k += GROUP, w += PANEL_BYTES (GROUP)) {
     UNROLL
-    for (int j = 0; j < BLOCK_LANES; j++, w += 64) {
-      const uint16 v = LOAD_LANES (w);
+    for (int r = 0; r < GROUP; r += RUN) {
+      float16 part[2] = { 0, 0 };
 
       UNROLL
-      for (int i = 0; i < LANE_VALUES; i++)
-        part[i & 1] += VALUE (v, i) * x[k + j * LANE_VALUES + i];
+      for (int c = r; c < r + RUN; c += 8) {
+        float16 v[8];
+
+        load_columns (v, w, c);
+        UNROLL
+        for (int i = 0; i < 8; i++)
+          part[i & 1] += v[i] * x[k + c + i];
+      }
+      sum += SCALED (part[0] + part[1], RUN_SCALE (s, k + r));
+#ifdef WITH_OFFSET
+      sum += RUN_OFFSET (s, k + r) * sum_lanes (LOAD_FLOAT (x + k + r) + LOAD_FLOAT (x + k + r + 16));
+#endif
     }
-    sum += SCALED (part[0] + part[1], BLOCK_SCALE (scales + k / 32 * PANEL));
   }
-  for (; k < K; k++)            // only of types without scales
-    sum += VALUE (LOAD_LANES (w + (k % BLOCK) / 2 * 64), k & 1) * x[k];
+#ifdef TYPE_BF16
+  for (int first = k; k < K; k++)
+    sum += PAIR (LOAD_UINT (w + (k - first) / 2 * 64), k & 1) * x[k];
+#endif
   return sum;
 }
 #endif
@@ -131,10 +159,10 @@ dot_panel (const float *x, const uchar *w, const ushort *scales, int K)
 // ---- one row of x ----------------------------------------------------------------------
 
 CPU_TARGET void
-gemv (float *y, const float *x, const uchar *w, const ushort *scales, int N, int K, int first, int last)
+gemv (float *y, const float *x, const uchar *w, const uchar *scales, int N, int K, int first, int last)
 {
   for (int p = first; p < last; p++) {
-    const float16 sum = dot_panel (x, w + p * PANEL_BYTES (K), scales + (long) p * (K / 32) * PANEL, K);
+    const float16 sum = dot_panel (x, w + p * PANEL_BYTES (K), scales + p * SCALE_BYTES (K), K);
 
     store_columns (y + p * PANEL, sum, N - p * PANEL);
   }
@@ -146,14 +174,14 @@ matmul_gemv (TENSOR (y), TENSOR (x), __global const uchar *data, __global const 
 {
   const int first = get_group_id (0) * group_panels;
 
-  gemv (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), FLAT (const uchar, data), FLAT (const ushort, scales),
+  gemv (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), FLAT (const uchar, data), FLAT (const uchar, scales),
       N, K, first, min (first + group_panels, n_panels));
 }
 
 // ---- many rows of x ----------------------------------------------------------------------
 
 CPU_TARGET void
-gemm (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *scales, int M, int N, int K, int first,
+gemm (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K, int first,
     int last)
 {
 #ifndef TYPE_F32
@@ -173,7 +201,7 @@ gemm (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *
 #ifdef TYPE_F32
           columns[j] = (const float *) data + (long) k * PANEL;
 #else
-          unpack (block[j], data + PANEL_BYTES (k), scales + (panel * (K / 32) + k / 32) * PANEL, n);
+          unpack (block[j], data, scales + panel * SCALE_BYTES (K), k, n);
           columns[j] = block[j];
 #endif
         }
@@ -189,7 +217,7 @@ gemm (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *
 
 #ifndef TYPE_F32
 INLINE void
-few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, const ushort *scales, int K, int cols)
+few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int K, int cols)
 {
   float16 acc[MR];
   int k = 0;
@@ -197,52 +225,60 @@ few (const int R, float *y, long ys, const float *x, long xs, const uchar *w, co
   UNROLL
   for (int r = 0; r < R; r++)
     acc[r] = 0;
-#ifdef WHOLE_COLUMNS
-  for (; k < K; k++) {
-    const float16 value = COLUMN (w, k);
-#else
-  for (; k + BLOCK <= K; k += BLOCK) {
-    const float16 scale = BLOCK_SCALE (scales + k / 32 * PANEL);
-
-    for (int j = 0; j < BLOCK_LANES; j++, w += 64) {
-      const uint16 v = LOAD_LANES (w);
+#ifndef WHOLE_COLUMNS
+  for (; k + GROUP <= K; k += GROUP, w += PANEL_BYTES (GROUP)) {
+    UNROLL
+    for (int n = 0; n < GROUP; n += RUN) {
+      const float16 scale = RUN_SCALE (scales, k + n), offset = RUN_OFFSET (scales, k + n);
 
       UNROLL
-      for (int i = 0; i < LANE_VALUES; i++) {
-        const float16 value = SCALED (VALUE (v, i), scale);
+      for (int c = n; c < n + RUN; c += 8) {
+        float16 v[8];
 
+        load_columns (v, w, c);
         UNROLL
-        for (int r = 0; r < R; r++)
-          acc[r] += value * x[r * xs + k + j * LANE_VALUES + i];
+        for (int i = 0; i < 8; i++) {
+          const float16 value = WITH (SCALED (v[i], scale), offset);
+
+          UNROLL
+          for (int r = 0; r < R; r++)
+            acc[r] += value * x[r * xs + k + c + i];
+        }
       }
     }
   }
-  for (; k < K; k++) {          // only of types without scales
-    const float16 value = VALUE (LOAD_LANES (w + (k % BLOCK) / 2 * 64), k & 1);
+#endif
+#ifndef QUANTIZED
+  for (const int first = k; k < K; k++) {
+#ifdef WHOLE_COLUMNS
+    const float16 value = COLUMN (w, k);
+#else
+    const float16 value = PAIR (LOAD_UINT (w + (k - first) / 2 * 64), k & 1);
 #endif
 
     UNROLL
     for (int r = 0; r < R; r++)
       acc[r] += value * x[r * xs + k];
   }
+#endif
   UNROLL
   for (int r = 0; r < R; r++)
     store_columns (y + r * ys, acc[r], cols);
 }
 
 #define FEW(R) \
-  CPU_TARGET void few_##R (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *scales, int K, \
+  CPU_TARGET void few_##R (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int K, \
       int cols) \
   { few (R, y, ys, x, xs, w, scales, K, cols); }
 FEW (2) FEW (3) FEW (4) FEW (5) FEW (6)
 
 CPU_TARGET void
-few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const ushort *scales, int M, int N, int K, int first,
-    int last)
+few_rows (float *y, long ys, const float *x, long xs, const uchar *w, const uchar *scales, int M, int N, int K,
+    int first, int last)
 {
   for (long p = first; p < last; p++) {
     const uchar *data = w + p * PANEL_BYTES (K);
-    const ushort *s = scales + p * (K / 32) * PANEL;
+    const uchar *s = scales + p * SCALE_BYTES (K);
     float *out = y + p * PANEL;
     const int cols = N - p * PANEL;
 
@@ -266,10 +302,10 @@ matmul_gemm (TENSOR (y), TENSOR (x), __global const uchar *data, __global const 
 #ifndef TYPE_F32
   if (M >= 2 && M <= 6) {
     few_rows (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), x_stride, FLAT (const uchar, data),
-        FLAT (const ushort, scales), M, N, K, first, min (first + group_panels, n_panels));
+        FLAT (const uchar, scales), M, N, K, first, min (first + group_panels, n_panels));
     return;
   }
 #endif
   gemm (FLAT (float, ROW (y, row)), y_stride, FLAT (const float, ROW (x, row)), x_stride, FLAT (const uchar, data),
-      FLAT (const ushort, scales), min (M - row, group_rows), N, K, first, min (first + group_panels, n_panels));
+      FLAT (const uchar, scales), min (M - row, group_rows), N, K, first, min (first + group_panels, n_panels));
 }

@@ -5,36 +5,40 @@
 
 #define SLICES 4
 
-// A work-group is 16 rows of w by SLICES slices of K: neighbours read neighbouring bytes. Blocks of 32
+// A work-group is 16 rows of w by SLICES slices of K: neighbours read neighbouring bytes. Parts of PART
 // columns go to the slices in turn; their sums meet in local memory.
 __kernel __attribute__((reqd_work_group_size (PANEL, SLICES, 1))) void
-matmul_portable (TENSOR (y), TENSOR (x), __global const uchar *data, __global const half *scales, const int M,
+matmul_portable (TENSOR (y), TENSOR (x), __global const uchar *data, __global const uchar *scales, const int M,
     const int N, const int K)
 {
   const int lane = get_local_id (0), slice = get_local_id (1), panel = get_group_id (0);
   const int n = panel * PANEL + lane, m0 = get_group_id (1) * TM;
   __global const uchar *w = data + panel * PANEL_BYTES (K);
-  __global const half *s = scales + (long) panel * (K / 32) * PANEL;
+  __global const uchar *s = scales + panel * SCALE_BYTES (K);
   __local float sums[SLICES][TM][PANEL];
   float acc[TM];
 
   for (int i = 0; i < TM; i++)
     acc[i] = 0;
-  for (int k0 = slice * 32; k0 < K; k0 += SLICES * 32) {
-    const int end = min (K - k0, 32);
-    float part[TM];
+  for (int k0 = slice * PART; k0 < K; k0 += SLICES * PART) {
+    const int end = min (K - k0, PART);
+    float part[TM], sum[TM];    // sum: of x, for the offset
 
     for (int i = 0; i < TM; i++)
-      part[i] = 0;
+      part[i] = sum[i] = 0;
     for (int k = k0; k < k0 + end; k++) {
       const float value = panel_value (w, lane, k);
 
-      for (int i = 0; i < TM; i++)
-        part[i] += value * AT (x, min (m0 + i, M - 1), k);
+      for (int i = 0; i < TM; i++) {
+        const float xk = AT (x, min (m0 + i, M - 1), k);
+
+        part[i] += value * xk;
+        sum[i] += xk;
+      }
     }
-    const float scale = panel_scale (s, lane, k0 / 32);
+    const float scale = panel_scale (s, lane, k0 / PART), offset = panel_offset (s, lane, k0 / PART);
     for (int i = 0; i < TM; i++)
-      acc[i] += scale * part[i];
+      acc[i] += scale * part[i] + offset * sum[i];
   }
   for (int i = 0; i < TM; i++)
     sums[slice][i][lane] = acc[i];
@@ -51,13 +55,14 @@ matmul_portable (TENSOR (y), TENSOR (x), __global const uchar *data, __global co
 
 // Rows of w as float32 [16 * panels][K], for libraries that take plain matrices.
 __kernel void
-unpack_rows (__global float *out, __global const uchar *data, __global const half *scales, const int first_panel,
+unpack_rows (__global float *out, __global const uchar *data, __global const uchar *scales, const int first_panel,
     const int K)
 {
   const int k = get_global_id (0), row = get_global_id (1), lane = row % PANEL;
   const long panel = first_panel + row / PANEL;
   __global const uchar *w = data + panel * PANEL_BYTES (K);
-  __global const half *s = scales + panel * (K / 32) * PANEL;
+  __global const uchar *s = scales + panel * SCALE_BYTES (K);
 
-  out[(long) row * K + k] = panel_scale (s, lane, k / 32) * panel_value (w, lane, k);
+  out[(long) row * K + k] =
+      panel_scale (s, lane, k / PART) * panel_value (w, lane, k) + panel_offset (s, lane, k / PART);
 }

@@ -56,15 +56,6 @@ exp_negative (float16 x)
   return as_float16 (as_uint16 (p) + (as_uint16 (shifted) << 23));
 }
 
-INLINE float
-sum_lanes (float16 v)
-{
-  const float8 a = v.lo + v.hi;
-  const float4 b = a.lo + a.hi;
-
-  return (b.x + b.z) + (b.y + b.w);
-}
-
 // The scores of a line become weights relative to *top, which grows; returns what earlier sums must be multiplied with.
 INLINE float
 soften (float *scores, int n, float *top, float *total)

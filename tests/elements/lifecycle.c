@@ -1,5 +1,6 @@
 /* States, sharing and leaks. Run with GST_TRACERS=leaks, which meson.build sets. */
 #include "util.h"
+#include "vision-model.h"
 
 #include <gst/gemma/gemma.h>
 #include <stdlib.h>
@@ -61,15 +62,15 @@ check_no_leaks (void)
   g_list_free_full (tracers, gst_object_unref);
 }
 
-GST_START_TEST (test_null_to_playing_100_times)
+static void
+cycle (const gchar *description)
 {
-  g_autofree gchar *description = g_strdup_printf (PIPELINE, 1000);
   GstElement *pipeline = launch (description);
   GRand *rand = g_rand_new_with_seed (1);
   const gchar *cycles = g_getenv ("GEMMA_TEST_CYCLES");    /* valgrind takes its time */
   guint n_cycles = cycles ? atoi (cycles) : 100;
 
-  /* Stopped while the model loads, while sound is encoded, while text is decoded. */
+  /* Stopped while the model loads, while sound or a frame is encoded, while text is decoded. */
   for (guint i = 0; i < n_cycles; i++) {
     fail_unless (gst_element_set_state (pipeline, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE);
     g_usleep (g_rand_int_range (rand, 0, i % 10 ? 20000 : 500000));
@@ -83,6 +84,25 @@ GST_START_TEST (test_null_to_playing_100_times)
   gst_object_unref (pipeline);
   g_rand_free (rand);
   check_no_leaks ();
+}
+
+GST_START_TEST (test_null_to_playing_100_times)
+{
+  g_autofree gchar *description = g_strdup_printf (PIPELINE, 1000);
+
+  cycle (description);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_video_null_to_playing_100_times)
+{
+  g_autofree gchar *file = g_strdup_printf ("videotestsrc ! gemmavisionenc model=%s ! fakesink", vision_model_path ());
+  g_autofree gchar *live = g_strdup_printf ("videotestsrc is-live=true ! gemmavisionenc model=%s resolution=768 ! "
+      "fakesink async=false", vision_model_path ());
+
+  cycle (file);
+  cycle (live);
 }
 
 GST_END_TEST;
@@ -212,6 +232,7 @@ lifecycle_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_null_to_playing_100_times);
+  tcase_add_test (tc, test_video_null_to_playing_100_times);
   tcase_add_test (tc, test_load_is_cancelled);
   tcase_add_test (tc, test_elements_share_one_model);
   tcase_add_test (tc, test_store_of_the_application);

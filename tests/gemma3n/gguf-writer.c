@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gguf-quantize.h"
 #include "tests/seeded-weights.h"
 
 enum
@@ -16,7 +17,9 @@ enum
 };
 
 static const guint32 ggml_types[OCL_N_TYPES] = {
-  [OCL_TYPE_F32] = 0, [OCL_TYPE_F16] = 1, [OCL_TYPE_BF16] = 30, [OCL_TYPE_Q8_0] = 8, [OCL_TYPE_Q4_0] = 2
+  [OCL_TYPE_F32] = 0, [OCL_TYPE_F16] = 1, [OCL_TYPE_BF16] = 30, [OCL_TYPE_Q8_0] = 8, [OCL_TYPE_Q4_0] = 2,
+  [OCL_TYPE_Q4_1] = 3, [OCL_TYPE_Q5_0] = 6, [OCL_TYPE_Q5_1] = 7, [OCL_TYPE_Q4_K] = 12, [OCL_TYPE_Q5_K] = 13,
+  [OCL_TYPE_Q6_K] = 14
 };
 
 /* ---- metadata (files are little-endian, as are the machines of these tests) ------------------------------- */
@@ -177,33 +180,6 @@ gguf_list_add (GPtrArray *list, const gchar *name, OclType type, gint cols, gint
   return t;
 }
 
-static gfloat
-to_half_and_back (gfloat x, guint16 *half)
-{
-  gfloat back;
-  *half = seeded_to_half (x, OCL_TYPE_F16);
-  ocl_type_dequantize (OCL_TYPE_F16, half, &back, 1);
-  return back;
-}
-
-/* One block of 32; any rounding does, the readers define what it means. */
-static void
-quantize_block (GByteArray *out, const gfloat *x, OclType type)
-{
-  gfloat most = 0;
-  for (gint i = 0; i < 32; i++)
-    most = MAX (most, fabsf (x[i]));
-  guint16 half;
-  gfloat d = to_half_and_back (most / (type == OCL_TYPE_Q8_0 ? 127.f : 7.f), &half);
-  put (out, &half, 2);
-  for (gint i = 0; i < (type == OCL_TYPE_Q8_0 ? 32 : 16); i++) {
-    gint low = d > 0 ? (gint) rintf (x[i] / d) : 0, high = d > 0 && i < 16 ? (gint) rintf (x[i + 16] / d) : 0;
-    guint8 byte = type == OCL_TYPE_Q8_0 ? (guint8) (gint8) CLAMP (low, -127, 127)
-                                        : (CLAMP (low, -8, 7) + 8) | (CLAMP (high, -8, 7) + 8) << 4;
-    put (out, &byte, 1);
-  }
-}
-
 static void
 encode (GByteArray *out, const gfloat *x, gsize n, OclType type)
 {
@@ -211,9 +187,8 @@ encode (GByteArray *out, const gfloat *x, gsize n, OclType type)
     put (out, x, n * 4);
     return;
   }
-  if (type == OCL_TYPE_Q8_0 || type == OCL_TYPE_Q4_0) {
-    for (gsize i = 0; i < n; i += 32)
-      quantize_block (out, x + i, type);
+  if (ocl_type_info (type)->block > 1) {
+    gguf_quantize (out, x, n, type);
     return;
   }
   for (gsize i = 0; i < n; i++) {
@@ -222,16 +197,43 @@ encode (GByteArray *out, const gfloat *x, gsize n, OclType type)
   }
 }
 
+/* What llama-quantize makes of Q4_K_M: more bits where they matter most. */
+static OclType
+mixed_type (const gchar *name)
+{
+  static const gchar *const better[] = { "token_embd", "attn_v", "ffn_down" };
+  for (guint i = 0; i < G_N_ELEMENTS (better); i++) {
+    if (strstr (name, better[i]))
+      return OCL_TYPE_Q6_K;
+  }
+  return strstr (name, "attn_output") ? OCL_TYPE_Q5_K : OCL_TYPE_Q4_K;
+}
+
+/* And where rows are no whole blocks of 256. */
+static OclType
+fallback (OclType type)
+{
+  return type == OCL_TYPE_Q4_K ? OCL_TYPE_Q5_0 : type == OCL_TYPE_Q5_K ? OCL_TYPE_Q5_1 : OCL_TYPE_Q8_0;
+}
+
+OclType
+gguf_type_of (const gchar *name, gint64 cols, OclType type)
+{
+  gboolean kept = strstr (name, "altup") || strstr (name, "laurel") || strstr (name, "per_layer_model_proj");
+  if (kept || cols % 32)
+    return OCL_TYPE_F16;
+  if (type == GGUF_MIXED)
+    type = mixed_type (name);
+  return cols % ocl_type_info (type)->block ? fallback (type) : type;
+}
+
 /* What llama-quantize does to a tensor when it writes @type. */
 static OclType
 type_of (const GemmaTensor *t, OclType type)
 {
   if (t->n_dims < 2 || strstr (t->name, "altup_correct") || strstr (t->name, "altup_predict"))
     return OCL_TYPE_F32;
-  if (type == OCL_TYPE_F32 || type == OCL_TYPE_BF16)
-    return type;
-  gboolean kept = strstr (t->name, "altup") || strstr (t->name, "laurel") || strstr (t->name, "per_layer_model_proj");
-  return kept || t->dims[0] % 32 ? OCL_TYPE_F16 : type;
+  return type == OCL_TYPE_F32 || type == OCL_TYPE_BF16 ? type : gguf_type_of (t->name, t->dims[0], type);
 }
 
 static gint
@@ -293,13 +295,24 @@ tensor_bytes (const GgufTensor *t)
   return ocl_type_row_bytes (t->type, t->dims[0]) * t->dims[1] * t->dims[2];
 }
 
+/* Scales of random bytes of a quantized type that make weights uniform, with a standard deviation of about @std. */
+static void
+put_halves (guint8 *block, const OclTypeInfo *info, gfloat std)
+{
+  const gfloat deviation = (1 << info->bits) / 3.46f, mean = ((1 << info->bits) - 1) / 2.f;
+  const gfloat multiplier = info->block < 256 ? 1.f : info->part == 16 ? 73.f : 36.f; /* root of the mean square */
+  const gfloat d = std / (deviation * multiplier), m = -info->min_sign * d * mean;
+  const guint16 halves[2] = { seeded_to_half (d, OCL_TYPE_F16), seeded_to_half (m, OCL_TYPE_F16) };
+  for (guint i = 0; i < info->n_halves; i++)
+    memcpy (block + info->half_at[i], &halves[i], 2);
+}
+
 /* Small random weights, uniform and of about 1 / sqrt (cols); vectors are 1. */
 static void
 random_bytes (guint8 *out, gsize n, const GgufTensor *t, guint64 *state)
 {
   gfloat std = 1.f / sqrtf (t->dims[0]), one = 1.f;
   const OclTypeInfo *info = ocl_type_info (t->type);
-  guint16 d = seeded_to_half (std / (t->type == OCL_TYPE_Q8_0 ? 73.f : 4.6f), OCL_TYPE_F16);
   for (gsize i = 0; i < n; i += 8) {
     *state = *state * G_GUINT64_CONSTANT (6364136223846793005) + G_GUINT64_CONSTANT (1442695040888963407);
     guint64 z = *state ^ *state >> 29;
@@ -310,8 +323,10 @@ random_bytes (guint8 *out, gsize n, const GgufTensor *t, guint64 *state)
     guint16 half = seeded_to_half (x, t->type);
     if (t->type == OCL_TYPE_F32)
       memcpy (out + i, &x, 4);
+    else if (info->block > 1)
+      put_halves (out + i, info, std);
     else
-      memcpy (out + i, info->block > 1 ? &d : &half, 2);
+      memcpy (out + i, &half, 2);
   }
 }
 

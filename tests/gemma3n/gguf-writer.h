@@ -12,6 +12,12 @@ typedef struct
   GByteArray *data; /* NULL: random weights */
 } GgufTensor;
 
+/** In place of a type: several, as llama-quantize's Q4_K_M has them. */
+#define GGUF_MIXED OCL_N_TYPES
+
+/** What llama-quantize makes of matrix @name with @cols columns when asked for quantized @type or GGUF_MIXED. */
+OclType gguf_type_of (const gchar *name, gint64 cols, OclType type);
+
 /** A list of GgufTensor that owns them. */
 GPtrArray *gguf_list_new (void);
 GgufTensor *gguf_list_add (GPtrArray *list, const gchar *name, OclType type, gint cols, gint rows, gint slices);

@@ -1,5 +1,6 @@
-/* make-random-gguf small|e2b q4_0|q8_0|f16|bf16 OUT.gguf: a model of real shapes with random weights, for benches
- * (gemma-eval --model OUT.gguf --bench). What it says is noise; how fast it says it is not. */
+/* make-random-gguf small|e2b TYPE OUT.gguf: a model of real shapes with random weights, for benches (gemma-eval
+ * --model OUT.gguf --bench). TYPE is f16, bf16, a quantized one, or mixed (as llama-quantize's Q4_K_M). What it says is
+ * noise; how fast it says it is not. */
 #include <stdio.h>
 #include <string.h>
 
@@ -58,7 +59,6 @@ typedef struct
 {
   const gchar *name;
   gint cols, rows, slices;
-  gboolean quantized;
 } Shape;
 
 static void
@@ -66,9 +66,9 @@ add (GPtrArray *list, const Shape *s, gint layer, OclType type)
 {
   g_autofree gchar *name =
       layer < 0 ? g_strdup_printf ("%s.weight", s->name) : g_strdup_printf ("blk.%d.%s.weight", layer, s->name);
-  OclType other = type == OCL_TYPE_BF16 ? OCL_TYPE_BF16 : OCL_TYPE_F16;
-  gboolean vector = s->rows == 1 || strstr (s->name, "_coef");
-  gguf_list_add (list, name, vector ? OCL_TYPE_F32 : s->quantized ? type : other, s->cols, s->rows, s->slices);
+  gboolean vector = s->rows == 1 || strstr (s->name, "_coef"), plain = type == OCL_TYPE_BF16 || type == OCL_TYPE_F16;
+  OclType own = plain ? type : gguf_type_of (s->name, s->cols, type);
+  gguf_list_add (list, name, vector ? OCL_TYPE_F32 : own, s->cols, s->rows, s->slices);
 }
 
 static void
@@ -85,21 +85,21 @@ add_layer (GPtrArray *list, const GemmaTextConfig *c, gint layer, OclType type)
     { "laurel_l", C, c->laurel_rank, 1 },
     { "laurel_r", c->laurel_rank, C, 1 },
     { "laurel_post_norm", C, 1, 1 },
-    { "ffn_down", F, C, 1, TRUE },
-    { "ffn_gate", C, F, 1, TRUE },
-    { "ffn_up", C, F, 1, TRUE },
-    { "inp_gate", C, c->ple_dim, 1, TRUE },
-    { "proj", c->ple_dim, C, 1, TRUE },
+    { "ffn_down", F, C, 1 },
+    { "ffn_gate", C, F, 1 },
+    { "ffn_up", C, F, 1 },
+    { "inp_gate", C, c->ple_dim, 1 },
+    { "proj", c->ple_dim, C, 1 },
     { "post_attention_norm", C, 1, 1 },
     { "post_ffw_norm", C, 1, 1 },
     { "post_norm", C, 1, 1 },
     { "ffn_norm", C, 1, 1 },
     { "attn_k_norm", D, 1, 1 },
-    { "attn_k", C, c->n_kv_heads * D, 1, TRUE },
-    { "attn_output", c->n_heads * D, C, 1, TRUE },
+    { "attn_k", C, c->n_kv_heads * D, 1 },
+    { "attn_output", c->n_heads * D, C, 1 },
     { "attn_q_norm", D, 1, 1 },
-    { "attn_q", C, c->n_heads * D, 1, TRUE },
-    { "attn_v", C, c->n_kv_heads * D, 1, TRUE },
+    { "attn_q", C, c->n_heads * D, 1 },
+    { "attn_v", C, c->n_kv_heads * D, 1 },
   };
   for (guint i = 0; i < G_N_ELEMENTS (shapes); i++)
     add (list, &shapes[i], layer, type);
@@ -112,7 +112,7 @@ parse_type (const gchar *name, OclType *type)
     if (g_ascii_strcasecmp (ocl_type_info (*type)->name, name) == 0)
       return TRUE;
   }
-  return FALSE;
+  return g_ascii_strcasecmp (name, "mixed") == 0; /* *type is GGUF_MIXED */
 }
 
 int
@@ -121,7 +121,7 @@ main (int argc, char **argv)
   GemmaTextConfig c;
   OclType type;
   if (argc != 4 || !parse_type (argv[2], &type)) {
-    fprintf (stderr, "usage: %s small|e2b q4_0|q8_0|f16|bf16 OUT.gguf\n", argv[0]);
+    fprintf (stderr, "usage: %s small|e2b f16|bf16|q4_0|q8_0|q4_k|...|mixed OUT.gguf\n", argv[0]);
     return 2;
   }
   gboolean small = strcmp (argv[1], "small") == 0;
@@ -129,8 +129,8 @@ main (int argc, char **argv)
   set_layers (&c, small ? 512 : 8192);
   gint wide = c.n_layers * c.ple_dim;
   const Shape outside[] = { { "altup_proj", c.hidden, c.hidden, c.n_altup - 1 },
-    { "altup_unembd_proj", c.hidden, c.hidden, c.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1, TRUE },
-    { "per_layer_token_embd", wide, c.vocab_size, 1, TRUE }, { "output_norm", c.hidden, 1, 1 },
+    { "altup_unembd_proj", c.hidden, c.hidden, c.n_altup - 1 }, { "token_embd", c.hidden, c.vocab_size, 1 },
+    { "per_layer_token_embd", wide, c.vocab_size, 1 }, { "output_norm", c.hidden, 1, 1 },
     { "per_layer_model_proj", c.hidden, wide, 1 }, { "per_layer_proj_norm", c.ple_dim, 1, 1 } };
   GPtrArray *list = gguf_list_new ();
   for (guint i = 0; i < G_N_ELEMENTS (outside); i++)

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-AREAS = ["quants", "readers", "tokenizer", "gemma3n", "usm", "model", "vision"]
+AREAS = ["quants", "readers", "tokenizer", "gemma3n", "usm", "model", "picture", "vision"]
 PACKAGES = ["torch", "transformers", "timm", "tokenizers", "sentencepiece", "gguf", "numpy"]
 
 

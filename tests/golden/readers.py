@@ -1,6 +1,6 @@
 """Small files of each format as gguf-py and safetensors write them, their values, and pairs of tensor names.
 
-    types.gguf          one tensor of each type that we compute with, one that we do not (Q5_1), one stacked, and a
+    types.gguf          one tensor of each type that we compute with, one that we do not (MXFP4), one stacked, and a
                         key of each type of value
     types.safetensors   F32, F16, BF16, and an I64
     NAME.npy            what the tensor stands for, by gguf-py
@@ -19,7 +19,8 @@ from transformers.models.gemma3n.modeling_gemma3n import (Gemma3nAudioEncoder, G
 
 SEED = 11
 Q = gguf.GGMLQuantizationType
-TYPES = {"f32": Q.F32, "f16": Q.F16, "bf16": Q.BF16, "q8_0": Q.Q8_0, "q4_0": Q.Q4_0, "q5_1": Q.Q5_1}
+TYPES = {"f32": Q.F32, "f16": Q.F16, "bf16": Q.BF16, "q8_0": Q.Q8_0, "q4_0": Q.Q4_0, "q5_1": Q.Q5_1,
+         "mxfp4": Q.MXFP4}
 COLS, ROWS = 96, 5
 
 NAMES = {
@@ -78,7 +79,7 @@ def write_gguf(out):
     for name, kind in TYPES.items():
         data = gguf.quantize(values(name, (ROWS, COLS)), kind)
         w.add_tensor(name, data, raw_dtype=kind)
-        if name != "q5_1":
+        if name != "mxfp4":
             np.save(out / f"{name}.npy", gguf.dequantize(data, kind).astype(np.float32))
     stack = values("stack", (3, 4, 8)).astype(np.float16)
     w.add_tensor("altup_proj.weight", stack)

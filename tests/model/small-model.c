@@ -4,8 +4,6 @@
 
 #include "tests/seeded-weights.h"
 
-#define SEED 17
-
 static void
 copy (const gchar *from, const gchar *directory, const gchar *name)
 {
@@ -18,7 +16,7 @@ copy (const gchar *from, const gchar *directory, const gchar *name)
 gchar *
 small_model_write (void)
 {
-  gchar *directory = seeded_write_hf (GOLDEN_DIR "/model/config.json", GOLDEN_DIR "/model/tensors.txt", SEED, OCL_TYPE_F32);
+  gchar *directory = seeded_write_hf (GOLDEN_DIR "/model/config.json", GOLDEN_DIR "/model/tensors.txt", SMALL_MODEL_SEED, OCL_TYPE_F32);
 
   copy (GOLDEN_DIR "/tokenizer/tokenizer.json", directory, "tokenizer.json");
   return directory;

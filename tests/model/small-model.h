@@ -6,6 +6,7 @@
 #include "examples/npy.h"
 #include "models/model.h"
 
+#define SMALL_MODEL_SEED 17
 #define CLIP 37777              /* samples of the golden clip, usm_signal() */
 #define TRANSCRIBE "Transcribe the following speech segment in Spanish:"
 

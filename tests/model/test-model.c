@@ -5,6 +5,7 @@
 
 #include "models/model-private.h"
 #include "small-model.h"
+#include "tests/seeded-weights.h"
 #include "tests/usm/usm-util.h"
 
 static gchar *directory;
@@ -30,26 +31,50 @@ check_ids (const GemmaPrompt *prompt, const gint32 *expected, guint n, const gch
       "ids of \"%s\" differ", what);
 }
 
+/* The pieces of a turn, in order: "parts" of the row, or the text and perhaps a clip before it. */
+static guint
+read_parts (JsonObject *row, const gfloat *rows, GemmaContent *content)
+{
+  static const gchar *const names[] = { "text", "audio", "image" };
+  JsonArray *parts = json_object_has_member (row, "parts") ? json_object_get_array_member (row, "parts") : NULL;
+  guint n = 0;
+
+  if (json_object_has_member (row, "audio"))
+    content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_AUDIO };
+  if (!parts)
+    content[n++] = (GemmaContent) { .kind = GEMMA_CONTENT_TEXT };
+  for (guint i = 0; parts && i < json_array_get_length (parts); i++, n++)
+    for (guint k = 0; k < G_N_ELEMENTS (names); k++)
+      if (g_str_equal (json_array_get_string_element (parts, i), names[k]))
+        content[n] = (GemmaContent) { .kind = k };
+  for (guint i = 0; i < n; i++) {
+    content[i].text = json_object_get_string_member (row, "text");
+    content[i].rows = rows;
+    content[i].n_rows = content[i].kind == GEMMA_CONTENT_IMAGE ? GEMMA_VISION_TOKENS : 3;
+  }
+  return n;
+}
+
 static void
-check_prompt (GemmaModel *model, JsonObject *row, const gfloat *rows, gint n_rows)
+check_prompt (GemmaModel *model, JsonObject *row, const gfloat *rows)
 {
   const gchar *text = json_object_get_string_member (row, "text");
-  gboolean audio = json_object_has_member (row, "audio");
   JsonArray *array = json_object_get_array_member (row, "ids");
-  const GemmaContent content[] = {
-    {.kind = GEMMA_CONTENT_AUDIO, .rows = rows, .n_rows = n_rows}, {.kind = GEMMA_CONTENT_TEXT, .text = text}
-  };
+  GemmaContent content[4];
+  guint n = read_parts (row, rows, content), n_rows = 0;
   g_autofree gint32 *ids = g_new (gint32, json_array_get_length (array));
   GemmaPrompt *prompt = gemma_prompt_new ();
   g_autoptr (GError) error = NULL;
 
   for (guint i = 0; i < json_array_get_length (array); i++)
     ids[i] = json_array_get_int_element (array, i);
-  gemma_prompt_add_turn (prompt, model, content + !audio, audio ? 2 : 1, TRUE, &error);
+  /* Soft tokens and <end_of_audio> or <end_of_image>. */
+  for (guint i = 0; i < n; i++)
+    n_rows += content[i].kind == GEMMA_CONTENT_AUDIO ? 189 : content[i].kind == GEMMA_CONTENT_IMAGE ? 257 : 0;
+  gemma_prompt_add_turn (prompt, model, content, n, TRUE, &error);
   g_assert_no_error (error);
   check_ids (prompt, ids, json_array_get_length (array), text);
-  /* 188 soft tokens and <end_of_audio>. */
-  fail_unless_equals_int (prompt->rows->len, audio ? 189 * gemma_model_get_config (model)->text.hidden : 0);
+  fail_unless_equals_int (prompt->rows->len, n_rows * gemma_model_get_config (model)->text.hidden);
   gemma_prompt_free (prompt);
 }
 
@@ -58,15 +83,15 @@ GST_START_TEST (test_prompts_of_the_processor)
   /* The embedder of hard ids comes with the text part. */
   GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
   g_autoptr (JsonParser) parser = json_parser_new ();
-  g_autofree gfloat *rows = g_new0 (gfloat, 3 * gemma_model_get_config (model)->text.hidden);
+  g_autofree gfloat *rows = g_new0 (gfloat, GEMMA_VISION_TOKENS * gemma_model_get_config (model)->text.hidden);
   JsonArray *all;
 
   fail_unless (gemma_model_get_usm (model) == NULL);
   fail_unless (json_parser_load_from_file (parser, GOLDEN_DIR "/model/prompts.json", NULL));
   all = json_node_get_array (json_parser_get_root (parser));
-  fail_unless (json_array_get_length (all) > 30);
+  fail_unless (json_array_get_length (all) > 50);
   for (guint i = 0; i < json_array_get_length (all); i++)
-    check_prompt (model, json_array_get_object_element (all, i), rows, 3);
+    check_prompt (model, json_array_get_object_element (all, i), rows);
   gemma_model_unref (model);
 }
 GST_END_TEST;
@@ -114,8 +139,10 @@ GST_START_TEST (test_bad_prompts)
 {
   GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
   const GemmaConfig *config = gemma_model_get_config (model);
-  const gint32 bad[] = { -1, config->text.vocab_size, config->audio_token_id, config->image_token_id, config->eoi_id };
-  const GemmaContent image = { .kind = GEMMA_CONTENT_IMAGE };
+  const gint32 bad[] = { -1, config->text.vocab_size, config->audio_token_id, config->image_token_id };
+  /* A picture has 256 soft tokens. */
+  g_autofree gfloat *rows = g_new0 (gfloat, 188 * config->text.hidden);
+  const GemmaContent image = { .kind = GEMMA_CONTENT_IMAGE, .rows = rows, .n_rows = 188 };
   GemmaPrompt *prompt = gemma_prompt_new ();
   gint32 good[] = { 2, 10, config->eoa_id };
 
@@ -162,41 +189,23 @@ encode_clip (GemmaModel *model)
   return rows;
 }
 
-static GemmaPrompt *
-clip_prompt (GemmaModel *model, const GArray *rows)
+/* Generates after @prompt and compares ids, logits and what is generated with the golden files of @name. */
+static void
+check_answer (GemmaModel *model, const GemmaPrompt *prompt, const gchar *name)
 {
-  const GemmaContent content[] = {
-    {.kind = GEMMA_CONTENT_AUDIO, .rows = (const gfloat *) (gpointer) rows->data,
-        .n_rows = rows->len / gemma_model_get_config (model)->text.hidden},
-    {.kind = GEMMA_CONTENT_TEXT, .text = TRANSCRIBE}
-  };
-  GemmaPrompt *prompt = gemma_prompt_new ();
-  g_autoptr (GError) error = NULL;
-
-  gemma_prompt_add_turn (prompt, model, content, 2, TRUE, &error);
-  g_assert_no_error (error);
-  return prompt;
-}
-
-/* Samples to greedy ids, as transformers computes them in float32. */
-GST_START_TEST (test_clip_to_text)
-{
-  g_autoptr (Npy) ids = small_model_golden ("clip-ids", NPY_I32), soft = small_model_golden ("clip-soft", NPY_F32);
-  g_autoptr (Npy) last = small_model_golden ("clip-logits", NPY_F32), greedy = small_model_golden ("clip-generated", NPY_I32);
-  g_autoptr (Npy) margins = small_model_golden ("clip-margins", NPY_F32);
-  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT | GEMMA_PART_AUDIO);
+  g_autofree gchar *ids_name = g_strconcat (name, "-ids", NULL), *logits_name = g_strconcat (name, "-logits", NULL),
+      *generated_name = g_strconcat (name, "-generated", NULL), *margins_name = g_strconcat (name, "-margins", NULL);
+  g_autoptr (Npy) ids = small_model_golden (ids_name, NPY_I32), last = small_model_golden (logits_name, NPY_F32);
+  g_autoptr (Npy) greedy = small_model_golden (generated_name, NPY_I32), margins = small_model_golden (margins_name, NPY_F32);
   gint vocab = gemma_model_get_config (model)->text.vocab_size;
   const GemmaLmSessionParams session_params = { .context_size = ids->n + greedy->n };
   const GemmaGenerateParams params = { .max_tokens = greedy->n, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE };
-  g_autoptr (GArray) rows = encode_clip (model), found = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autofree gfloat *logits = g_new (gfloat, ids->n * vocab);
   GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), &session_params, NULL);
-  GemmaPrompt *prompt = clip_prompt (model, rows);
   g_autoptr (GError) error = NULL;
 
-  check_ids (prompt, ids->i32, ids->n, TRANSCRIBE);
-  /* 1e-3 is the project's tolerance against the reference in float32; 1e-4 leaves room for other devices. */
-  fail_unless (relative_error ((const gfloat *) (gpointer) prompt->rows->data, soft->f32, soft->n) < 1e-4);
+  check_ids (prompt, ids->i32, ids->n, name);
   gemma_generate (model, session, prompt, &params, logits, collect, found, NULL, &error);
   g_assert_no_error (error);
   fail_unless (relative_error (logits + (ids->n - last->dims[0]) * vocab, last->f32, last->n) < 1e-3);
@@ -207,8 +216,60 @@ GST_START_TEST (test_clip_to_text)
       break;
     fail_unless_equals_int (g_array_index (found, gint32, i), greedy->i32[i]);
   }
-  gemma_prompt_free (prompt);
   gemma_lm_session_free (session);
+}
+
+static void
+add_turn (GemmaPrompt *prompt, GemmaModel *model, const GemmaContent *content, guint n)
+{
+  g_autoptr (GError) error = NULL;
+
+  gemma_prompt_add_turn (prompt, model, content, n, TRUE, &error);
+  g_assert_no_error (error);
+}
+
+/* Samples to greedy ids, as transformers computes them in float32. */
+GST_START_TEST (test_clip_to_text)
+{
+  g_autoptr (Npy) soft = small_model_golden ("clip-soft", NPY_F32);
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT | GEMMA_PART_AUDIO);
+  g_autoptr (GArray) rows = encode_clip (model);
+  const GemmaContent content[] = {
+    {.kind = GEMMA_CONTENT_AUDIO, .rows = (const gfloat *) (gpointer) rows->data,
+        .n_rows = rows->len / gemma_model_get_config (model)->text.hidden},
+    {.kind = GEMMA_CONTENT_TEXT, .text = TRANSCRIBE}
+  };
+  GemmaPrompt *prompt = gemma_prompt_new ();
+
+  add_turn (prompt, model, content, 2);
+  /* 1e-3 is the project's tolerance against the reference in float32; 1e-4 leaves room for other devices. */
+  fail_unless (relative_error ((const gfloat *) (gpointer) prompt->rows->data, soft->f32, soft->n) < 1e-4);
+  check_answer (model, prompt, "clip");
+  gemma_prompt_free (prompt);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
+/* A picture, a clip and a question in one prompt. */
+GST_START_TEST (test_scene_to_text)
+{
+  g_autoptr (Npy) soft = small_model_golden ("clip-soft", NPY_F32);
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  gint hidden = gemma_model_get_config (model)->text.hidden;
+  g_autofree gfloat *image = g_new (gfloat, GEMMA_VISION_TOKENS * hidden);
+  const SeededTensor rows = { .name = "image_rows", .n_dims = 2, .dims = { GEMMA_VISION_TOKENS, hidden },
+    .n = GEMMA_VISION_TOKENS * hidden, .mean = 0., .std = 1. };
+  const GemmaContent content[] = {
+    {.kind = GEMMA_CONTENT_IMAGE, .rows = image, .n_rows = GEMMA_VISION_TOKENS},
+    {.kind = GEMMA_CONTENT_AUDIO, .rows = soft->f32, .n_rows = soft->dims[0]},
+    {.kind = GEMMA_CONTENT_TEXT, .text = "What is seen and heard?"}
+  };
+  GemmaPrompt *prompt = gemma_prompt_new ();
+
+  seeded_fill (image, &rows, SMALL_MODEL_SEED, 0, rows.n);
+  add_turn (prompt, model, content, 3);
+  check_answer (model, prompt, "scene");
+  gemma_prompt_free (prompt);
   gemma_model_unref (model);
 }
 GST_END_TEST;
@@ -383,25 +444,31 @@ GST_START_TEST (test_probe)
   GemmaConfig *config = gemma_model_probe (directory, NULL, GEMMA_PART_TEXT | GEMMA_PART_AUDIO, &error);
 
   g_assert_no_error (error);
-  fail_unless (config->has_audio);
+  fail_unless (config->has_audio && config->has_vision);
   gemma_config_free (config);
   expect_probe_error ("/nonexistent", GEMMA_PART_TEXT, GEMMA_ERROR_NOT_FOUND, "Hugging Face directory or a .gguf");
-  expect_probe_error (directory, GEMMA_PART_VISION, GEMMA_ERROR_UNSUPPORTED, "pictures");
   fail_unless (gemma_model_probe (empty, NULL, GEMMA_PART_TEXT, NULL) == NULL);
   g_rmdir (empty);
 }
 GST_END_TEST;
 
 static void
-expect_load_error (const gchar *message)
+expect_load_error (GemmaParts parts, const gchar *message)
 {
   OclDevice *device = ocl_device_open (g_getenv ("GEMMA_DEVICE"), NULL);
   g_autoptr (GError) error = NULL;
 
-  fail_unless (gemma_model_load (directory, NULL, device, GEMMA_PART_TEXT, NULL, NULL, NULL, &error) == NULL);
+  fail_unless (gemma_model_load (directory, NULL, device, parts, NULL, NULL, NULL, &error) == NULL);
   fail_unless (strstr (error->message, message) != NULL, "\"%s\" does not say \"%s\"", error->message, message);
   ocl_device_unref (device);
 }
+
+/* The small model can take soft tokens of pictures, but has no tower that makes them. */
+GST_START_TEST (test_missing_tower)
+{
+  expect_load_error (GEMMA_PART_VISION, "has no picture encoder");
+}
+GST_END_TEST;
 
 /* A tokenizer that is missing, or another model's. */
 GST_START_TEST (test_wrong_tokenizer)
@@ -412,9 +479,9 @@ GST_START_TEST (test_wrong_tokenizer)
 
   fail_unless (g_file_get_contents (path, &data, &length, NULL));
   g_unlink (path);
-  expect_load_error ("tokenizer.json: the file is missing");
+  expect_load_error (GEMMA_PART_TEXT, "tokenizer.json: the file is missing");
   fail_unless (g_file_set_contents (path, other, -1, NULL));
-  expect_load_error ("the tokenizer has 2 tokens, the embedding 4096 rows of which 3968 are text's");
+  expect_load_error (GEMMA_PART_TEXT, "the tokenizer has 2 tokens, the embedding 4096 rows of which 3968 are text's");
   fail_unless (g_file_set_contents (path, data, length, NULL));
 }
 GST_END_TEST;
@@ -432,11 +499,13 @@ model_suite (void)
   tcase_add_test (tc, test_second_turn);
   tcase_add_test (tc, test_bad_prompts);
   tcase_add_test (tc, test_clip_to_text);
+  tcase_add_test (tc, test_scene_to_text);
   tcase_add_test (tc, test_generation_stops);
   tcase_add_test (tc, test_repetition_stop);
   tcase_add_test (tc, test_seeded_generation);
   tcase_add_test (tc, test_progress_and_cancel);
   tcase_add_test (tc, test_probe);
+  tcase_add_test (tc, test_missing_tower);
   tcase_add_test (tc, test_wrong_tokenizer);
   return s;
 }

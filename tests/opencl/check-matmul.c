@@ -3,30 +3,40 @@
 #include <math.h>
 #include <string.h>
 
-/* Random bytes of a matrix in the file's form. Scales are between 2^-10 and 2^-3. */
+/* A half between 2^-10 and 2^-3, of either sign if @sign: smaller where multipliers of up to 6 or 7 bits follow. */
+static void
+put_half (Check *c, const OclTypeInfo *info, guint8 *at, gboolean sign)
+{
+  const gint exponent = info->block == 256 ? check_int (c, 2, 6) : check_int (c, 5, 11);
+  const guint16 half = exponent << 10 | check_int (c, 0, 1023) | (sign ? check_int (c, 0, 1) << 15 : 0);
+
+  memcpy (at, &half, 2);
+}
+
+/* Random bytes of a matrix in the file's form. */
 static guint8 *
 random_matrix (Check *c, OclType type, gint rows, gint cols)
 {
-  gsize n = rows * ocl_type_row_bytes (type, cols), block = ocl_type_info (type)->bytes;
+  const OclTypeInfo *info = ocl_type_info (type);
+  gsize n = rows * ocl_type_row_bytes (type, cols);
   guint8 *data = check_keep (c, g_malloc (n + 1), g_free);
   guint8 *at = data + 1;        /* files do not align tensors for us */
 
   for (gsize i = 0; i < n; i++)
     at[i] = check_int (c, 0, 255);
-  for (gsize i = 0; i < n; i += block) {
+  for (gsize i = 0; i < n; i += info->bytes) {
     gfloat value = check_float (c, -1, 1);
     guint32 bits;
-    guint16 half = check_int (c, 5, 11) << 10 | check_int (c, 0, 1023);
 
     memcpy (&bits, &value, 4);
     if (type == OCL_TYPE_F32)
       memcpy (at + i, &value, 4);
     else if (type == OCL_TYPE_BF16)
       memcpy (at + i, (guint8 *) &bits + 2, 2);
-    else
-      memcpy (at + i, &half, 2);
-    if (type == OCL_TYPE_F16)
-      at[i + 1] |= check_int (c, 0, 1) << 7;
+    else if (type == OCL_TYPE_F16)
+      put_half (c, info, at + i, TRUE);
+    for (guint h = 0; h < info->n_halves; h++)
+      put_half (c, info, at + i + info->half_at[h], h == 1);
   }
   return at;
 }
@@ -79,12 +89,12 @@ static void
 random_shape (Check *c, OclType type, gint *M, gint *N, gint *K)
 {
   static const gint rows[] = { 1, 1, 1, 2, 3, 5, 6, 7, 12, 13, 31, 48, 65 };
+  const gint block = ocl_type_info (type)->block;
 
   *M = rows[check_case (c) / OCL_N_TYPES % G_N_ELEMENTS (rows)];
   *N = check_int (c, 1, check_int (c, 0, 3) ? 70 : 400);
   *K = check_int (c, 1, check_int (c, 0, 3) ? 130 : 900);
-  if (ocl_type_info (type)->block == 32)
-    *K = (*K + 31) / 32 * 32;
+  *K = (*K + block - 1) / block * block;
 }
 
 /* Activations that 32 values at a time are a power of two times -127 .. 127: 8-bit activations lose nothing. */
@@ -129,8 +139,8 @@ static void
 check_matmul (Check *c)
 {
   OclType type = check_case (c) % OCL_N_TYPES;
-  /* 5 types, 3 modes and 13 numbers of rows have no common divisor: all meet in 195 cases */
-  gint M, N, K, mode = ocl_type_info (type)->block == 32 ? check_case (c) % 3 : 0;
+  /* 11 types, 3 modes and 13 numbers of rows have no common divisor: all meet in 429 cases */
+  gint M, N, K, mode = ocl_type_info (type)->block > 1 ? check_case (c) % 3 : 0;
   guint8 *data;
   gfloat *x, *want, *bound;
   OclTensor y;
@@ -183,7 +193,7 @@ bench_matmul (Check *c)
       OclTensor x, y;
       OclWeight *weight;
 
-      if (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7)
+      if (!check_bench_wanted (label) || (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7))
         continue;
       matrix.data = check_keep (c, g_malloc0 (bytes), g_free);
       weight = ocl_weight_new (check_device (c), &matrix, 1, &error);
@@ -197,6 +207,6 @@ bench_matmul (Check *c)
 }
 
 const CheckOp check_ops_matmul[] = {
-  { "matmul", 390, check_matmul, bench_matmul },
+  { "matmul", 858, check_matmul, bench_matmul },
   { NULL }
 };

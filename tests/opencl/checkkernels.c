@@ -392,6 +392,7 @@ run_checks (Check *c, const CheckOp *check, const gchar *only_variant, gint only
 /* ---- bench ------------------------------------------------------------------------ */
 
 static gboolean cpu_time;
+static gchar *only_label;
 
 gdouble
 check_now (void)
@@ -400,6 +401,12 @@ check_now (void)
 
   clock_gettime (cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
   return (t.tv_sec + t.tv_nsec * 1e-9) / (cpu_time ? g_get_num_processors () : 1);
+}
+
+gboolean
+check_bench_wanted (const gchar *label)
+{
+  return !only_label || strstr (label, only_label);
 }
 
 void
@@ -440,6 +447,8 @@ check_bench_next (Check *c)
 {
   gdouble now, took;
 
+  if (!check_bench_wanted (c->label))
+    return FALSE;
   if (c->left > 0) {
     if (c->started == 0)
       c->started = check_now ();
@@ -498,6 +507,7 @@ static const GOptionEntry entries[] = {
   { "case", 'c', 0, G_OPTION_ARG_INT, &only_case, "Run this case only", "N" },
   { "variant", 'v', 0, G_OPTION_ARG_STRING, &only_variant, "Only variants of this name", "NAME" },
   { "bench", 'b', 0, G_OPTION_ARG_NONE, &bench, "Time the variants instead of checking them", NULL },
+  { "label", 'l', 0, G_OPTION_ARG_STRING, &only_label, "Only benches whose label has TEXT in it", "TEXT" },
   { "cpu-time", 0, 0, G_OPTION_ARG_NONE, &cpu_time, "Count the processor time a CPU, for machines with other work", NULL },
   { "no-limits", 0, 0, G_OPTION_ARG_NONE, &no_limits, "Do not measure the machine's limits first", NULL },
   { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &names, NULL, "[OPERATION...]" },

@@ -64,6 +64,9 @@ void check_describe (Check *c, const gchar *format, ...) G_GNUC_PRINTF (2, 3);
 void check_bench_begin (Check *c, const gchar *label, gdouble bytes, gdouble flops);
 gboolean check_bench_next (Check *c);
 
+/** FALSE where --label leaves this one out: to save its preparation. */
+gboolean check_bench_wanted (const gchar *label);
+
 /** Limits of this machine, measured at the start of --bench; 0 where they are not known. */
 typedef struct
 {

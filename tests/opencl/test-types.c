@@ -16,6 +16,12 @@ static const struct
   { OCL_TYPE_BF16, "bf16" },
   { OCL_TYPE_Q8_0, "q8_0" },
   { OCL_TYPE_Q4_0, "q4_0" },
+  { OCL_TYPE_Q4_1, "q4_1" },
+  { OCL_TYPE_Q5_0, "q5_0" },
+  { OCL_TYPE_Q5_1, "q5_1" },
+  { OCL_TYPE_Q4_K, "q4_k" },
+  { OCL_TYPE_Q5_K, "q5_k" },
+  { OCL_TYPE_Q6_K, "q6_k" },
 };
 
 GST_START_TEST (test_bits_equal_gguf_py)
@@ -52,6 +58,8 @@ GST_START_TEST (test_row_bytes)
   fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_F32, 3), 12);
   fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_Q4_0, 64), 36);
   fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_Q8_0, 33), 0);
+  fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_Q6_K, 512), 420);
+  fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_Q4_K, 128), 0);
   fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_F16, 0), 0);
   fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_F16, -2), 0);
   fail_unless_equals_uint64 (ocl_type_row_bytes (OCL_TYPE_F32, G_MAXINT64), 0);

@@ -123,7 +123,7 @@ CHANGE (block_over_rows) { tensor (image, T)->dims[0] = 16; tensor (image, T)->d
 CHANGE (type_unknown) { tensor (image, T)->type = 4711; }
 CHANGE (type_removed_4) { tensor (image, T)->type = 4; }
 CHANGE (type_removed_33) { tensor (image, T)->type = 33; }
-CHANGE (type_q4_1_used) { tensor (image, "blk.3.attn_q.weight")->type = GGML_Q4_1; }
+CHANGE (type_iq4_nl_used) { tensor (image, "blk.3.attn_q.weight")->type = GGML_IQ4_NL; }
 CHANGE (offset_past_end) { tensor (image, T)->offset = 1 << 30; }
 CHANGE (offset_in_last_bytes) { tensor (image, T)->offset = tensor (image, "blk.3.attn_v.weight")->offset + 992; }
 CHANGE (offset_misaligned) { tensor (image, T)->offset += 2; }
@@ -289,6 +289,14 @@ CHANGE (has_audio_int) { image_set_u32 (image, "clip.has_audio_encoder", 1); }
 
 CHANGE (scale_nan_q8) { set_half (image, "blk.2.ffn_gate.weight", 34, 31, 0x7e00); }
 CHANGE (scale_inf_q4) { set_half (image, "blk.2.ffn_up.weight", 18, 0, 0xfc00); }
+CHANGE (min_nan_q5_1)
+{
+  ImageTensor *t = tensor (image, "blk.2.ffn_gate.weight"); /* of Q8_0: has room for the smaller blocks */
+  const guint16 nan = 0x7e00;
+  t->type = GGML_Q5_1;
+  memset (t->data->data, 0, t->data->len);
+  memcpy (t->data->data + 31 * 24 + 2, &nan, sizeof nan);
+}
 CHANGE (scale_nan_table) { set_half (image, "per_layer_token_embd.weight", 34, 63, 0xffff); }
 CHANGE (scale_nan_audio) { set_half (image, "a.blk.0.ffn_down.weight", 34, 31, 0x7c01); }
 CHANGE (norm_nan)
@@ -352,7 +360,7 @@ const BadGguf bad_ggufs[] = {
   TEXT (19, "unknown type", type_unknown, UNSUPPORTED, T),
   TEXT (19, "removed type 4", type_removed_4, UNSUPPORTED, T),
   TEXT (19, "removed type 33", type_removed_33, UNSUPPORTED, T),
-  TEXT (19, "type not computed with", type_q4_1_used, UNSUPPORTED, "blk.3.attn_q.weight"),
+  TEXT (19, "type not computed with", type_iq4_nl_used, UNSUPPORTED, "blk.3.attn_q.weight"),
   TEXT (20, "offset past the end", offset_past_end, INVALID, T),
   TEXT (20, "offset near the end", offset_in_last_bytes, INVALID, T),
   TEXT (20, "offset misaligned", offset_misaligned, INVALID, T),
@@ -440,6 +448,7 @@ const BadGguf bad_ggufs[] = {
   MMPROJ (29, "has_audio_encoder as an integer", has_audio_int, INVALID, "clip.has_audio_encoder"),
   TEXT (30, "NaN scale, Q8_0", scale_nan_q8, INVALID, "blk.2.ffn_gate.weight"),
   TEXT (30, "infinite scale, Q4_0", scale_inf_q4, INVALID, "blk.2.ffn_up.weight"),
+  TEXT (30, "NaN minimum, Q5_1", min_nan_q5_1, INVALID, "blk.2.ffn_gate.weight"),
   TEXT (30, "NaN scale in a table", scale_nan_table, INVALID, "per_layer_token_embd.weight"),
   MMPROJ (30, "NaN scale, audio", scale_nan_audio, INVALID, "a.blk.0.ffn_down.weight"),
   TEXT (30, "NaN in a norm", norm_nan, INVALID, "blk.0.attn_norm.weight"),

@@ -9,7 +9,7 @@ enum
 };
 
 enum
-{ GGML_F32 = 0, GGML_F16 = 1, GGML_Q4_0 = 2, GGML_Q4_1 = 3, GGML_Q8_0 = 8, GGML_BF16 = 30 };
+{ GGML_F32 = 0, GGML_F16 = 1, GGML_Q4_0 = 2, GGML_Q5_1 = 7, GGML_Q8_0 = 8, GGML_IQ4_NL = 20, GGML_BF16 = 30 };
 
 typedef struct
 {

@@ -44,7 +44,7 @@ check_values (GemmaWeights *weights, const gchar *tensor, const gchar *golden)
 
 GST_START_TEST (test_gguf_values)
 {
-  static const gchar *const types[] = { "f32", "f16", "bf16", "q8_0", "q4_0" };
+  static const gchar *const types[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q5_1" };
   GemmaWeights *weights = open_types ();
 
   for (guint i = 0; i < G_N_ELEMENTS (types); i++)
@@ -139,10 +139,10 @@ GST_START_TEST (test_find_and_shapes)
   fail_unless (gemma_weights_find_matrix (weights, "altup_proj.weight", 3, 32, &matrix, &error));
   fail_if (gemma_weights_find_matrix (weights, "altup_proj.weight", 6, 16, &matrix, &error));
   g_clear_error (&error);
-  fail_unless (gemma_weights_peek (weights, "q5_1")->type == OCL_N_TYPES);
-  fail_if (gemma_weights_find_matrix (weights, "q5_1", 5, 96, &matrix, &error));
+  fail_unless (gemma_weights_peek (weights, "mxfp4")->type == OCL_N_TYPES);
+  fail_if (gemma_weights_find_matrix (weights, "mxfp4", 5, 96, &matrix, &error));
   fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED));
-  fail_unless (strstr (error->message, "q5_1") && strstr (error->message, "Q5_1"), "%s", error->message);
+  fail_unless (strstr (error->message, "mxfp4") && strstr (error->message, "MXFP4"), "%s", error->message);
   g_clear_error (&error);
   fail_if (gemma_weights_read_row (weights, gemma_weights_peek (weights, "f32"), 5, NULL, &error));
   fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_INVALID));

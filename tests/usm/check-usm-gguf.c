@@ -143,7 +143,7 @@ GST_START_TEST (test_unreadable_kernel_is_named)
   ImageTensor *tensor = image_tensor (image, "a.conv1d.1.weight");
   g_autoptr (GError) error = NULL;
 
-  tensor->type = GGML_Q4_1; /* a type that we do not read */
+  tensor->type = GGML_IQ4_NL; /* a type that we do not read */
   fail_if (load (image, &error));
   fail_unless (error != NULL && error->domain == GEMMA_ERROR);
   fail_unless (strstr (error->message, "a.conv1d.1.weight") != NULL, "%s", error->message);

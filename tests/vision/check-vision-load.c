@@ -199,7 +199,7 @@ GST_START_TEST (test_another_architecture_and_bad_values)
   expect_error (image, GEMMA_ERROR_INVALID, "v.blk.1.0.dw_start.conv.weight");
 
   image = vision_image (tiny, OCL_TYPE_F32, FALSE);
-  find (image, "v.blk.2.2.attn.key.proj.weight")->type = GGML_Q4_1;     /* whose rows must be whole blocks */
+  find (image, "v.blk.2.2.attn.key.proj.weight")->type = GGML_Q5_1;     /* whose rows must be whole blocks */
   expect_error (image, GEMMA_ERROR_INVALID, "v.blk.2.2.attn.key.proj.weight");
 }
 GST_END_TEST;

@@ -1,0 +1,41 @@
+#include "stream.h"
+
+#include <gst/gemma/gemma.h>
+
+#include "debug.h"
+
+gboolean
+gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSegment *segment, const gchar *what)
+{
+  gst_event_copy_segment (event, segment);
+  if (segment->format == GST_FORMAT_TIME)
+    return TRUE;
+  GST_ELEMENT_ERROR (element, STREAM, FORMAT, ("%s needs a segment in time, this one is in %s", what,
+          gst_format_get_name (segment->format)), (NULL));
+  return FALSE;
+}
+
+gboolean
+gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own)
+{
+  GstClockTime min, max;
+  gboolean live;
+
+  switch (GST_QUERY_TYPE (query)) {
+    case GST_QUERY_CONTEXT:
+      if (gst_gemma_element_handle_context_query (GST_ELEMENT (parent), query))
+        return TRUE;
+      break;
+    case GST_QUERY_LATENCY:
+      if (GST_PAD_IS_SINK (pad))
+        break;
+      if (!gst_pad_peer_query (sinkpad, query))
+        return FALSE;
+      gst_query_parse_latency (query, &live, &min, &max);
+      gst_query_set_latency (query, live, min + own, GST_CLOCK_TIME_IS_VALID (max) ? max + own : max);
+      return TRUE;
+    default:
+      break;
+  }
+  return gst_pad_query_default (pad, parent, query);
+}

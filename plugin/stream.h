@@ -1,0 +1,17 @@
+/* What the encoders do alike with events and queries. */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/** Takes the segment of @event; FALSE with an error message unless it is in time. @what: "Sound" */
+gboolean gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSegment *segment, const gchar *what);
+
+/**
+ * Answers what encoders answer on either pad: CONTEXT, and LATENCY of the source pad as that of @sinkpad's peer and
+ * @own more. Everything else goes to gst_pad_query_default().
+ */
+gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own);
+
+G_END_DECLS

@@ -1,0 +1,315 @@
+/* Captions over media that do not care about them. */
+#include "util.h"
+
+#include <gst/gemma/gemma.h>
+#include <string.h>
+
+#define VIDEO "video/x-raw, format=I420, width=160, height=120, framerate=25/1"
+
+typedef struct
+{
+  GstElement *pipeline, *bin;
+  GstBus *bus;
+} Fixture;
+
+static Fixture
+begin (const gchar *launch)
+{
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  f.pipeline = gst_parse_launch (launch, &error);
+  fail_unless (f.pipeline && !error, "%s", error ? error->message : "");
+  f.bin = gst_bin_get_by_name (GST_BIN (f.pipeline), "c");
+  f.bus = gst_element_get_bus (f.pipeline);
+  return f;
+}
+
+static void
+end (Fixture *f)
+{
+  gst_element_set_state (f->pipeline, GST_STATE_NULL);
+  gst_object_unref (f->bin);
+  gst_object_unref (f->bus);
+  gst_object_unref (f->pipeline);
+}
+
+/* Frames that left the bin: how many, and their times. */
+typedef struct
+{
+  guint n;
+  GstClockTime next;
+  gboolean bright;              /* something was drawn over black */
+} Frames;
+
+static GstPadProbeReturn
+on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Frames *frames = data;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstMapInfo map;
+
+  /* A live source begins some time after 0. */
+  if (frames->n++)
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), frames->next);
+  frames->next = GST_BUFFER_PTS (buffer) + MS (40);
+  gst_buffer_map (buffer, &map, GST_MAP_READ);
+  for (guint i = 0; i < 160 * 120 && !frames->bright; i++)
+    frames->bright = map.data[i] > 200;
+  gst_buffer_unmap (buffer, &map);
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+watch_frames (Fixture *f, Frames *frames)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f->bin, "src_video");
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_frame, frames, NULL);
+}
+
+static void
+wait_eos (Fixture *f, guint seconds)
+{
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (f->bus, seconds * GST_SECOND,
+      GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+
+  fail_unless (message != NULL, "no end after %u s", seconds);
+  fail_unless_equals_int (GST_MESSAGE_TYPE (message), GST_MESSAGE_EOS);
+}
+
+static void
+set_random_words (Fixture *f)
+{
+  gst_child_proxy_set (GST_CHILD_PROXY (f->bin), "lm::temperature", 10., "lm::seed", (guint64) 3, "lm::max-tokens", 12, NULL);
+}
+
+GST_START_TEST (test_contract)
+{
+  static const gchar *const pads[] = { "sink_audio", "sink_video", "src_audio", "src_video", "text" };
+  static const gchar *const properties[] = { "model", "mmproj", "device", "task", "prompt", "source-language",
+    "target-language", "interval", "resolution", "mode", "latency", "stats" };
+  g_autoptr (GstElement) bin = gst_object_ref_sink (gst_element_factory_make ("gemmacaptionbin", NULL));
+  g_autofree gchar *font = NULL;
+  gboolean wait_text;
+
+  for (guint i = 0; i < G_N_ELEMENTS (pads); i++) {
+    g_autoptr (GstPad) pad = gst_element_get_static_pad (bin, pads[i]);
+    fail_unless (pad != NULL, "no pad %s", pads[i]);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
+    fail_unless (g_object_class_find_property (G_OBJECT_GET_CLASS (bin), properties[i]) != NULL, "no %s", properties[i]);
+  gst_child_proxy_set (GST_CHILD_PROXY (bin), "overlay::font-desc", "Sans 40", NULL);
+  gst_child_proxy_get (GST_CHILD_PROXY (bin), "overlay::font-desc", &font, "overlay::wait-text", &wait_text, NULL);
+  fail_unless (font && strstr (font, "40") != NULL);
+  fail_if (wait_text);
+}
+
+GST_END_TEST;
+
+/* The model of these tests may not see: what is said is captioned all the same. */
+GST_START_TEST (test_speech_over_a_picture)
+{
+  Fixture f = begin ("gemmacaptionbin name=c interval=1000000000 "
+      "appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! c.sink_audio c.src_audio ! fakesink name=sound async=false "
+      "videotestsrc is-live=true pattern=black num-buffers=250 ! " VIDEO " ! c.sink_video "
+      "c.src_video ! " VIDEO " ! fakesink async=false c.text ! fakesink async=false");
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  g_autoptr (GstPad) text = gst_element_get_static_pad (f.bin, "text"), sound = gst_element_get_static_pad (f.bin, "src_audio");
+  Collector *out = collector_new (text), *heard = collector_new (sound);
+  Frames frames = { 0, };
+  GstFlowReturn flow;
+
+  set_random_words (&f);
+  watch_frames (&f, &frames);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (src, RATE, TRUE, 0);
+  push_sound (src, 2 * RATE, FALSE, MS (1000));
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  wait_eos (&f, 100);
+  fail_unless_equals_int (frames.n, 250);
+  fail_unless (frames.bright, "no caption was drawn");
+  fail_unless_equals_int (collector_count (out, TRUE, 0), 1);
+  /* On the pad text the time is that of the speech. */
+  fail_unless (GST_BUFFER_PTS (collector_get_buffer (out, 0)) < MS (200));
+  fail_unless_equals_int (collector_count (heard, TRUE, 0), 2);
+  end (&f);
+  collector_free (out);
+  collector_free (heard);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_mode_text_draws_nothing)
+{
+  Fixture f = begin ("gemmacaptionbin name=c mode=text "
+      "appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! c.sink_audio c.src_audio ! fakesink async=false "
+      "videotestsrc is-live=true pattern=black num-buffers=100 ! " VIDEO " ! c.sink_video "
+      "c.src_video ! " VIDEO " ! fakesink async=false");
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  Frames frames = { 0, };
+  GstFlowReturn flow;
+
+  set_random_words (&f);
+  watch_frames (&f, &frames);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (src, RATE, TRUE, 0);
+  push_sound (src, RATE, FALSE, MS (1000));
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  wait_eos (&f, 100);
+  fail_unless_equals_int (frames.n, 100);
+  fail_if (frames.bright);
+  end (&f);
+}
+
+GST_END_TEST;
+
+static GstPadProbeReturn
+block (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  return GST_PAD_PROBE_OK;      /* stays blocked */
+}
+
+/* As if the model took for ever: nothing of the media waits, live or not. */
+static void
+check_blocked (const gchar *launch, guint n_frames)
+{
+  Fixture f = begin (launch);
+  g_autoptr (GstElement) lm = gst_bin_get_by_name (GST_BIN (f.bin), "lm");
+  g_autoptr (GstPad) pad = NULL;
+  Frames frames = { 0, };
+
+  gst_element_set_state (f.pipeline, GST_STATE_READY);
+  pad = gst_element_get_static_pad (lm, "audio_0");
+  fail_unless (pad != NULL);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, block, NULL, NULL);
+  watch_frames (&f, &frames);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  wait_eos (&f, 60);
+  fail_unless_equals_int (frames.n, n_frames);
+  end (&f);
+}
+
+GST_START_TEST (test_a_blocked_model_holds_nobody_up)
+{
+  check_blocked ("gemmacaptionbin name=c audiotestsrc is-live=true num-buffers=100 wave=ticks ! c.sink_audio "
+      "c.src_audio ! fakesink videotestsrc is-live=true num-buffers=75 ! " VIDEO " ! c.sink_video "
+      "c.src_video ! " VIDEO " ! fakesink", 75);
+  /* 40 s of sound, more than may wait, faster than it plays. */
+  check_blocked ("gemmacaptionbin name=c audiotestsrc num-buffers=400 samplesperbuffer=4410 wave=ticks ! "
+      "audio/x-raw,rate=44100 ! c.sink_audio c.src_audio ! fakesink videotestsrc num-buffers=100 ! " VIDEO " ! c.sink_video "
+      "c.src_video ! " VIDEO " ! fakesink", 100);
+}
+
+GST_END_TEST;
+
+/* The model fails while the media run: a warning says so, and they go on. */
+GST_START_TEST (test_media_outlive_the_captions)
+{
+  Fixture f = begin ("gemmacaptionbin name=c "
+      "appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! c.sink_audio c.src_audio ! fakesink async=false "
+      "videotestsrc is-live=true num-buffers=200 ! " VIDEO " ! c.sink_video c.src_video ! " VIDEO " ! fakesink async=false");
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  Frames frames = { 0, };
+  GstMessage *message;
+  GstFlowReturn flow;
+  guint n_warnings = 0, n_errors = 0;
+
+  gst_child_proxy_set (GST_CHILD_PROXY (f.bin), "lm::context-size", 16, NULL);
+  watch_frames (&f, &frames);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < 3; i++) {
+    push_sound (src, RATE, TRUE, MS (2000) * i);
+    push_sound (src, RATE, FALSE, MS (2000) * i + MS (1000));
+  }
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  do {
+    message = gst_bus_timed_pop (f.bus, 100 * GST_SECOND);
+    fail_unless (message != NULL);
+    fail_if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR);
+    n_warnings += GST_MESSAGE_TYPE (message) == GST_MESSAGE_WARNING && GST_MESSAGE_SRC (message) == GST_OBJECT (f.bin);
+    n_errors += gst_message_has_name (message, "gemma-caption-error");
+    gboolean done = GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;
+    gst_message_unref (message);
+    if (done)
+      break;
+  } while (TRUE);
+  fail_unless (n_warnings >= 1 && n_errors >= 1);
+  fail_unless_equals_int (frames.n, 200);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* Captions promise text within 8 s; the picture does not wait for that. */
+GST_START_TEST (test_latency_of_the_picture)
+{
+  Fixture f = begin ("gemmacaptionbin name=c audiotestsrc is-live=true ! c.sink_audio c.src_audio ! fakesink "
+      "videotestsrc is-live=true ! " VIDEO " ! c.sink_video c.src_video ! fakesink");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.bin, "src_video");
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  GstClockTime min;
+  gboolean live;
+
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  gst_element_get_state (f.pipeline, NULL, NULL, 10 * GST_SECOND);
+  fail_unless (gst_pad_query (pad, query));
+  gst_query_parse_latency (query, &live, &min, NULL);
+  fail_unless (live);
+  fail_unless (min < MS (100), "%" GST_TIME_FORMAT, GST_TIME_ARGS (min));
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* The leaks tracer, with which these tests run, fails this one if anything stays. */
+GST_START_TEST (test_null_to_playing_100_times)
+{
+  Fixture f = begin ("gemmacaptionbin name=c audiotestsrc is-live=true wave=ticks ! c.sink_audio c.src_audio ! fakesink "
+      "videotestsrc is-live=true ! " VIDEO " ! c.sink_video c.src_video ! fakesink c.text ! fakesink async=false");
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+
+  for (guint i = 0; i < 100; i++) {
+    fail_unless (gst_element_set_state (f.pipeline, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE);
+    g_usleep (g_rand_int_range (rand, 0, i % 10 ? 20000 : 500000));
+    gst_element_set_state (f.pipeline, GST_STATE_NULL);
+  }
+  g_autoptr (GstMessage) error = gst_bus_pop_filtered (f.bus, GST_MESSAGE_ERROR);
+  fail_unless (error == NULL);
+  g_usleep (200000);            /* threads drop their last references just after they were joined */
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_missing_model)
+{
+  Fixture f = begin ("gemmacaptionbin name=c model=/nonexistent/m.gguf videotestsrc ! c.sink_video c.src_video ! fakesink");
+
+  fail_unless_equals_int (gst_element_set_state (f.pipeline, GST_STATE_PLAYING), GST_STATE_CHANGE_FAILURE);
+  g_autofree gchar *message = wait_error (f.bus, 1);
+  fail_unless (strstr (message, "/nonexistent/m.gguf") != NULL, "%s", message);
+  end (&f);
+}
+
+GST_END_TEST;
+
+static Suite *
+gemmacaptionbin_suite (void)
+{
+  Suite *s = suite_create ("gemmacaptionbin");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_contract);
+  tcase_add_test (tc, test_speech_over_a_picture);
+  tcase_add_test (tc, test_mode_text_draws_nothing);
+  tcase_add_test (tc, test_a_blocked_model_holds_nobody_up);
+  tcase_add_test (tc, test_media_outlive_the_captions);
+  tcase_add_test (tc, test_latency_of_the_picture);
+  tcase_add_test (tc, test_null_to_playing_100_times);
+  tcase_add_test (tc, test_missing_model);
+  return s;
+}
+
+GST_CHECK_MAIN (gemmacaptionbin);
