@@ -9,6 +9,8 @@
 #include "gemm.clh"
 #include "quants.clh"
 
+#define KCHUNK 512              // columns of x that all panels take before the next ones
+
 // ---- weights to float32 --------------------------------------------------------------
 //
 // w and s are the data and scales of a panel.
@@ -185,21 +187,23 @@ gemm (float *y, long ys, const float *x, long xs, const Panels *w, int M, int N,
   float block[NP][KC * PANEL] __attribute__ ((aligned (64)));
 #endif
 
-  for (int p = first; p < last; p += NP) {
-    for (int k = 0; k < K; k += KC) {
-      const int n = min (K - k, KC);
-      const float *columns[NP];
+  for (int chunk = 0; chunk < K; chunk += KCHUNK) {
+    for (int p = first; p < last; p += NP) {
+      for (int k = chunk; k < min (K, chunk + KCHUNK); k += KC) {
+        const int n = min (K - k, KC);
+        const float *columns[NP];
 
-      for (int j = 0; j < NP; j++) {
-        const long panel = min (p + j, last - 1);       // a panel past the last is computed, not stored
+        for (int j = 0; j < NP; j++) {
+          const long panel = min (p + j, last - 1);     // a panel past the last is computed, not stored
 #ifdef TYPE_F32
-        columns[j] = (const float *) (w->data + panel * w->step) + (long) k * PANEL;
+          columns[j] = (const float *) (w->data + panel * w->step) + (long) k * PANEL;
 #else
-        unpack (block[j], w->data + panel * w->step, w->scales + panel * w->scale_step, k, n);
-        columns[j] = block[j];
+          unpack (block[j], w->data + panel * w->step, w->scales + panel * w->scale_step, k, n);
+          columns[j] = block[j];
 #endif
+        }
+        tiles (y + p * PANEL, ys, x + k, xs, columns, M, n, k == 0, min (N, last * PANEL) - p * PANEL);
       }
-      tiles (y + p * PANEL, ys, x + k, xs, columns, M, n, k == 0, min (N, last * PANEL) - p * PANEL);
     }
   }
 }

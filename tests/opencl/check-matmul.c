@@ -114,7 +114,7 @@ make_view (Check *c, OclType type, const guint8 *data, gint N, gint K)
 static void
 random_shape (Check *c, OclType type, gint *M, gint *N, gint *K)
 {
-  static const gint rows[] = { 1, 1, 1, 2, 3, 5, 6, 7, 12, 13, 31, 48, 65 };
+  static const gint rows[] = { 1, 1, 1, 2, 3, 5, 6, 7, 12, 13, 31, 48, 301 };
   const gint block = ocl_type_info (type)->block;
 
   *M = rows[check_case (c) / OCL_N_TYPES % G_N_ELEMENTS (rows)];
