@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 import corpus
 import data
@@ -108,11 +107,8 @@ def align(shards, stem, w, c, letters, pool, ctc_layer):
         at += len(group)
         xs = [np.array(shards.samples(i)) for i in group]
         mels = [melmod.log_mel(torch.from_numpy(x.astype(np.float32) / 32768)) for x in xs]
-        mel = torch.zeros(len(mels), max(map(len, mels)), melmod.BINS)
-        for r, m in enumerate(mels):
-            mel[r, :len(m)] = m
-        _, tap = model.encode(mel, w, c, ctc_layer)
-        log = F.log_softmax(F.linear(tap, w["ctc.weight"], w["ctc.bias"]), -1).numpy()
+        _, tap = model.encode(melmod.padded(mels), w, c, ctc_layer)
+        log = model.letters(tap, w, "ctc").numpy()
         jobs = [pool.submit(cuts, x, i["text"], log[r, :model.n_frames(len(m))], letters)
                 for r, (i, x, m) in enumerate(zip(group, xs, mels))]
         for i, job in zip(group, jobs):

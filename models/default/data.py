@@ -52,6 +52,17 @@ class Shards:
         return self.maps[item["shard"]][item["at"]:item["at"] + item["n"]]
 
 
+def aligned(item):
+    """-> words of a clip, the samples between which each is, by how much each is not what is heard there, a letter"""
+    words = item["text"].split()
+    return words, [0, *(c[0] for c in item["cuts"]), item["n"]], [w / len(t) for w, t in zip(item["worse"], words)]
+
+
+def sentence_ends(words):
+    """Places between words where a sentence ends, inside a text"""
+    return [k for k in range(1, len(words)) if words[k - 1][-1] in ".?!"]
+
+
 def only(shards, keep):
     out = object.__new__(Shards)
     out.maps, out.items = shards.maps, [i for i in shards.items if keep(i)]
@@ -130,16 +141,6 @@ def roughen(x, rng, human):
     return x * (10 ** (rng.uniform(-20, -.5) / 20) / peak)
 
 
-def other_throat(m, rng):
-    """A log-mel as of a longer or shorter vocal tract: its frequencies scaled."""
-    low, high = melmod.to_mel(melmod.LOW), melmod.to_mel(melmod.HIGH)
-    hz = 700. * torch.expm1(torch.linspace(low, high, melmod.BINS + 2)[1:-1] / 1127.)
-    mels = 1127. * torch.log1p(hz * rng.uniform(.88, 1.13) / 700.)
-    at = ((mels - low) / (high - low) * (melmod.BINS + 1) - 1).clamp(0, melmod.BINS - 1)
-    bin_ = at.floor().long().clamp(max=melmod.BINS - 2)
-    return torch.lerp(m[:, bin_], m[:, bin_ + 1], at - bin_)
-
-
 def mask(m, rng):
     """Hides bands and moments of a log-mel."""
     m, fill = m.clone(), m.mean()
@@ -193,13 +194,12 @@ class Batches(torch.utils.data.Dataset):
 
     def piece(self, item, target, rng):
         """About @target seconds of a clip, from a pause to a pause, now and then between any words -> first and last word"""
-        words, cuts = item["text"].split(), item["cuts"]
-        at, kind = [0, *(c[0] for c in cuts), item["n"]], rng.random()
+        (words, at, _), kind = aligned(item), rng.random()
         inside = range(1, len(words))
         if kind < .4:
-            inside = [k for k in inside if words[k - 1][-1] in ".?!"]
+            inside = sentence_ends(words)
         elif kind < .85:
-            inside = [k for k in inside if cuts[k - 1][1] >= PAUSE]
+            inside = [k for k in inside if item["cuts"][k - 1][1] >= PAUSE]
         places = [0, *inside, len(words)]
         first = places[int(rng.integers(0, len(places) - 1))]
         last = min((k for k in places if k > first), key=lambda k: abs(at[k] - at[first] - target * RATE))
@@ -207,10 +207,10 @@ class Batches(torch.utils.data.Dataset):
 
     def heard(self, shards, item, target, rng):
         """-> as whole(), of a piece whose text is what is heard there; None if none was found"""
-        words, at = item["text"].split(), [0, *(c[0] for c in item["cuts"]), item["n"]]
+        words, at, every = aligned(item)
         for _ in range(6):
             first, last = self.piece(item, target, rng)
-            worse = [w / len(t) for w, t in zip(item["worse"][first:last], words[first:last])]
+            worse = every[first:last]
             if RATE / 4 < at[last] - at[first] < 1.5 * self.longest * RATE and max(worse) < 5 and np.mean(worse) < 1.5:
                 said = " ".join(words[first:last])
                 return shards.samples(item)[at[first]:at[last]], said, self.meant(item, first, last)
@@ -220,7 +220,7 @@ class Batches(torch.utils.data.Dataset):
         """{language: those words' translation}: of whole sentences, if there are as many in the other language"""
         def ends(text):
             words = text.split()
-            return [0] + [k for k in range(1, len(words)) if words[k - 1][-1] in ".?!"] + [len(words)]
+            return [0, *sentence_ends(words), len(words)]
         mine, out = ends(item["text"]), {}
         if first in mine and last in mine:
             i, j = mine.index(first), mine.index(last)
@@ -238,11 +238,10 @@ class Batches(torch.utils.data.Dataset):
         parts, said, left = [], [], target * RATE
         while not parts or left > RATE / 3:
             item = shards.cut[lang][int(rng.integers(len(shards.cut[lang])))]
-            words, at = item["text"].split(), [0, *(c[0] for c in item["cuts"]), item["n"]]
+            words, at, worse = aligned(item)
             first = int(rng.integers(len(words)))
             last = min(len(words), first + int(rng.integers(1, 5)))
-            worse = [w / len(t) for w, t in zip(item["worse"][first:last], words[first:last])]
-            if not RATE / 8 < at[last] - at[first] < max(RATE, left) or max(worse) > 2.5:
+            if not RATE / 8 < at[last] - at[first] < max(RATE, left) or max(worse[first:last]) > 2.5:
                 continue
             x = np.array(shards.samples(item)[at[first]:at[last]], np.float32)
             edge = np.linspace(0, 1, 80, dtype=np.float32)
@@ -327,7 +326,7 @@ class Batches(torch.utils.data.Dataset):
                 continue
             x, lang, said, meant, human = self.clip(target, rng)
             m = melmod.log_mel(torch.from_numpy(roughen(x, rng, human)))
-            m = other_throat(m, rng) if rng.random() < .4 else m
+            m = melmod.scaled(m, rng.uniform(.88, 1.13)) if rng.random() < .4 else m
             clips.append((mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, said, meant, rng), said))
         return collate(clips, self.tok, self.letters)
 
@@ -346,14 +345,10 @@ def doubt(batch, rng, share=.2):
 def collate(clips, t, letters):
     """[(mel, [(instruction, answer)], said)] -> one batch of tensors"""
     frames = [len(c[0]) for c in clips]
-    mel = torch.zeros(len(clips), max(frames), melmod.BINS)
-    targets = []
-    for i, (m, _, said) in enumerate(clips):
-        mel[i, :len(m)] = m
-        targets.append([letters[ch] for ch in " ".join(corpus.words(said)) if ch in letters])
+    targets = [[letters[ch] for ch in " ".join(corpus.words(said)) if ch in letters] for _, _, said in clips]
     rows = [(i, model.n_tokens(len(m)), t.before(instruction), *t.after(answer))
             for i, (m, asked, _) in enumerate(clips) for instruction, answer in asked]
-    return {"mel": mel, "frames": torch.tensor(frames), "ctc": torch.tensor(sum(targets, [])),
+    return {"mel": melmod.padded([c[0] for c in clips]), "frames": torch.tensor(frames), "ctc": torch.tensor(sum(targets, [])),
             "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows, tok.AUDIO)}
 
 

@@ -37,10 +37,7 @@ def heard(mels, w, c, batch=16):
     out, order = [None] * len(mels), sorted(range(len(mels)), key=lambda i: len(mels[i]))
     for at in range(0, len(order), batch):
         group = order[at:at + batch]
-        mel = torch.zeros(len(group), max(len(mels[i]) for i in group), melmod.BINS)
-        for r, i in enumerate(group):
-            mel[r, :len(mels[i])] = mels[i]
-        x, _ = model.encode(mel, w, c)
+        x, _ = model.encode(melmod.padded([mels[i] for i in group]), w, c)
         for r, i in enumerate(group):
             out[i] = model.soft_tokens(x[r, :model.n_tokens(len(mels[i]))], w)
     return out

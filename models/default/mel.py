@@ -11,9 +11,14 @@ def to_mel(f):
     return 1127. * math.log(1 + f / 700.)
 
 
+def points():
+    """[130] HTK mel points in Hz: where the bands begin, have their middles, and end"""
+    return 700. * (torch.exp(torch.linspace(to_mel(LOW), to_mel(HIGH), BINS + 2, dtype=torch.float64) / 1127.) - 1)
+
+
 def filters():
-    """[513,128] triangles between HTK mel points, not normalised by area"""
-    edges = 700. * (torch.exp(torch.linspace(to_mel(LOW), to_mel(HIGH), BINS + 2, dtype=torch.float64) / 1127.) - 1)
+    """[513,128] triangles between the points, not normalised by area"""
+    edges = points()
     f = torch.arange(FFT // 2 + 1, dtype=torch.float64)[:, None] * RATE / FFT
     up = (f - edges[:-2]) / (edges[1:-1] - edges[:-2])
     down = (edges[2:] - f) / (edges[2:] - edges[1:-1])
@@ -37,3 +42,20 @@ def log_mel(x):
     y = torch.cat([y[:, :1] * .03, y[:, 1:-1] - .97 * y[:, :-2]], 1)
     f = torch.view_as_real(torch.fft.rfft(y * _WINDOW, FFT)).square().sum(-1).sqrt()     # a third of the time of abs()
     return torch.log((f @ _FILTERS).clamp(min=FLOOR))
+
+
+def padded(mels):
+    """[[T,128]] -> [B,max T,128]; the encoder is causal, so what stands to the right of a clip changes nothing"""
+    out = torch.zeros(len(mels), max(map(len, mels)), BINS)
+    for row, m in zip(out, mels):
+        row[:len(m)] = m
+    return out
+
+
+def scaled(m, factor):
+    """A log-mel as of a shorter (@factor > 1) or longer vocal tract: its frequencies scaled."""
+    low, high = to_mel(LOW), to_mel(HIGH)
+    mels = 1127. * torch.log1p(points()[1:-1].float() * factor / 700.)
+    at = ((mels - low) / (high - low) * (BINS + 1) - 1).clamp(0, BINS - 1)
+    first = at.floor().long().clamp(max=BINS - 2)
+    return torch.lerp(m[:, first], m[:, first + 1], at - first)
