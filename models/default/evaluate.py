@@ -228,7 +228,7 @@ def answers_torch(work, w, c):
 TASK = {"transcribe": "transcribe", "translate": "translate", "chain": "transcribe-then-translate"}
 
 
-def answers_pipeline(work, launch, model_path):
+def answers_pipeline(work, launch, named):
     """Each clip through its own gst-launch-1.0; what its utterances say is joined with blanks."""
     out = []
     with tempfile.TemporaryDirectory() as d:
@@ -239,11 +239,9 @@ def answers_pipeline(work, launch, model_path):
                 f.writeframes(x.tobytes())
             Path(jsonl).unlink(missing_ok=True)
             settings = [f"task={TASK[task]}", f"source-language={source}"] + ([f"target-language={target}"] if target else [])
-            if model_path:
-                settings.append(f"model={model_path}")
             subprocess.run([*launch, "-q", "filesrc", f"location={wav}", "!", "wavparse", "!", "audioconvert", "!",
-                            "audioresample", "!", "gemmaaudioenc", *([f"model={model_path}"] if model_path else []),
-                            "voice-gate=true", "!", "gemmasink", *settings, f"location={jsonl}"], check=True)
+                            "audioresample", "!", "gemmaaudioenc", *named, "voice-gate=true", "!", "gemmasink", *named,
+                            *settings, f"location={jsonl}"], check=True)
             lines = Path(jsonl).read_text().splitlines() if Path(jsonl).exists() else []
             said = [json.loads(s)["text"] for s in lines]
             if task == "chain":                         # an answer for each utterance: transcripts first, then translations
@@ -286,45 +284,62 @@ def tables(work, got):
     return "\n".join(lines)
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--data", type=Path, default=Path.home() / ".cache/gst-gemma/train/data", help="prepare-data.py's --out")
+# ---- what evaluate-vision.py shares ------------------------------------------------------------------------
+
+def arguments(ap, what):
+    """@what is counted by --limit"""
     ap.add_argument("--gguf", type=Path, default=Path(__file__).parent, help="directory of the pair")
     ap.add_argument("--checkpoint", type=Path, help="train.py's instead")
     ap.add_argument("--pipeline", action="store_true", help="measure gst-launch-1.0 instead of PyTorch")
     ap.add_argument("--launch", default=os.environ.get("GST_LAUNCH", "gst-launch-1.0"))
-    ap.add_argument("--limit", type=int, help="clips of each condition")
-    ap.add_argument("--longest", type=float, default=28., help="seconds")
-    ap.add_argument("--every-task", action="store_true", help="translate the voice and the noisy clips too")
+    ap.add_argument("--limit", type=int, help=what)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--markdown", type=Path, help="write the tables there")
     ap.add_argument("--answers", type=Path, help="write every answer there, as JSON lines")
+
+
+def named(a):
+    """The property that names the pair, where it is not the embedded one"""
+    return [f"model={a.gguf / 'gemma3n-default.gguf'}"] if a.gguf != Path(__file__).parent else []
+
+
+def network(a):
+    """-> configuration, weights"""
+    if not a.checkpoint:
+        c = model.Config()
+        return c, model.from_gguf(a.gguf, c)
+    state = torch.load(a.checkpoint, weights_only=True)
+    return model.Config.of(state["config"]), state["average"]
+
+
+def show(a, tables, answers):
+    """@answers: a dict for each"""
+    print(tables)
+    if a.markdown:
+        a.markdown.write_text(tables + "\n")
+    if a.answers:
+        a.answers.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in answers))
+    print(f"torch {torch.__version__}, numpy {np.__version__}, seed {a.seed}", file=sys.stderr)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--data", type=Path, default=Path.home() / ".cache/gst-gemma/train/data", help="prepare-data.py's --out")
+    arguments(ap, "clips of each condition")
+    ap.add_argument("--longest", type=float, default=28., help="seconds")
+    ap.add_argument("--every-task", action="store_true", help="translate the voice and the noisy clips too")
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     texts = json.loads((a.data / "texts.json").read_text())
     work = jobs(held_out_clips(a.data, a.limit, a.longest, a.seed), texts, a.every_task)
     if a.pipeline:
-        path = a.gguf / "gemma3n-default.gguf"
-        got = answers_pipeline(work, a.launch.split(), path if a.gguf != Path(__file__).parent else None)
+        got = answers_pipeline(work, a.launch.split(), named(a))
     else:
-        c = model.Config()
-        if a.checkpoint:
-            state = torch.load(a.checkpoint, weights_only=True)
-            c, w = model.Config.of(state["config"]), state["average"]
-        else:
-            w = model.from_gguf(a.gguf, c)
+        c, w = network(a)
         got = answers_torch(work, w, c)
-    table = tables(work, got)
-    print(table)
-    if a.markdown:
-        a.markdown.write_text(table + "\n")
-    if a.answers:
-        with a.answers.open("w") as f:
-            for j, g in zip(work, got):
-                f.write(json.dumps({"condition": j[0], "task": j[1], "source": j[2], "target": j[3], "said": j[5], "meant": j[6],
-                                    "answer": g}, ensure_ascii=False) + "\n")
-    print(f"torch {torch.__version__}, numpy {np.__version__}, seed {a.seed}", file=sys.stderr)
+    show(a, tables(work, got), [{"condition": j[0], "task": j[1], "source": j[2], "target": j[3], "said": j[5], "meant": j[6],
+                                 "answer": g} for j, g in zip(work, got)])
 
 
 if __name__ == "__main__":
