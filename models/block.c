@@ -48,6 +48,40 @@ gemma_block_clear (OclDevice *device, GemmaBlock *b)
   g_clear_pointer (&b->ffn_down, ocl_weight_free);
 }
 
+void
+gemma_block_stack_init (GemmaBlockStack *stack, const GemmaTextConfig *config)
+{
+  gemma_text_config_copy (&stack->config, config);
+  stack->layers = g_new0 (GemmaBlock, config->n_layers);
+}
+
+void
+gemma_block_stack_load (GemmaLmLoader *ld, gboolean own_keys, GemmaBlockProgress *progress, GemmaBlockStack *stack)
+{
+  const GemmaTextConfig *c = &stack->config;
+
+  ld->prefix = c->prefix;
+  ld->layer = -1;
+  stack->out_norm = gemma_lm_load_tensor (ld, "output_norm", 1, c->hidden);
+  for (ld->layer = 0; ld->layer < c->n_layers && !ld->failed; ld->layer++) {
+    g_autofree gchar *what = g_strdup_printf ("loading layer %d of %d", ++progress->done, progress->all);
+
+    if (progress->func)
+      progress->func (progress->done / (progress->all + 1.), what, progress->user_data);
+    gemma_block_load (ld, c, own_keys, &stack->layers[ld->layer]);
+  }
+}
+
+void
+gemma_block_stack_clear (OclDevice *device, GemmaBlockStack *stack)
+{
+  for (gint i = 0; i < stack->config.n_layers; i++)
+    gemma_block_clear (device, &stack->layers[i]);
+  ocl_tensor_clear (device, &stack->out_norm);
+  g_free (stack->layers);
+  gemma_text_config_clear (&stack->config);
+}
+
 /* ---- the arena ------------------------------------------------------------------------------------------------ */
 
 gboolean

@@ -21,6 +21,29 @@ typedef struct
 void gemma_block_load (GemmaLmLoader *ld, const GemmaTextConfig *config, gboolean own_keys, GemmaBlock *block);
 void gemma_block_clear (OclDevice *device, GemmaBlock *block);
 
+/* Layers one after the other, and the norm behind them. */
+typedef struct
+{
+  GemmaTextConfig config; /* with arrays of our own */
+  GemmaBlock *layers;
+  OclTensor out_norm; /* [1][C] */
+} GemmaBlockStack;
+
+/* How far loading is; several stacks may share it. */
+typedef struct
+{
+  GemmaProgressFunc func; /* or NULL */
+  gpointer user_data;
+  gint done, all; /* layers */
+} GemmaBlockProgress;
+
+/** A copy of @config, and layers without weights. */
+void gemma_block_stack_init (GemmaBlockStack *stack, const GemmaTextConfig *config);
+/** All layers and the norm, with the prefix of the stack's configuration. */
+void gemma_block_stack_load (
+    GemmaLmLoader *ld, gboolean own_keys, GemmaBlockProgress *progress, GemmaBlockStack *stack);
+void gemma_block_stack_clear (OclDevice *device, GemmaBlockStack *stack);
+
 /* What all layers work on, one after the other; @rows of each. */
 typedef struct
 {

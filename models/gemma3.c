@@ -13,13 +13,11 @@
 typedef struct
 {
   GemmaLm lm;
-  GemmaTextConfig config; /* with arrays of our own */
+  GemmaBlockStack stack;
   OclDevice *device;
   GemmaWeights *weights;          /* the token table stays in the mapped file */
   const GemmaTensor *token_table; /* [V][C] */
   OclWeight *head;                /* [V][C], the token table again */
-  OclTensor out_norm;             /* [1][C] */
-  GemmaBlock *layers;
 } Gemma3;
 
 typedef struct
@@ -52,7 +50,7 @@ static gboolean
 embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 {
   const Gemma3 *m = session_model (s);
-  const GemmaTextConfig *c = &m->config;
+  const GemmaTextConfig *c = &m->stack.config;
   OclQueue *q = s->session.queue;
   gint M = chunk->n;
 
@@ -64,7 +62,7 @@ embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
     return FALSE;
   ocl_tensor_write (q, f->state, s->host_rows);
   gemma_lm_session_observe (&s->session, "embed", f->state);
-  OclRmsNorm norm = OCL_RMS_NORM_INIT (m->layers[0].attn_norm, c->rms_eps);
+  OclRmsNorm norm = OCL_RMS_NORM_INIT (m->stack.layers[0].attn_norm, c->rms_eps);
   ocl_rms_norm (q, f->normed, f->state, &norm);
   gemma_block_rope (&s->session, &s->arena, c, M, f->position0, f->rope);
   return TRUE;
@@ -77,8 +75,8 @@ static OclTensor
 project (Session *s, gint layer, const Flow *f)
 {
   const Gemma3 *m = session_model (s);
-  const GemmaTextConfig *c = &m->config;
-  const GemmaBlock *l = &m->layers[layer];
+  const GemmaTextConfig *c = &m->stack.config;
+  const GemmaBlock *l = &m->stack.layers[layer];
   gint H = c->n_heads, G = c->n_kv_heads, D = c->head_dim;
   OclTensor qkv = top (s->arena.qkv, f->rows);
   OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer]], TRUE };
@@ -93,20 +91,20 @@ static void
 attend (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor queries)
 {
   const Gemma3 *m = session_model (s);
-  const GemmaTextConfig *c = &m->config;
+  const GemmaTextConfig *c = &m->stack.config;
   OclTensor attended = top (s->arena.attended, f->rows);
   OclAttention p = { c->n_heads, c->n_kv_heads, c->head_dim, f->position0, c->sliding[layer] ? c->window : 0,
     c->attention_scale };
 
   ocl_attention (s->session.queue, attended, queries, gemma_kv_cache_get (s->session.cache, layer), &p);
-  gemma_lm_session_multiply (&s->session, y, attended, m->layers[layer].attn_out);
+  gemma_lm_session_multiply (&s->session, y, attended, m->stack.layers[layer].attn_out);
 }
 
 /** state += RMS (branch) * weight; normed = RMS (state) * next. */
 static void
 add_branch (Session *s, const Flow *f, OclTensor branch, OclTensor weight, OclTensor next)
 {
-  gemma_block_add (&s->session, session_model (s)->config.rms_eps, f->state, branch, weight, f->normed, next);
+  gemma_block_add (&s->session, session_model (s)->stack.config.rms_eps, f->state, branch, weight, f->normed, next);
 }
 
 /* Only the last position goes on. */
@@ -126,8 +124,8 @@ static void
 run_layer (Session *s, gint layer, Flow *f, const GemmaLmChunk *chunk)
 {
   const Gemma3 *m = session_model (s);
-  const GemmaBlock *l = &m->layers[layer];
-  gboolean is_last = layer + 1 == m->config.n_layers;
+  const GemmaBlock *l = &m->stack.layers[layer];
+  gboolean is_last = layer + 1 == m->stack.config.n_layers;
   OclTensor queries = project (s, layer, f);
 
   if (is_last && !chunk->logits)
@@ -137,8 +135,8 @@ run_layer (Session *s, gint layer, Flow *f, const GemmaLmChunk *chunk)
   OclTensor branch = top (s->arena.branch, f->rows); /* [M][C] */
   attend (s, layer, f, branch, queries);
   add_branch (s, f, branch, l->post_attn_norm, l->ffn_norm);
-  gemma_block_feed_forward (&s->session, l, &s->arena, m->config.ffn[layer], branch, f->normed);
-  add_branch (s, f, branch, l->post_ffn_norm, is_last ? m->out_norm : l[1].attn_norm);
+  gemma_block_feed_forward (&s->session, l, &s->arena, m->stack.config.ffn[layer], branch, f->normed);
+  add_branch (s, f, branch, l->post_ffn_norm, is_last ? m->stack.out_norm : l[1].attn_norm);
 }
 
 static gboolean
@@ -150,7 +148,7 @@ gemma3_forward (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **err
 
   if (!embed (s, chunk, &f, error))
     return FALSE;
-  for (gint layer = 0; layer < m->config.n_layers; layer++) {
+  for (gint layer = 0; layer < m->stack.config.n_layers; layer++) {
     run_layer (s, layer, &f, chunk);
     if (!gemma_lm_session_end_layer (session, "layer", layer, f.state, chunk->cancellable, error))
       return FALSE;
@@ -159,7 +157,7 @@ gemma3_forward (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **err
     return TRUE;
   gemma_lm_session_observe (session, "norm", f.normed);
   return gemma_lm_session_head (
-      session, m->device, &s->logits, f.normed, m->head, m->config.logit_softcap, chunk->logits, error);
+      session, m->device, &s->logits, f.normed, m->head, m->stack.config.logit_softcap, chunk->logits, error);
 }
 
 /* ---- session -------------------------------------------------------------------------------------------------- */
@@ -168,7 +166,7 @@ static gboolean
 allocate (Session *s, GError **error)
 {
   const Gemma3 *m = session_model (s);
-  const GemmaTextConfig *c = &m->config;
+  const GemmaTextConfig *c = &m->stack.config;
   const GemmaLmBuffer state = { &s->state, s->session.params.chunk, c->hidden };
   s->host_rows = g_new (gfloat, (gsize) state.rows * state.cols);
   return gemma_lm_allocate (m->device, &state, 1, error)
@@ -184,21 +182,8 @@ gemma3_session_free (GemmaLmSession *session)
   ocl_tensor_clear (device, &s->state);
   ocl_tensor_clear (device, &s->logits);
   g_free (s->host_rows);
-  gemma_kv_cache_free (session->cache);
-  g_clear_pointer (&session->queue, ocl_queue_free);
+  gemma_lm_session_end (session);
   g_free (s);
-}
-
-static GemmaKvCache *
-new_cache (const Gemma3 *m, const GemmaLmSessionParams *params, GError **error)
-{
-  const GemmaTextConfig *c = &m->config;
-  g_autofree gint *windows = g_new (gint, c->n_layers);
-  for (gint i = 0; i < c->n_layers; i++)
-    windows[i] = c->sliding[i] ? c->window : 0;
-  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows, params->context_size, params->chunk,
-    params->rollback };
-  return gemma_kv_cache_new (m->device, &p, error);
 }
 
 static GemmaLmSession *
@@ -206,15 +191,12 @@ gemma3_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **er
 {
   Gemma3 *m = (Gemma3 *) lm;
   Session *s = g_new0 (Session, 1);
-  GemmaLmSession *session = &s->session;
-  session->lm = lm;
-  session->params = *params;
-  session->queue = ocl_queue_new (m->device, error);
-  if (!session->queue || !(session->cache = new_cache (m, params, error)) || !allocate (s, error)) {
-    gemma3_session_free (session);
+  if (!gemma_lm_session_begin (&s->session, lm, m->device, &m->stack.config, params, params->context_size, error)
+      || !allocate (s, error)) {
+    gemma3_session_free (&s->session);
     return NULL;
   }
-  return session;
+  return &s->session;
 }
 
 /* ---- model ---------------------------------------------------------------------------------------------------- */
@@ -223,34 +205,24 @@ static void
 gemma3_free (GemmaLm *lm)
 {
   Gemma3 *m = (Gemma3 *) lm;
-  for (gint i = 0; i < m->config.n_layers; i++)
-    gemma_block_clear (m->device, &m->layers[i]);
+  gemma_block_stack_clear (m->device, &m->stack);
   g_clear_pointer (&m->head, ocl_weight_free);
-  ocl_tensor_clear (m->device, &m->out_norm);
-  g_free (m->layers);
-  gemma_text_config_clear (&m->config);
   gemma_weights_unref (m->weights);
   ocl_device_unref (m->device);
   g_free (m);
 }
 
 static gboolean
-load_all (Gemma3 *m, GemmaProgressFunc progress, gpointer user_data, GError **error)
+load_all (Gemma3 *m, GemmaProgressFunc func, gpointer user_data, GError **error)
 {
-  const GemmaTextConfig *c = &m->config;
+  const GemmaTextConfig *c = &m->stack.config;
   GemmaLmLoader ld = { m->weights, m->device, -1, gemma_weights_is_gguf (m->weights) ? 0 : 1, FALSE, error };
+  GemmaBlockProgress progress = { func, user_data, 0, c->n_layers };
 
   m->token_table = gemma_weights_find (m->weights, "token_embd.weight", error, 2, c->hidden, c->vocab_size);
   ld.failed = !m->token_table;
   m->head = gemma_lm_load_weight (&ld, "token_embd", c->vocab_size, c->hidden);
-  m->out_norm = gemma_lm_load_tensor (&ld, "output_norm", 1, c->hidden);
-  for (gint i = 0; i < c->n_layers && !ld.failed; i++) {
-    g_autofree gchar *what = g_strdup_printf ("loading layer %d of %d", i + 1, c->n_layers);
-    if (progress)
-      progress ((i + 1.) / (c->n_layers + 1.), what, user_data);
-    ld.layer = i;
-    gemma_block_load (&ld, c, FALSE, &m->layers[i]);
-  }
+  gemma_block_stack_load (&ld, FALSE, &progress, &m->stack);
   return !ld.failed;
 }
 
@@ -259,16 +231,15 @@ gemma3_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device
     gpointer user_data, GError **error)
 {
   Gemma3 *m = g_new0 (Gemma3, 1);
-  gemma_text_config_copy (&m->config, &config->text);
+  gemma_block_stack_init (&m->stack, &config->text);
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
-  m->layers = g_new0 (GemmaBlock, m->config.n_layers);
   m->lm.klass = &gemma3_lm_class;
-  m->lm.context_length = m->config.context_length;
+  m->lm.context_length = config->text.context_length;
   m->lm.default_chunk = DEFAULT_CHUNK;
-  m->lm.hidden = m->config.hidden;
-  m->lm.vocab_size = m->config.vocab_size;
-  m->lm.first_soft_id = m->config.first_soft_id;
+  m->lm.hidden = config->text.hidden;
+  m->lm.vocab_size = config->text.vocab_size;
+  m->lm.first_soft_id = config->text.first_soft_id;
   if (load_all (m, progress, user_data, error))
     return &m->lm;
   gemma3_free (&m->lm);

@@ -445,21 +445,8 @@ gemma3n_session_free (GemmaLmSession *session)
   g_free (s->host_rows);
   g_free (s->host_ple);
   g_free (s->incomplete);
-  gemma_kv_cache_free (session->cache);
-  g_clear_pointer (&session->queue, ocl_queue_free);
+  gemma_lm_session_end (session);
   g_free (s);
-}
-
-static GemmaKvCache *
-new_cache (const Gemma3n *m, const GemmaLmSessionParams *params, GError **error)
-{
-  const GemmaTextConfig *c = &m->config;
-  g_autofree gint *windows = g_new (gint, c->n_layers);
-  for (gint i = 0; i < c->n_layers; i++)
-    windows[i] = m->layers[i].kv_layer != i ? -1 : c->sliding[i] ? c->window : 0;
-  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows, params->context_size, params->chunk,
-    params->rollback };
-  return gemma_kv_cache_new (m->device, &p, error);
 }
 
 static GemmaLmSession *
@@ -467,17 +454,14 @@ gemma3n_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **e
 {
   Gemma3n *m = (Gemma3n *) lm;
   Session *s = g_new0 (Session, 1);
-  GemmaLmSession *session = &s->session;
-  session->lm = lm;
-  session->params = *params;
   s->submodel = m->full;
   s->incomplete = g_new0 (gboolean, m->config.n_layers);
-  session->queue = ocl_queue_new (m->device, error);
-  if (!session->queue || !(session->cache = new_cache (m, params, error)) || !allocate_arena (s, error)) {
-    gemma3n_session_free (session);
+  if (!gemma_lm_session_begin (&s->session, lm, m->device, &m->config, params, params->context_size, error)
+      || !allocate_arena (s, error)) {
+    gemma3n_session_free (&s->session);
     return NULL;
   }
-  return session;
+  return &s->session;
 }
 
 static GemmaLm *

@@ -1,5 +1,7 @@
 #include "lm-parts.h"
 
+#include "submodel.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -81,6 +83,36 @@ gemma_lm_stack_clear (GemmaLmStack *stack)
 }
 
 /* ---- a session ------------------------------------------------------------------------------------------------ */
+
+static GemmaKvCache *
+new_cache (OclDevice *device, const GemmaTextConfig *c, const GemmaLmSessionParams *params, gint context, GError **error)
+{
+  g_autofree gint *windows = g_new (gint, c->n_layers);
+  for (gint i = 0; i < c->n_layers; i++)
+    windows[i] = gemma_text_config_kv_layer (c, i) != i ? -1 : c->sliding[i] ? c->window : 0;
+  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows, context, MIN (params->chunk, context),
+    MIN (params->rollback, context) };
+  return gemma_kv_cache_new (device, &p, error);
+}
+
+gboolean
+gemma_lm_session_begin (GemmaLmSession *session, GemmaLm *lm, OclDevice *device, const GemmaTextConfig *config,
+    const GemmaLmSessionParams *params, gint context, GError **error)
+{
+  session->lm = lm;
+  session->params = *params;
+  session->queue = ocl_queue_new (device, error);
+  if (session->queue)
+    session->cache = new_cache (device, config, params, context, error);
+  return session->cache != NULL;
+}
+
+void
+gemma_lm_session_end (GemmaLmSession *session)
+{
+  g_clear_pointer (&session->cache, gemma_kv_cache_free);
+  g_clear_pointer (&session->queue, ocl_queue_free);
+}
 
 gboolean
 gemma_lm_allocate (OclDevice *device, const GemmaLmBuffer *buffers, guint n, GError **error)

@@ -42,6 +42,15 @@ typedef struct
   gint rows, cols;
 } GemmaLmBuffer;
 
+/**
+ * What every session begins with: @lm, @params, a queue, and a cache for @config's layers, of @context positions.
+ * gemma_lm_session_end() also after a failure.
+ */
+gboolean gemma_lm_session_begin (GemmaLmSession *session, GemmaLm *lm, OclDevice *device, const GemmaTextConfig *config,
+    const GemmaLmSessionParams *params, gint context, GError **error);
+/** Frees queue and cache. */
+void gemma_lm_session_end (GemmaLmSession *session);
+
 /** Allocates all; FALSE with some of them allocated. */
 gboolean gemma_lm_allocate (OclDevice *device, const GemmaLmBuffer *buffers, guint n, GError **error);
 

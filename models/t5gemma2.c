@@ -20,18 +20,10 @@
 
 #define DEFAULT_CHUNK 256
 
-/* The encoder, or the decoder. */
-typedef struct
-{
-  GemmaTextConfig config; /* with arrays of our own */
-  GemmaBlock *layers;
-  OclTensor out_norm; /* [1][C] */
-} Stack;
-
 typedef struct
 {
   GemmaLm lm;
-  Stack encoder, decoder;
+  GemmaBlockStack encoder, decoder;
   OclDevice *device;
   GemmaWeights *weights;          /* the token table stays in the mapped file */
   const GemmaTensor *token_table; /* [V][C]; of encoder, decoder and head */
@@ -154,7 +146,7 @@ attend (Session *s, const GemmaBlock *l, const GemmaTextConfig *c, const Source 
 static gboolean
 run_encoder_layer (Session *s, gint layer, const Source *source, GError **error)
 {
-  const Stack *encoder = &session_model (s)->encoder;
+  const GemmaBlockStack *encoder = &session_model (s)->encoder;
   const GemmaTextConfig *c = &encoder->config;
   const GemmaBlock *l = &encoder->layers[layer];
   gboolean sliding = c->sliding[layer] != FALSE;
@@ -290,7 +282,7 @@ typedef struct
 static gboolean
 begin (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 {
-  const Stack *decoder = &session_model (s)->decoder;
+  const GemmaBlockStack *decoder = &session_model (s)->decoder;
   const GemmaTextConfig *c = &decoder->config;
   OclRmsNorm norm = OCL_RMS_NORM_INIT (decoder->layers[0].attn_norm, c->rms_eps);
 
@@ -310,7 +302,7 @@ begin (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 static void
 attend_merged (Session *s, gint layer, const Flow *f, OclTensor y)
 {
-  const Stack *decoder = &session_model (s)->decoder;
+  const GemmaBlockStack *decoder = &session_model (s)->decoder;
   const GemmaTextConfig *c = &decoder->config;
   const GemmaBlock *l = &decoder->layers[layer];
   const OclKvCache *own = gemma_kv_cache_get (s->session.cache, layer);
@@ -332,7 +324,7 @@ attend_merged (Session *s, gint layer, const Flow *f, OclTensor y)
 static void
 run_decoder_layer (Session *s, gint layer, const Flow *f)
 {
-  const Stack *decoder = &session_model (s)->decoder;
+  const GemmaBlockStack *decoder = &session_model (s)->decoder;
   const GemmaTextConfig *c = &decoder->config;
   const GemmaBlock *l = &decoder->layers[layer];
   OclTensor branch = top (s->arena.branch, f->rows); /* [M][C] */
@@ -392,59 +384,32 @@ t5gemma2_session_free (GemmaLmSession *session)
     clear_memory (s);
   g_free (s->memory);
   g_free (s->host_rows);
-  gemma_kv_cache_free (session->cache);
-  g_clear_pointer (&session->queue, ocl_queue_free);
+  gemma_lm_session_end (session);
   g_free (s);
-}
-
-/* The decoder's own keys and values. */
-static GemmaKvCache *
-new_cache (const T5Gemma2 *m, const GemmaLmSessionParams *params, GError **error)
-{
-  const GemmaTextConfig *c = &m->decoder.config;
-  g_autofree gint *windows = g_new (gint, c->n_layers);
-  for (gint i = 0; i < c->n_layers; i++)
-    windows[i] = c->sliding[i] ? c->window : 0;
-  gint context = MIN (params->context_size, c->context_length);
-  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows, context, MIN (params->chunk, context),
-    MIN (params->rollback, context) };
-  return gemma_kv_cache_new (m->device, &p, error);
 }
 
 static GemmaLmSession *
 t5gemma2_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error)
 {
   T5Gemma2 *m = (T5Gemma2 *) lm;
+  const GemmaTextConfig *c = &m->decoder.config;
   Session *s = g_new0 (Session, 1);
-  GemmaLmSession *session = &s->session;
-  session->lm = lm;
-  session->params = *params;
-  session->queue = ocl_queue_new (m->device, error);
-  if (!session->queue || !(session->cache = new_cache (m, params, error)) || !allocate (s, error)) {
-    t5gemma2_session_free (session);
+  gint context = MIN (params->context_size, c->context_length); /* of the decoder's own positions */
+  if (!gemma_lm_session_begin (&s->session, lm, m->device, c, params, context, error) || !allocate (s, error)) {
+    t5gemma2_session_free (&s->session);
     return NULL;
   }
-  return session;
+  return &s->session;
 }
 
 /* ---- model ---------------------------------------------------------------------------------------------------- */
 
 static void
-clear_stack (OclDevice *device, Stack *stack)
-{
-  for (gint i = 0; i < stack->config.n_layers; i++)
-    gemma_block_clear (device, &stack->layers[i]);
-  ocl_tensor_clear (device, &stack->out_norm);
-  g_free (stack->layers);
-  gemma_text_config_clear (&stack->config);
-}
-
-static void
 t5gemma2_free (GemmaLm *lm)
 {
   T5Gemma2 *m = (T5Gemma2 *) lm;
-  clear_stack (m->device, &m->encoder);
-  clear_stack (m->device, &m->decoder);
+  gemma_block_stack_clear (m->device, &m->encoder);
+  gemma_block_stack_clear (m->device, &m->decoder);
   g_clear_pointer (&m->head, ocl_weight_free);
   g_free (m->eoi_row);
   gemma_weights_unref (m->weights);
@@ -452,42 +417,20 @@ t5gemma2_free (GemmaLm *lm)
   g_free (m);
 }
 
-typedef struct
-{
-  GemmaProgressFunc func;
-  gpointer user_data;
-  gint done, all; /* layers */
-} Progress;
-
-static void
-load_stack (GemmaLmLoader *ld, Stack *stack, gboolean own_keys, Progress *progress)
-{
-  const GemmaTextConfig *c = &stack->config;
-  ld->prefix = c->prefix;
-  ld->layer = -1;
-  stack->out_norm = gemma_lm_load_tensor (ld, "output_norm", 1, c->hidden);
-  for (ld->layer = 0; ld->layer < c->n_layers && !ld->failed; ld->layer++) {
-    g_autofree gchar *what = g_strdup_printf ("loading layer %d of %d", ++progress->done, progress->all);
-    if (progress->func)
-      progress->func (progress->done / (progress->all + 1.), what, progress->user_data);
-    gemma_block_load (ld, c, own_keys, &stack->layers[ld->layer]);
-  }
-}
-
 static gboolean
 load_all (T5Gemma2 *m, GemmaProgressFunc func, gpointer user_data, GError **error)
 {
   const GemmaTextConfig *c = &m->decoder.config;
   GemmaLmLoader ld = { m->weights, m->device, -1, gemma_weights_is_gguf (m->weights) ? 0 : 1, FALSE, error };
-  Progress progress = { func, user_data, 0, m->encoder.config.n_layers + c->n_layers };
+  GemmaBlockProgress progress = { func, user_data, 0, m->encoder.config.n_layers + c->n_layers };
 
   m->token_table = gemma_weights_find (m->weights, "token_embd.weight", error, 2, c->hidden, c->vocab_size);
   if (m->token_table)
     m->eoi_row = gemma_weights_read_f32 (m->weights, "eoi_embd.weight", 1, c->hidden, error);
   ld.failed = !m->eoi_row;
   m->head = gemma_lm_load_weight (&ld, "token_embd", c->vocab_size, c->hidden);
-  load_stack (&ld, &m->encoder, FALSE, &progress);
-  load_stack (&ld, &m->decoder, TRUE, &progress);
+  gemma_block_stack_load (&ld, FALSE, &progress, &m->encoder);
+  gemma_block_stack_load (&ld, TRUE, &progress, &m->decoder);
   return !ld.failed;
 }
 
@@ -496,12 +439,10 @@ t5gemma2_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *devi
     gpointer user_data, GError **error)
 {
   T5Gemma2 *m = g_new0 (T5Gemma2, 1);
-  gemma_text_config_copy (&m->encoder.config, &config->encoder);
-  gemma_text_config_copy (&m->decoder.config, &config->text);
+  gemma_block_stack_init (&m->encoder, &config->encoder);
+  gemma_block_stack_init (&m->decoder, &config->text);
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
-  m->encoder.layers = g_new0 (GemmaBlock, config->encoder.n_layers);
-  m->decoder.layers = g_new0 (GemmaBlock, config->text.n_layers);
   m->eoi_id = config->eoi_id;
   m->lm.klass = &t5gemma2_lm_class;
   m->lm.source_length = config->encoder.context_length;

@@ -3,71 +3,11 @@
 #include <string.h>
 
 #include "models/model.h"
-#include "tests/gemma3n/fixture.h"
-#include "tests/gemma3n/gguf-writer.h"
+#include "tests/gemma3n/eval-files.h"
 
 #define TEXT "English: {text}\nSpanish:"
 #define SAID "English: Good morning.\nSpanish:"
 #define TEMPLATE "{\"chat_template\": \"{{ bos_token }}<start_of_turn>user ...\"}"
-
-static gchar *directory, *gguf, *out;
-
-static void
-copy (const gchar *from, const gchar *name)
-{
-  g_autofree gchar *to = g_build_filename (directory, name, NULL), *data = NULL;
-  gsize length;
-  fail_unless (g_file_get_contents (from, &data, &length, NULL) && g_file_set_contents (to, data, length, NULL));
-}
-
-static void
-setup (void)
-{
-  g_autoptr (GError) error = NULL;
-  directory = seeded_write_hf (
-      GOLDEN_DIR "/gemma3/tiny/config.json", GOLDEN_DIR "/gemma3/tiny/tensors.txt", SEED, OCL_TYPE_F32);
-  copy (GOLDEN_DIR "/tokenizer/tokenizer.json", "tokenizer.json");
-  out = g_dir_make_tmp ("gemma-test-XXXXXX", NULL);
-  gguf = g_build_filename (directory, "tiny.gguf", NULL);
-  GemmaWeights *weights = gemma_weights_open_hf (directory, &error);
-  GemmaConfig *config = gemma_config_new (weights, NULL, &error);
-  g_assert_no_error (error);
-  gguf_write_text (gguf, weights, config, OCL_TYPE_F32, FALSE);
-  gemma_config_free (config);
-  gemma_weights_unref (weights);
-}
-
-static void
-teardown (void)
-{
-  seeded_remove (directory);
-  seeded_remove (out);
-  g_free (gguf);
-}
-
-/* Runs gemma-eval; what it writes is in @out. */
-static void
-evaluate (const gchar *model, const gchar *option, const gchar *value, const gchar *n)
-{
-  const gchar *argv[] = { GEMMA_EVAL, "--model", model, option, value, "--generate", n, "--out", out, NULL };
-  g_autofree gchar *message = NULL;
-  g_autoptr (GError) error = NULL;
-  gint status;
-  g_spawn_sync (
-      NULL, (gchar **) argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, &message, &status, &error);
-  g_assert_no_error (error);
-  fail_unless (g_spawn_check_wait_status (status, NULL), "%s", message);
-}
-
-static Npy *
-result (const gchar *name)
-{
-  g_autofree gchar *path = g_build_filename (out, name, NULL);
-  g_autoptr (GError) error = NULL;
-  Npy *npy = npy_read (path, &error);
-  g_assert_no_error (error);
-  return npy;
-}
 
 /* The reference's logits and greedy ids, from either format. */
 static void
@@ -75,11 +15,9 @@ check_ids_of (const gchar *model)
 {
   g_autoptr (Npy) ids = golden ("tiny", "ids", NPY_I32), expected = golden ("tiny", "logits", NPY_F32);
   g_autoptr (Npy) rows = golden ("tiny", "logit-rows", NPY_I32), greedy = golden ("tiny", "greedy", NPY_I32);
-  g_autoptr (GString) list = g_string_new (NULL);
-  for (gint i = 0; i < PROMPT; i++)
-    g_string_append_printf (list, "%s%d", i ? "," : "", ids->i32[i]);
-  evaluate (model, "--ids", list->str, "16");
-  g_autoptr (Npy) logits = result ("logits.npy"), generated = result ("generated.npy");
+  g_autofree gchar *list = eval_list_ids (ids->i32, PROMPT);
+  eval_run (model, "--ids", list, "16");
+  g_autoptr (Npy) logits = eval_result ("logits.npy"), generated = eval_result ("generated.npy");
   gint V = logits->dims[1];
   fail_unless_equals_int (logits->dims[0], PROMPT);
   for (gsize i = 0; i < rows->n && rows->i32[i] < PROMPT; i++)
@@ -90,8 +28,8 @@ check_ids_of (const gchar *model)
 
 GST_START_TEST (test_ids_of_both_formats)
 {
-  check_ids_of (directory);
-  check_ids_of (gguf);
+  check_ids_of (eval_files.directory);
+  check_ids_of (eval_files.gguf);
 }
 
 GST_END_TEST;
@@ -101,7 +39,7 @@ load (void)
 {
   g_autoptr (GError) error = NULL;
   OclDevice *device = ocl_device_open (g_getenv ("GEMMA_TEST_DEVICE"), &error);
-  GemmaModel *model = gemma_model_load (directory, NULL, device, GEMMA_PART_TEXT, NULL, NULL, NULL, &error);
+  GemmaModel *model = gemma_model_load (eval_files.directory, NULL, device, GEMMA_PART_TEXT, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
   ocl_device_unref (device);
   return model;
@@ -110,7 +48,7 @@ load (void)
 /* A base model goes on with <bos> and the text as it is; one with a chat template gets a turn. */
 GST_START_TEST (test_prompt)
 {
-  g_autofree gchar *config = g_build_filename (directory, "tokenizer_config.json", NULL);
+  g_autofree gchar *config = g_build_filename (eval_files.directory, "tokenizer_config.json", NULL);
   g_autoptr (GArray) expected = g_array_new (FALSE, FALSE, sizeof (gint32));
   GemmaModel *model = load ();
   gint32 bos = 2, turn = gemma_tokenizer_find (gemma_model_get_tokenizer (model), "<start_of_turn>");
@@ -119,15 +57,15 @@ GST_START_TEST (test_prompt)
   fail_if (gemma_model_get_config (model)->has_turns);
   gemma_model_unref (model);
 
-  evaluate (directory, "--prompt", SAID " ", "1");
-  g_autoptr (Npy) plain = result ("ids.npy");
+  eval_run (eval_files.directory, "--prompt", SAID " ", "1");
+  g_autoptr (Npy) plain = eval_result ("ids.npy");
   fail_unless_equals_int (plain->n, expected->len);
   fail_unless (memcmp (plain->i32, expected->data, plain->n * sizeof (gint32)) == 0);
 
   fail_unless (g_file_set_contents (config, TEMPLATE, -1, NULL));
-  evaluate (directory, "--prompt", SAID " ", "1");
+  eval_run (eval_files.directory, "--prompt", SAID " ", "1");
   g_remove (config);
-  g_autoptr (Npy) turns = result ("ids.npy");
+  g_autoptr (Npy) turns = eval_result ("ids.npy");
   fail_unless (turns->i32[0] == bos && turns->i32[1] == turn);
 }
 
@@ -203,36 +141,23 @@ GST_START_TEST (test_gemmalm)
   gemma_model_unref (model);
   g_strstrip (text->str);
 
-  g_autofree gchar *whole = answer (directory, NULL);
+  g_autofree gchar *whole = answer (eval_files.directory, NULL);
   fail_unless (*whole, "no text");
   fail_unless_equals_string (whole, text->str);
   /* Up to what is named, as far as there is anything before it. */
   g_autofree gchar *stop = g_strdup (g_utf8_offset_to_pointer (whole, g_utf8_strlen (whole, -1) / 2));
   g_autofree gchar *expected = g_strndup (whole, strstr (whole, stop) - whole);
-  g_autofree gchar *stopped = answer (directory, stop);
+  g_autofree gchar *stopped = answer (eval_files.directory, stop);
   fail_unless_equals_string (stopped, g_strstrip (expected));
   g_string_free (text, TRUE);
 }
 
 GST_END_TEST;
 
-/* One clear error before anything is loaded. */
 GST_START_TEST (test_text_only)
 {
-  static const struct
-  {
-    GemmaParts part;
-    const gchar *what;
-  } parts[] = { { GEMMA_PART_AUDIO, "audio" }, { GEMMA_PART_VISION, "picture" } };
-  const gchar *models[] = { directory, gguf };
-  for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
-    for (guint k = 0; k < G_N_ELEMENTS (models); k++) {
-      g_autoptr (GError) error = NULL;
-      fail_unless (gemma_model_probe (models[k], NULL, parts[i].part, &error) == NULL);
-      fail_unless (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED));
-      fail_unless (strstr (error->message, "gemma3") && strstr (error->message, parts[i].what), "%s", error->message);
-    }
-  }
+  eval_check_lacks (GEMMA_PART_AUDIO, "audio");
+  eval_check_lacks (GEMMA_PART_VISION, "picture");
 }
 
 GST_END_TEST;
@@ -244,7 +169,7 @@ main (int argc, char **argv)
   Suite *suite = suite_create ("gemma3_use");
   TCase *tc = tcase_create ("use");
   tcase_set_timeout (tc, 200);
-  tcase_add_unchecked_fixture (tc, setup, teardown);
+  tcase_add_unchecked_fixture (tc, eval_files_setup, eval_files_teardown);
   tcase_add_test (tc, test_ids_of_both_formats);
   tcase_add_test (tc, test_prompt);
   tcase_add_test (tc, test_gemmalm);
