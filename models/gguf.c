@@ -67,6 +67,16 @@ static const struct
   [41] = { "Q1_0", 128, 18, OCL_N_TYPES },
 };
 
+guint32
+gemma_gguf_type (OclType type)
+{
+  guint32 i = 0;
+
+  while (tensor_types[i].name == NULL || tensor_types[i].type != type)
+    i++;
+  return i;
+}
+
 typedef struct
 {
   GgufType type;                /* of the items, for an array */

@@ -262,18 +262,6 @@ put_string (GByteArray *out, const gchar *s)
   g_byte_array_append (out, (const guint8 *) s, strlen (s));
 }
 
-static guint32
-ggml_type (OclType type)
-{
-  switch (type) {
-    case OCL_TYPE_F16: return 1;
-    case OCL_TYPE_Q4_0: return 2;
-    case OCL_TYPE_Q8_0: return 8;
-    case OCL_TYPE_BF16: return 30;
-    default: return 0;
-  }
-}
-
 /* GGUF, version 3; @sum_at: where the sum's digits are. */
 static GByteArray *
 make_header (const Plan *plan, gsize *sum_at)
@@ -300,7 +288,7 @@ make_header (const Plan *plan, gsize *sum_at)
     put_u32 (out, item->source->t.n_dims);
     for (guint d = 0; d < item->source->t.n_dims; d++)
       put_u64 (out, item->source->t.dims[d]);
-    put_u32 (out, ggml_type (item->type));
+    put_u32 (out, gemma_gguf_type (item->type));
     put_u64 (out, item->offset);
   }
   g_byte_array_append (out, zeros, -out->len % ALIGNMENT);

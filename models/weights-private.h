@@ -65,6 +65,8 @@ void gemma_weights_take_overlay (GemmaWeights *weights, GemmaWeights *overlay);
 /** TRUE if @name is absent or is @rows x @cols, whatever its type. */
 gboolean gemma_weights_check_shape (GemmaWeights *weights, const gchar *name, gint64 rows, gint64 cols, GError **error);
 
+/** GGUF's number of a type that weights can have, whatever reads it. */
+guint32 gemma_gguf_type (OclType type);
 /** As gemma_weights_open_gguf() and a single safetensors file, for data in memory. (transfer full) */
 GemmaWeights *gemma_weights_open_gguf_data (gconstpointer data, gsize size, GError **error);
 GemmaWeights *gemma_weights_open_safetensors_data (gconstpointer data, gsize size, GError **error);

@@ -6,6 +6,7 @@
  */
 #include "device-private.h"
 
+#include <dlfcn.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -56,12 +57,24 @@ ocl_cpu_bits (void)
 
 /* ---- proofs in a child -------------------------------------------------------------- */
 
-static const gchar *
+/* Where it is installed, or, of a plugin that is used where it was built, in the build's own folder. (transfer full) */
+static gchar *
 probe_path (void)
 {
   const gchar *path = g_getenv ("GEMMA_PROBE");
+  Dl_info self;
 
-  return path ? path : GEMMA_PROBE_PATH;
+  if (path)
+    return g_strdup (path);
+  if (!g_file_test (GEMMA_PROBE_PATH, G_FILE_TEST_IS_EXECUTABLE) && dladdr (probe_path, &self) && self.dli_fname) {
+    g_autofree gchar *folder = g_path_get_dirname (self.dli_fname);
+    gchar *built = g_build_filename (folder, "..", "opencl", "gemma-probe", NULL);
+
+    if (g_file_test (built, G_FILE_TEST_IS_EXECUTABLE))
+      return built;
+    g_free (built);
+  }
+  return g_strdup (GEMMA_PROBE_PATH);
 }
 
 /* Runs the child. Anything but a clean success is a no; a child that cannot be started leaves @tried FALSE. */
@@ -69,7 +82,8 @@ static gboolean
 run_probe (const gchar *variant, guint bits, gboolean *tried)
 {
   g_autofree gchar *number = g_strdup_printf ("%u", bits);
-  gchar *argv[] = { (gchar *) probe_path (), (gchar *) variant, number, NULL };
+  g_autofree gchar *probe = probe_path ();
+  gchar *argv[] = { probe, (gchar *) variant, number, NULL };
   g_auto (GStrv) environment = g_get_environ ();
   gint status = 0;
 

@@ -104,20 +104,26 @@ typedef struct
   const GemmaWork *work;
 } Partial;
 
+void
+gst_gemma_lm_base_post_partial (
+    GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text, const gchar *final)
+{
+  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
+          gst_structure_new ("gemma-partial",
+              "text", G_TYPE_STRING, text,
+              "timestamp", G_TYPE_UINT64, start,
+              "duration", G_TYPE_UINT64, end - MIN (start, end),
+              "final", G_TYPE_STRING, final, NULL)));
+}
+
 /* The answer grows; where hypotheses have shown more of it already, not from its beginning again. */
 static gboolean
 on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
 {
   const Partial *partial = data;
-  GstElement *element = GST_ELEMENT (partial->self);
 
   if (*text && partial->self->heard.start != partial->work->start)
-    gst_element_post_message (element, gst_message_new_element (GST_OBJECT (element),
-            gst_structure_new ("gemma-partial",
-                "text", G_TYPE_STRING, all,
-                "timestamp", G_TYPE_UINT64, partial->work->start,
-                "duration", G_TYPE_UINT64, partial->work->end - partial->work->start,
-                "final", G_TYPE_STRING, "", NULL)));
+    gst_gemma_lm_base_post_partial (partial->self, partial->work->start, partial->work->end, all, "");
   return TRUE;
 }
 
@@ -384,14 +390,23 @@ gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad)
   return all_eos (self);
 }
 
+gboolean
+gst_gemma_lm_base_is_live (GstGemmaLmBase *self)
+{
+  gboolean live;
+
+  g_mutex_lock (&self->lock);
+  live = self->live;
+  g_mutex_unlock (&self->lock);
+  return live;
+}
+
 GstClockTime
 gst_gemma_lm_base_get_longest (GstGemmaLmBase *self)
 {
+  gboolean live = gst_gemma_lm_base_is_live (self);
   guint longest, latency;
 
-  g_mutex_lock (&self->lock);
-  gboolean live = self->live;
-  g_mutex_unlock (&self->lock);
   GST_OBJECT_LOCK (self);
   longest = self->settings.max_segment;
   latency = self->settings.latency;

@@ -285,6 +285,13 @@ void gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event);
 void gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstGemmaLmPad *pad, GstEvent *event);
 /** Notes that @pad is at its end; TRUE if all pads are. */
 gboolean gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad);
+/** Whether the sound or picture was live when the latency was last asked for. */
+gboolean gst_gemma_lm_base_is_live (GstGemmaLmBase *self);
+/** Posts `gemma-partial`: @text may change, @final does not. */
+void gst_gemma_lm_base_post_partial (
+    GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text, const gchar *final);
+/** Whether a pad of pictures, or else one of anything else, is linked. */
+gboolean gst_gemma_lm_base_is_linked (GstGemmaLmBase *self, gboolean pictures);
 /** How long an utterance may be now. */
 GstClockTime gst_gemma_lm_base_get_longest (GstGemmaLmBase *self);
 /** Latency of all sink pads together; FALSE if none answers. */

@@ -433,6 +433,31 @@ gst_gemma_lm_pad_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode,
   return TRUE;
 }
 
+/* ---- which pads there are ------------------------------------------------------------------------ */
+
+typedef struct
+{
+  gboolean pictures, found;
+} Linked;
+
+static gboolean
+find_linked (GstElement *element, GstPad *pad, gpointer data)
+{
+  Linked *linked = data;
+
+  linked->found = (GST_GEMMA_LM_PAD (pad)->kind == GEMMA_LM_PAD_VIDEO) == linked->pictures && gst_pad_is_linked (pad);
+  return !linked->found;
+}
+
+gboolean
+gst_gemma_lm_base_is_linked (GstGemmaLmBase *self, gboolean pictures)
+{
+  Linked linked = { pictures };
+
+  gst_element_foreach_sink_pad (GST_ELEMENT (self), find_linked, &linked);
+  return linked.found;
+}
+
 /* ---- object ------------------------------------------------------------------------------------ */
 
 GstPad *

@@ -19,20 +19,10 @@
 
 /* ---- which pads there are ------------------------------------------------------------------ */
 
-static gboolean
-find_other (GstElement *element, GstPad *pad, gpointer found)
-{
-  *(gboolean *) found = GST_GEMMA_LM_PAD (pad)->kind != GEMMA_LM_PAD_VIDEO && gst_pad_is_linked (pad);
-  return !*(gboolean *) found;
-}
-
 gboolean
 gst_gemma_lm_base_describes (GstGemmaLmBase *self)
 {
-  gboolean other = FALSE;
-
-  gst_element_foreach_sink_pad (GST_ELEMENT (self), find_other, &other);
-  return !other;
+  return !gst_gemma_lm_base_is_linked (self, FALSE);
 }
 
 typedef struct

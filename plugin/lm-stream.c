@@ -14,21 +14,11 @@
 
 /* ---- what is streamed -------------------------------------------------------------------------- */
 
-static gboolean
-find_video (GstElement *element, GstPad *pad, gpointer found)
-{
-  *(gboolean *) found = GST_GEMMA_LM_PAD (pad)->kind == GEMMA_LM_PAD_VIDEO && gst_pad_is_linked (pad);
-  return !*(gboolean *) found;
-}
-
 GemmaStreaming
 gst_gemma_lm_base_get_streaming (GstGemmaLmBase *self, GstClockTime *interval)
 {
-  gboolean video = FALSE;
+  gboolean live = gst_gemma_lm_base_is_live (self);
 
-  g_mutex_lock (&self->lock);
-  gboolean live = self->live;
-  g_mutex_unlock (&self->lock);
   GST_OBJECT_LOCK (self);
   const GemmaLmSettings *s = &self->settings;
   GemmaStreaming streaming = s->streaming != GEMMA_STREAMING_AUTO ? s->streaming :
@@ -39,9 +29,9 @@ gst_gemma_lm_base_get_streaming (GstGemmaLmBase *self, GstClockTime *interval)
     *interval = s->hypothesis_interval * GST_MSECOND;
   GST_OBJECT_UNLOCK (self);
   /* Pictures that come meanwhile change the prompt. */
-  if (streaming != GEMMA_STREAMING_WHOLE)
-    gst_element_foreach_sink_pad (GST_ELEMENT (self), find_video, &video);
-  return speech && !video ? streaming : GEMMA_STREAMING_WHOLE;
+  if (!speech || streaming == GEMMA_STREAMING_WHOLE || gst_gemma_lm_base_is_linked (self, TRUE))
+    return GEMMA_STREAMING_WHOLE;
+  return streaming;
 }
 
 void
@@ -82,10 +72,7 @@ adapt (GstGemmaLmBase *self, gint64 time, GstClockTime interval)
   GemmaHeard *heard = &self->heard;
   GstClockTime needed = 3 * time * GST_USECOND;
 
-  g_mutex_lock (&self->lock);
-  gboolean live = self->live;
-  g_mutex_unlock (&self->lock);
-  if (!live || !interval)
+  if (!interval || !gst_gemma_lm_base_is_live (self))
     return;
   if (needed > interval << heard->step && heard->step < MAX_STEP)
     set_step (self, heard->step + 1, interval);
@@ -138,14 +125,9 @@ post_partial (GstGemmaLmBase *self, const GemmaWork *work)
   GemmaHypotheses *hypotheses = self->heard.hypotheses;
   g_autofree gchar *tail = gemma_hypotheses_get_tail (hypotheses);
   g_autofree gchar *final = g_strstrip (g_strdup (gemma_hypotheses_get_final_text (hypotheses)));
-  GstClockTime start = gemma_hypotheses_get_final_end (hypotheses);
 
-  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
-          gst_structure_new ("gemma-partial",
-              "text", G_TYPE_STRING, tail,
-              "timestamp", G_TYPE_UINT64, start,
-              "duration", G_TYPE_UINT64, work->end - MIN (start, work->end),
-              "final", G_TYPE_STRING, final, NULL)));
+  gst_gemma_lm_base_post_partial (
+      self, gemma_hypotheses_get_final_end (hypotheses), work->end, tail, final);
 }
 
 /* The utterance is over: what was said in it is told, and the time without words at its end. */

@@ -264,7 +264,7 @@ class Batches(torch.utils.data.Dataset):
         """-> samples, language, what is said, {language: what it means}, human"""
         human, how = rng.random() < self.p_human, rng.random()
         shards = self.human if human else self.voices
-        if how > 1 - (.5 if human else .25) and target > .8 and any(shards.cut.values()):
+        if how > 1 - (.4 if human else .25) and target > .8 and any(shards.cut.values()):
             (x, said, meant), lang = self.scraps(shards, target, rng)
             return x / 32768, lang, said, meant, human
         if how < .15 and target > 1.5:                                      # join short ones

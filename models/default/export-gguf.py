@@ -297,7 +297,7 @@ def main():
         about += f" (step {state['step']})"
     if a.vision and not any(map(mobilenet_v5.mine, weights)):
         weights = weights | {k: v for k, v in torch.load(a.vision, weights_only=True)["average"].items() if mobilenet_v5.mine(k)}
-    tensors = quantize({k: v for k, v in weights.items() if not k.startswith("ctc.")})
+    tensors = quantize({k: v for k, v in weights.items() if not k.startswith("ctc")})
     total = 0
     for stem, write, projector in (("gemma3n-default", write_text, False), ("mmproj-gemma3n-default", write_mmproj, True)):
         path = a.out / f"{stem}.gguf"
