@@ -1,6 +1,7 @@
 #include "debug.h"
 #include "gemmaaudioenc.h"
 #include "gemmacaptionbin.h"
+#include "gemmacea608enc.h"
 #include "gemmalm.h"
 #include "gemmasink.h"
 #include "gemmatranscriber.h"
@@ -17,6 +18,7 @@ plugin_init (GstPlugin *plugin)
   GST_DEBUG_CATEGORY_INIT (gst_gemma_debug, "gemma", 0, "Gemma elements");
   ok &= GST_ELEMENT_REGISTER (gemmaaudioenc, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmacaptionbin, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmacea608enc, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmalm, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmasink, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmatranscriber, plugin);
