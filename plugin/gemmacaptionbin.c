@@ -6,6 +6,9 @@
  * linked, with what is seen meanwhile, if `sink_video` is linked, too; or descriptions of what is seen, if only that is. The
  * captions leave on the pad `text` as well, with the times of the media they belong to.
  *
+ * Instead of drawn captions, #GstGemmaCaptionBin:mode cea608 and cea708 give the frames line 21 captions for encoders, muxers and
+ * receivers: each frame leaves with a GstVideoCaptionMeta, in roll-up mode, as gemmacea608enc writes them.
+ *
  * The media never wait for the captions longer than until they are due: they add no latency, and frames are
  * neither dropped nor changed but for the caption on them. A caption that is known late is shown from then on, for as
  * long as it would have been. When the model fails, a warning and an element message `gemma-caption-error` (error,
@@ -22,6 +25,11 @@
  * ]| What a camera sees.
  * |[
  * gst-launch-1.0 v4l2src ! videoconvert ! c.sink_video autoaudiosrc ! c.sink_audio
+ *     gemmacaptionbin name=c mode=cea708 c.src_video ! x264enc tune=zerolatency ! mpegtsmux name=m ! srtsink uri=srt://:7001
+ *     c.src_audio ! audioconvert ! avenc_aac ! m.
+ * ]| A live stream with closed captions.
+ * |[
+ * gst-launch-1.0 v4l2src ! videoconvert ! c.sink_video autoaudiosrc ! c.sink_audio
  *     gemmacaptionbin name=c overlay::font-desc="Sans 24" c.src_video ! videoconvert ! autovideosink
  *     c.src_audio ! fakesink
  * ]| What is said before a camera.
@@ -30,6 +38,7 @@
 
 #include "caption-tap.h"
 #include "debug.h"
+#include "line21.h"
 #include "lm-base.h"
 
 /* Sound that may wait while the model loads or a slow utterance is decoded: as much as an utterance may have. */
@@ -41,7 +50,9 @@
 typedef enum
 {
   MODE_OVERLAY,
-  MODE_TEXT
+  MODE_TEXT,
+  MODE_CEA608,
+  MODE_CEA708
 } Mode;
 
 enum
@@ -58,6 +69,7 @@ enum
   PROP_INTERVAL,
   PROP_RESOLUTION,
   PROP_MODE,
+  PROP_ROLL_UP_ROWS,
   PROP_STATS
 };
 
@@ -78,11 +90,12 @@ struct _GstGemmaCaptionBin
   GstBin parent;
   GstElement *lm, *overlay;     /* overlay may be missing */
   Branch audio, video;
+  GemmaLine21 *line21;
   GMutex lock;                  /* guards what follows */
   gboolean running;             /* errors of the captions are no longer errors of the start */
   Mode mode;
   guint64 interval;
-  guint resolution;
+  guint resolution, roll_up_rows;
   GstSegment segment;           /* of the frames that reach the overlay */
   GstClockTime seen;            /* running time at which the last of them ends */
   GstClockTime shown;           /* running time at which the last caption ends */
@@ -110,6 +123,9 @@ gst_gemma_caption_mode_get_type (void)
   static const GEnumValue values[] = {
     { MODE_OVERLAY, "Over the picture, and on the pad text", "overlay" },
     { MODE_TEXT, "Only on the pad text", "text" },
+    { MODE_CEA608, "CEA-608 pairs in the metadata of the frames, and on the pad text", "cea608" },
+    { MODE_CEA708, "CEA-708 cc_data (with CEA-608 compatibility bytes) in the metadata of the frames, and on the pad text",
+      "cea708" },
     { 0, NULL, NULL }
   };
 
@@ -168,6 +184,28 @@ on_caption (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   position = gst_segment_position_from_running_time (segment, GST_FORMAT_TIME, now);
   if (GST_CLOCK_TIME_IS_VALID (position))
     GST_BUFFER_PTS (buffer) = position;
+  return GST_PAD_PROBE_OK;
+}
+
+/* What the frames are to carry. */
+static GstPadProbeReturn
+on_text (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstGemmaCaptionBin *self = data;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  g_autoptr (GstEvent) event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
+  const GstSegment *segment;
+  GstMapInfo map;
+
+  if (!event || !gst_buffer_map (buffer, &map, GST_MAP_READ))
+    return GST_PAD_PROBE_OK;
+  g_autofree gchar *text = g_strndup ((const gchar *) map.data, map.size);
+  gst_buffer_unmap (buffer, &map);
+  gst_event_parse_segment (event, &segment);
+  GstClockTime running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  if (GST_CLOCK_TIME_IS_VALID (running) &&
+      !gemma_line21_add_text (self->line21, running, GST_BUFFER_DURATION (buffer), text))
+    GST_WARNING_OBJECT (self, "text comes faster than line 21 captions can carry it: \"%s\" is left out", text);
   return GST_PAD_PROBE_OK;
 }
 
@@ -327,6 +365,8 @@ set_running (GstGemmaCaptionBin *self, gboolean running)
   self->running = running;
   self->seen = self->shown = 0;
   g_mutex_unlock (&self->lock);
+  if (running)
+    gemma_line21_reset (self->line21);
   set_taps_open (self, running);
 }
 
@@ -360,7 +400,18 @@ set_mode (GstGemmaCaptionBin *self, Mode mode)
   self->mode = mode;
   g_mutex_unlock (&self->lock);
   if (self->overlay)
-    g_object_set (self->overlay, "silent", mode == MODE_TEXT, NULL);
+    g_object_set (self->overlay, "silent", mode != MODE_OVERLAY, NULL);
+  gemma_line21_set_type (self->line21, mode == MODE_CEA608 ? GST_VIDEO_CAPTION_TYPE_CEA608_RAW :
+      mode == MODE_CEA708 ? GST_VIDEO_CAPTION_TYPE_CEA708_RAW : GST_VIDEO_CAPTION_TYPE_UNKNOWN);
+}
+
+static void
+set_roll_up_rows (GstGemmaCaptionBin *self, guint rows)
+{
+  g_mutex_lock (&self->lock);
+  self->roll_up_rows = rows;
+  g_mutex_unlock (&self->lock);
+  gemma_line21_set_rows (self->line21, rows);
 }
 
 static void
@@ -398,6 +449,7 @@ gst_gemma_caption_bin_set_property (GObject *object, guint id, const GValue *val
     case PROP_INTERVAL:
     case PROP_RESOLUTION: set_vision (self, pspec->name, value); break;
     case PROP_MODE: set_mode (self, g_value_get_enum (value)); break;
+    case PROP_ROLL_UP_ROWS: set_roll_up_rows (self, g_value_get_uint (value)); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
 }
@@ -410,12 +462,13 @@ gst_gemma_caption_bin_get_property (GObject *object, guint id, GValue *value, GP
   g_mutex_lock (&self->lock);
   Mode mode = self->mode;
   guint64 interval = self->interval;
-  guint resolution = self->resolution;
+  guint resolution = self->resolution, rows = self->roll_up_rows;
   g_mutex_unlock (&self->lock);
   switch (id) {
     case PROP_INTERVAL: g_value_set_uint64 (value, interval); break;
     case PROP_RESOLUTION: g_value_set_uint (value, resolution); break;
     case PROP_MODE: g_value_set_enum (value, mode); break;
+    case PROP_ROLL_UP_ROWS: g_value_set_uint (value, rows); break;
     default: g_object_get_property (G_OBJECT (self->lm), pspec->name, value);
   }
 }
@@ -437,6 +490,7 @@ gst_gemma_caption_bin_dispose (GObject *object)
     gst_clear_object (&branches[i]->sink);
     gst_clear_object (&branches[i]->encoder);
   }
+  g_clear_pointer (&self->line21, gemma_line21_free);
   gst_clear_object (&self->lm);
   gst_clear_object (&self->overlay);
   G_OBJECT_CLASS (gst_gemma_caption_bin_parent_class)->dispose (object);
@@ -474,6 +528,8 @@ install_properties (GObjectClass *klass)
           "Size that pictures are scaled to before they are looked at: 256, 512 or 768", 256, 768, 256, playing));
   g_object_class_install_property (klass, PROP_MODE, g_param_spec_enum ("mode", "Mode", "Where captions go",
           GST_TYPE_GEMMA_CAPTION_MODE, MODE_OVERLAY, playing));
+  g_object_class_install_property (klass, PROP_ROLL_UP_ROWS, g_param_spec_uint ("roll-up-rows", "Roll-up rows",
+          "How many rows of captions are seen at a time in the modes cea608 and cea708", 2, 4, 2, playing));
   g_object_class_install_property (klass, PROP_STATS, g_param_spec_boxed ("stats", "Statistics", "As gemmalm's",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
@@ -617,6 +673,7 @@ add_video (GstGemmaCaptionBin *self, GstElement *text_tee)
     g_autoptr (GstPad) media = gst_element_request_pad_simple (tee, "src_%u");
     src = add_ghost_pad (self, &src_video_template, tee, GST_PAD_NAME (media));
   }
+  self->line21 = gemma_line21_new (src);
   gst_pad_set_query_function (src, GST_DEBUG_FUNCPTR (query_src_video));
   add_to_chain (self, &self->video, make_queue (0, MAX_FRAMES));
   add_to_chain (self, &self->video, gst_element_factory_make ("videoconvert", NULL));
@@ -627,16 +684,19 @@ static void
 gst_gemma_caption_bin_init (GstGemmaCaptionBin *self)
 {
   GstElement *text_tee = add_tee (self), *queue = gst_element_factory_make ("queue", NULL);
+  g_autoptr (GstPad) texts = gst_element_get_static_pad (text_tee, "sink");
 
   g_mutex_init (&self->lock);
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
   self->interval = 2 * GST_SECOND;
   self->resolution = 256;
+  self->roll_up_rows = 2;
   self->lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", "lm"));
   gst_bin_add_many (GST_BIN (self), self->lm, queue, NULL);
   gst_element_link (self->lm, text_tee);
   add_video (self, text_tee);
   add_audio (self);
+  gst_pad_add_probe (texts, GST_PAD_PROBE_TYPE_BUFFER, on_text, self, NULL);
   gst_element_link (text_tee, queue);
   add_ghost_pad (self, &text_template, queue, "src");
   if (self->video.encoder)
