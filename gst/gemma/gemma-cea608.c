@@ -287,6 +287,7 @@ with_odd_parity (guint8 byte)
   return __builtin_parity (byte) ? byte : byte | 0x80;
 }
 
+/* In the pair whose time is nearest to the right one. */
 static const Code *
 take_code (GstGemmaCea608Encoder *self, GstClockTime now, gboolean char_only)
 {
@@ -295,7 +296,7 @@ take_code (GstGemmaCea608Encoder *self, GstClockTime now, gboolean char_only)
   if (self->next == self->codes->len)
     return NULL;
   code = &g_array_index (self->codes, Code, self->next);
-  if (code->from > now || (char_only && code->second))
+  if (code->from > now + self->interval / 2 || (char_only && code->second))
     return NULL;
   self->next++;
   return code;
@@ -309,7 +310,7 @@ gst_gemma_cea608_encoder_take_pair (GstGemmaCea608Encoder *self, GstClockTime no
   if (self->next == self->codes->len) {
     g_array_set_size (self->codes, 0);
     self->next = 0;
-    if (get_erase_time (self) <= now)
+    if (get_erase_time (self) <= now + self->interval / 2)
       enqueue_erase (self, now);
   }
   const Code *code = take_code (self, now, FALSE), *other = NULL;
