@@ -40,6 +40,7 @@
 #include "debug.h"
 #include "line21.h"
 #include "lm-base.h"
+#include "stream.h"
 
 /* Sound that may wait while the model loads or a slow utterance is decoded: as much as an utterance may have. */
 #define SOUND_TIME (30 * GST_SECOND)
@@ -194,13 +195,11 @@ on_text (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   GstGemmaCaptionBin *self = data;
   GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
   g_autoptr (GstEvent) event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
+  g_autofree gchar *text = gemma_stream_read_text (buffer);
   const GstSegment *segment;
-  GstMapInfo map;
 
-  if (!event || !gst_buffer_map (buffer, &map, GST_MAP_READ))
+  if (!event || !text)
     return GST_PAD_PROBE_OK;
-  g_autofree gchar *text = g_strndup ((const gchar *) map.data, map.size);
-  gst_buffer_unmap (buffer, &map);
   gst_event_parse_segment (event, &segment);
   GstClockTime running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
   if (GST_CLOCK_TIME_IS_VALID (running) &&

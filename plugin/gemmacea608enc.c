@@ -256,12 +256,10 @@ ensure_caps (GstGemmaCea608Enc *self)
 static void
 add_text (GstGemmaCea608Enc *self, GstBuffer *buffer)
 {
-  GstMapInfo map;
+  g_autofree gchar *text = gemma_stream_read_text (buffer);
 
-  if (!gst_buffer_map (buffer, &map, GST_MAP_READ))
+  if (!text)
     return;
-  g_autofree gchar *text = g_strndup ((const gchar *) map.data, map.size);
-  gst_buffer_unmap (buffer, &map);
   gboolean taken = gst_gemma_cea608_encoder_add_text (self->encoder, GST_BUFFER_PTS (buffer),
       GST_BUFFER_DURATION (buffer), text);
   if (!taken && !self->behind)
@@ -309,8 +307,10 @@ handle_segment (GstGemmaCea608Enc *self, GstEvent *event)
   gst_event_parse_segment (event, &segment);
   if (gst_segment_is_equal (segment, &self->segment))
     return TRUE;
-  drain (self, FALSE);
-  gst_gemma_cea608_encoder_set_time (self->encoder, segment->start);
+  if (self->segment.format == GST_FORMAT_TIME) {
+    drain (self, FALSE);
+    gst_gemma_cea608_encoder_set_time (self->encoder, segment->start);
+  }
   begin_slots (self, segment->start);
   return gemma_stream_take_segment (GST_ELEMENT (self), event, &self->segment, "Text");
 }

@@ -39,3 +39,15 @@ gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sin
   }
   return gst_pad_query_default (pad, parent, query);
 }
+
+gchar *
+gemma_stream_read_text (GstBuffer *buffer)
+{
+  GstMapInfo map;
+
+  if (!gst_buffer_map (buffer, &map, GST_MAP_READ))
+    return NULL;
+  gchar *text = map.size ? g_strndup ((const gchar *) map.data, map.size) : g_strdup ("");
+  gst_buffer_unmap (buffer, &map);
+  return text;
+}

@@ -1,4 +1,4 @@
-/* What the encoders do alike with events and queries. */
+/* What elements do alike with events, queries and text. */
 #pragma once
 
 #include <gst/gst.h>
@@ -13,5 +13,8 @@ gboolean gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSeg
  * @own more. Everything else goes to gst_pad_query_default().
  */
 gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own);
+
+/** The text of a buffer, maybe empty. (transfer full) (nullable): it cannot be read */
+gchar *gemma_stream_read_text (GstBuffer *buffer);
 
 G_END_DECLS

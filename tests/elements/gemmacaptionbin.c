@@ -2,8 +2,10 @@
 #include "util.h"
 
 #include <gst/gemma/gemma.h>
+#include <gst/video/video.h>
 #include <string.h>
 
+#include "line21-decode.h"
 #include "vision-model.h"
 
 #define VIDEO "video/x-raw, format=I420, width=160, height=120, framerate=25/1"
@@ -90,7 +92,7 @@ GST_START_TEST (test_contract)
 {
   static const gchar *const pads[] = { "sink_audio", "sink_video", "src_audio", "src_video", "text" };
   static const gchar *const properties[] = { "model", "mmproj", "device", "task", "prompt", "source-language",
-    "target-language", "interval", "resolution", "mode", "latency", "stats" };
+    "target-language", "interval", "resolution", "mode", "roll-up-rows", "latency", "stats" };
   g_autoptr (GstElement) bin = gst_object_ref_sink (gst_element_factory_make ("gemmacaptionbin", NULL));
   g_autofree gchar *font = NULL;
   gboolean wait_text;
@@ -194,6 +196,100 @@ GST_START_TEST (test_mode_text_draws_nothing)
   fail_unless_equals_int (frames.n, 100);
   fail_if (frames.bright);
   end (&f);
+}
+
+GST_END_TEST;
+
+/* ---- closed captions --------------------------------------------------------------------------- */
+
+typedef struct
+{
+  GstVideoCaptionType type;
+  GByteArray *pairs;            /* of field 1, one a frame */
+} Closed;
+
+static GstPadProbeReturn
+on_closed (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Closed *closed = data;
+  GstVideoCaptionMeta *meta = gst_buffer_get_video_caption_meta (GST_PAD_PROBE_INFO_BUFFER (info));
+
+  fail_unless (meta != NULL && meta->caption_type == closed->type);
+  if (closed->type == GST_VIDEO_CAPTION_TYPE_CEA608_RAW) {
+    fail_unless_equals_int (meta->size, 2);
+    g_byte_array_append (closed->pairs, meta->data, 2);
+  } else {
+    /* 600 triplets a second, at 25 frames; the first is field 1. */
+    fail_unless_equals_int (meta->size, 3 * 24);
+    fail_unless (meta->data[0] == 0xFC && meta->data[3] == 0xFD && meta->data[6] == 0xFA);
+    g_byte_array_append (closed->pairs, meta->data + 1, 2);
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+/* What can be compared: line 21 has not all characters, and rows are wrapped. */
+static gchar *
+get_letters (const gchar *text, gsize length)
+{
+  GString *letters = g_string_new (NULL);
+
+  for (gsize i = 0; i < length; i++)
+    if (g_ascii_isalnum (text[i]))
+      g_string_append_c (letters, text[i]);
+  return g_string_free (letters, FALSE);
+}
+
+static void
+check_closed (const gchar *mode, GstVideoCaptionType type)
+{
+  g_autofree gchar *launch = g_strdup_printf ("gemmacaptionbin name=c mode=%s roll-up-rows=4 interval=1000000000 "
+      "appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! c.sink_audio c.src_audio ! fakesink async=false "
+      "videotestsrc is-live=true pattern=black num-buffers=375 ! " VIDEO " ! c.sink_video "
+      "c.src_video ! " VIDEO " ! fakesink async=false c.text ! fakesink async=false", mode);
+  Fixture f = begin (launch);
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  g_autoptr (GstPad) text = gst_element_get_static_pad (f.bin, "text"), video = gst_element_get_static_pad (f.bin, "src_video");
+  Collector *out = collector_new (text);
+  Closed closed = { type, g_byte_array_new () };
+  Frames frames = { 0, };
+  GstFlowReturn flow;
+  GstMapInfo map;
+
+  set_random_words (&f);
+  watch_frames (&f, &frames);
+  gst_pad_add_probe (video, GST_PAD_PROBE_TYPE_BUFFER, on_closed, &closed, NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (src, RATE, TRUE, 0);
+  push_sound (src, 2 * RATE, FALSE, MS (1000));
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  wait_eos (&f, 100);
+  fail_unless_equals_int (frames.n, 375);
+  fail_if (frames.bright, "a caption was drawn");
+
+  fail_unless_equals_int (collector_count (out, TRUE, 0), 1);
+  gst_buffer_map (collector_get_buffer (out, 0), &map, GST_MAP_READ);
+  g_autofree gchar *expected = get_letters ((const gchar *) map.data, map.size);
+  gst_buffer_unmap (collector_get_buffer (out, 0), &map);
+  g_autoptr (GPtrArray) screens = decode_line21 (closed.pairs->data, closed.pairs->len / 2);
+  fail_unless (screens->len >= 1);
+  const gchar *screen = ((Screen *) g_ptr_array_index (screens, screens->len - 1))->text;
+  g_autofree gchar *seen = get_letters (screen, strlen (screen));
+  fail_unless (*seen && g_str_has_suffix (expected, seen), "\"%s\" is not the end of \"%s\"", seen, expected);
+  end (&f);
+  collector_free (out);
+  g_byte_array_unref (closed.pairs);
+}
+
+GST_START_TEST (test_mode_cea608)
+{
+  check_closed ("cea608", GST_VIDEO_CAPTION_TYPE_CEA608_RAW);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_mode_cea708)
+{
+  check_closed ("cea708", GST_VIDEO_CAPTION_TYPE_CEA708_RAW);
 }
 
 GST_END_TEST;
@@ -339,6 +435,8 @@ gemmacaptionbin_suite (void)
   tcase_add_test (tc, test_speech_over_a_picture);
   tcase_add_test (tc, test_picture_alone);
   tcase_add_test (tc, test_mode_text_draws_nothing);
+  tcase_add_test (tc, test_mode_cea608);
+  tcase_add_test (tc, test_mode_cea708);
   tcase_add_test (tc, test_a_blocked_model_holds_nobody_up);
   tcase_add_test (tc, test_media_outlive_the_captions);
   tcase_add_test (tc, test_latency_of_the_picture);
