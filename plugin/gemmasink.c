@@ -22,7 +22,8 @@
 
 enum
 {
-  PROP_LOCATION = GEMMA_LM_LAST_PROPERTY + 1
+  PROP_LOCATION = GEMMA_LM_LAST_PROPERTY + 1,
+  PROP_MPEGTS_OFFSET
 };
 
 enum
@@ -35,6 +36,7 @@ struct _GstGemmaSink
 {
   GstGemmaLmBase parent;
   gchar *location;              /* object lock */
+  gint64 mpegts_offset;         /* as well */
   GstGemmaCueWriter *writer;    /* the task's, while it runs */
   GstSegment segment;           /* the task's */
 
@@ -172,10 +174,12 @@ open_writer (GstGemmaSink *self)
 
   GST_OBJECT_LOCK (self);
   g_autofree gchar *location = g_strdup (self->location);
+  gint64 offset = self->mpegts_offset;
   GST_OBJECT_UNLOCK (self);
   if (!location || !*location)
     return TRUE;
-  self->writer = gst_gemma_cue_writer_new (location, &error);
+  self->writer = offset < 0 ? gst_gemma_cue_writer_new (location, &error) :
+      gst_gemma_cue_writer_new_mapped (location, offset, &error);
   if (!self->writer)
     GST_ELEMENT_ERROR (self, RESOURCE, OPEN_WRITE, ("%s", error->message), (NULL));
   return self->writer != NULL;
@@ -235,13 +239,15 @@ gst_gemma_sink_set_property (GObject *object, guint id, const GValue *value, GPa
 {
   GstGemmaSink *self = GST_GEMMA_SINK (object);
 
-  if (id != PROP_LOCATION) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    return;
-  }
   GST_OBJECT_LOCK (self);
-  g_free (self->location);
-  self->location = g_value_dup_string (value);
+  switch (id) {
+    case PROP_LOCATION:
+      g_free (self->location);
+      self->location = g_value_dup_string (value);
+      break;
+    case PROP_MPEGTS_OFFSET: self->mpegts_offset = g_value_get_int64 (value); break;
+    default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -250,12 +256,12 @@ gst_gemma_sink_get_property (GObject *object, guint id, GValue *value, GParamSpe
 {
   GstGemmaSink *self = GST_GEMMA_SINK (object);
 
-  if (id != PROP_LOCATION) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    return;
-  }
   GST_OBJECT_LOCK (self);
-  g_value_set_string (value, self->location);
+  switch (id) {
+    case PROP_LOCATION: g_value_set_string (value, self->location); break;
+    case PROP_MPEGTS_OFFSET: g_value_set_int64 (value, self->mpegts_offset); break;
+    default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -286,6 +292,10 @@ gst_gemma_sink_class_init (GstGemmaSinkClass *klass)
   g_object_class_install_property (object_class, PROP_LOCATION, g_param_spec_string ("location", "Location",
           "Caption file to write, its format by extension: .txt, .srt, .vtt, .jsonl; \"-\" for lines on stdout", NULL,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (object_class, PROP_MPEGTS_OFFSET, g_param_spec_int64 ("mpegts-offset", "MPEG-TS offset",
+          "MPEG-TS time of stream time 0, in 1/90000 s, for the X-TIMESTAMP-MAP of a .vtt file that HLS players are to show with "
+          "MPEG-TS segments (-1: none; mpegtsmux begins at 324000000)", -1, (G_GINT64_CONSTANT (1) << 33) - 1, -1,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   /**
    * GstGemmaSink::text:
    * @sink: the element
@@ -307,5 +317,6 @@ static void
 gst_gemma_sink_init (GstGemmaSink *self)
 {
   GST_OBJECT_FLAG_SET (self, GST_ELEMENT_FLAG_SINK);
+  self->mpegts_offset = -1;
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
 }

@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 GST_GEMMA_API
 G_DECLARE_FINAL_TYPE (GstGemmaCea608Encoder, gst_gemma_cea608_encoder, GST, GEMMA_CEA608_ENCODER, GObject)
 
-/** The longest row. */
+/* The longest row. */
 #define GST_GEMMA_CEA608_COLUMNS 32
 
 /**

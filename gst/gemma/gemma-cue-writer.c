@@ -7,10 +7,14 @@
 
 typedef void (*FormatFunc) (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text);
 
+#define NO_MAP G_MAXUINT64
+#define MPEGTS_BITS 33
+
 typedef struct
 {
   const gchar *extension, *header;
   FormatFunc format;
+  gboolean mapped;              /* the header tells the MPEG-TS time */
 } CueFormat;
 
 struct _GstGemmaCueWriter
@@ -101,7 +105,7 @@ static const CueFormat terminal_format = { NULL, NULL, format_terminal };
 static const CueFormat text_format = { ".txt", NULL, format_text };
 static const CueFormat formats[] = {
   { ".srt", NULL, format_srt },
-  { ".vtt", "WEBVTT\n\n", format_vtt },
+  { ".vtt", "WEBVTT\n", format_vtt, TRUE },
   { ".jsonl", NULL, format_jsonl },
 };
 
@@ -131,8 +135,28 @@ put (GstGemmaCueWriter *self, const gchar *text, GError **error)
   return FALSE;
 }
 
+static gboolean
+put_header (GstGemmaCueWriter *self, guint64 mpegts, GError **error)
+{
+  g_autoptr (GString) header = g_string_new (self->format->header);
+
+  if (!self->format->header)
+    return TRUE;
+  if (self->format->mapped && mpegts != NO_MAP)
+    g_string_append_printf (header, "X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:%" G_GUINT64_FORMAT "\n",
+        mpegts & ((G_GUINT64_CONSTANT (1) << MPEGTS_BITS) - 1));
+  g_string_append_c (header, '\n');
+  return put (self, header->str, error);
+}
+
 GstGemmaCueWriter *
 gst_gemma_cue_writer_new (const gchar *location, GError **error)
+{
+  return gst_gemma_cue_writer_new_mapped (location, NO_MAP, error);
+}
+
+GstGemmaCueWriter *
+gst_gemma_cue_writer_new_mapped (const gchar *location, guint64 mpegts, GError **error)
 {
   g_return_val_if_fail (location != NULL, NULL);
 
@@ -149,7 +173,7 @@ gst_gemma_cue_writer_new (const gchar *location, GError **error)
     set_errno_error (error, location, errno);
     return NULL;
   }
-  if (self->format->header && !put (self, self->format->header, error))
+  if (!put_header (self, mpegts, error))
     return NULL;
   return g_steal_pointer (&self);
 }

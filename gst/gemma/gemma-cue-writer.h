@@ -21,6 +21,18 @@ GST_GEMMA_API
 GstGemmaCueWriter *gst_gemma_cue_writer_new (const gchar *location, GError **error);
 
 /**
+ * gst_gemma_cue_writer_new_mapped:
+ * @location: (type filename): as for gst_gemma_cue_writer_new()
+ * @mpegts: the MPEG-TS time of stream time 0, in units of 1/90000 s, 33 bits; a WebVTT file says it in X-TIMESTAMP-MAP, by which
+ *   HLS players find the place of its cues; other formats have no use for it
+ * @error: return location for a GError
+ *
+ * Returns: (transfer full): the writer, or %NULL if the file cannot be written (domain G_FILE_ERROR)
+ */
+GST_GEMMA_API
+GstGemmaCueWriter *gst_gemma_cue_writer_new_mapped (const gchar *location, guint64 mpegts, GError **error);
+
+/**
  * gst_gemma_cue_writer_write:
  * @writer: a writer
  * @start: where the cue begins, in stream time

@@ -82,6 +82,26 @@ GST_START_TEST (test_cue_files)
 
 GST_END_TEST;
 
+/* HLS players place the cues by it; other formats have no such header. */
+GST_START_TEST (test_mapped_cue_files)
+{
+  static const gchar *const expected[][2] = {
+    { "map.vtt", "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\n00:00:01.000 --> 00:00:02.000\nHi\n\n" },
+    { "map.srt", "1\n00:00:01,000 --> 00:00:02,000\nHi\n\n" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++) {
+    g_autofree gchar *path = write_file (expected[i][0], "", 0), *content = NULL;
+    g_autoptr (GstGemmaCueWriter) writer = gst_gemma_cue_writer_new_mapped (path, 900000, NULL);
+
+    fail_unless (gst_gemma_cue_writer_write (writer, MS (1000), MS (1000), "Hi", NULL));
+    fail_unless (g_file_get_contents (path, &content, NULL, NULL));
+    fail_unless_equals_string (content, expected[i][1]);
+  }
+}
+
+GST_END_TEST;
+
 /* ---- the store ------------------------------------------------------------------------------- */
 
 typedef struct
@@ -267,6 +287,7 @@ library_suite (void)
   tcase_add_test (tc, test_caps);
   tcase_add_test (tc, test_caption_text);
   tcase_add_test (tc, test_cue_files);
+  tcase_add_test (tc, test_mapped_cue_files);
   tcase_add_test (tc, test_store_shares);
   tcase_add_test (tc, test_store_lingers);
   tcase_add_test (tc, test_store_cancels);
