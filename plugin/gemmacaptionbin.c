@@ -2,12 +2,13 @@
  * SECTION:element-gemmacaptionbin
  * @title: gemmacaptionbin
  *
- * Sound and picture in, the same sound and picture out with captions over the picture: what is said, if `sink_audio` is
- * linked, with what is seen meanwhile, if `sink_video` is linked, too; or descriptions of what is seen, if only that is. The
- * captions leave on the pad `text` as well, with the times of the media they belong to.
+ * Sound and picture in, the same sound and picture out with captions over the picture: what is said, if
+ * `sink_audio` is linked, with what is seen meanwhile, if `sink_video` is linked, too; or descriptions of what is
+ * seen, if only that is. The captions leave on the pad `text` as well, with the times of the media they belong to.
  *
- * Instead of drawn captions, #GstGemmaCaptionBin:mode cea608 and cea708 give the frames line 21 captions for encoders, muxers and
- * receivers: each frame leaves with a GstVideoCaptionMeta, in roll-up mode, as gemmacea608enc writes them.
+ * Instead of drawn captions, #GstGemmaCaptionBin:mode cea608 and cea708 give the frames line 21 captions for
+ * encoders, muxers and receivers: each frame leaves with a GstVideoCaptionMeta, in roll-up mode, as gemmacea608enc
+ * writes them.
  *
  * The media never wait for the captions longer than until they are due: they add no latency, and frames are
  * neither dropped nor changed but for the caption on them. A caption that is known late is shown from then on, for as
@@ -25,8 +26,8 @@
  * ]| What a camera sees.
  * |[
  * gst-launch-1.0 v4l2src ! videoconvert ! c.sink_video autoaudiosrc ! c.sink_audio
- *     gemmacaptionbin name=c mode=cea708 c.src_video ! x264enc tune=zerolatency ! mpegtsmux name=m ! srtsink uri=srt://:7001
- *     c.src_audio ! audioconvert ! avenc_aac ! m.
+ *     gemmacaptionbin name=c mode=cea708 c.src_video ! x264enc tune=zerolatency ! mpegtsmux name=m !
+ *     srtsink uri=srt://:7001 c.src_audio ! audioconvert ! avenc_aac ! m.
  * ]| A live stream with closed captions.
  * |[
  * gst-launch-1.0 v4l2src ! videoconvert ! c.sink_video autoaudiosrc ! c.sink_audio
@@ -125,8 +126,8 @@ gst_gemma_caption_mode_get_type (void)
     { MODE_OVERLAY, "Over the picture, and on the pad text", "overlay" },
     { MODE_TEXT, "Only on the pad text", "text" },
     { MODE_CEA608, "CEA-608 pairs in the metadata of the frames, and on the pad text", "cea608" },
-    { MODE_CEA708, "CEA-708 cc_data (with CEA-608 compatibility bytes) in the metadata of the frames, and on the pad text",
-      "cea708" },
+    { MODE_CEA708, "CEA-708 cc_data (with CEA-608 compatibility bytes) in the metadata of the frames, and on the pad "
+      "text", "cea708" },
     { 0, NULL, NULL }
   };
 

@@ -2,23 +2,24 @@
  * SECTION:element-gemmacea608enc
  * @title: gemmacea608enc
  *
- * Timed text to line 21 captions: CEA-608, field 1, channel CC1, in roll-up mode. Every slot of the frame rate gets a buffer
- * with one pair of bytes: padding (0x80 0x80) where nothing is to be sent, so that cccombiner never waits for one. The frame
- * rate is what downstream asks for, else 30000/1001; above 30 frames a second, only every second (third…) slot carries
- * anything, as more than 30 pairs a second do not fit into field 1.
+ * Timed text to line 21 captions: CEA-608, field 1, channel CC1, in roll-up mode. Every slot of the frame rate gets
+ * a buffer with one pair of bytes: padding (0x80 0x80) where nothing is to be sent, so that cccombiner never waits
+ * for one. The frame rate is what downstream asks for, else 30000/1001; above 30 frames a second, only every second
+ * (third…) slot carries anything, as more than 30 pairs a second do not fit into field 1.
  *
- * A text of one row is complete on the screen at its PTS, if it was known early enough; of a longer one, each row is complete
- * when it is said, by its share of the DURATION. Live, text is known after it was said, and sent at once. A slot leaves when text
- * or GAP events have told what it has to carry.
+ * A text of one row is complete on the screen at its PTS, if it was known early enough; of a longer one, each row
+ * is complete when it is said, by its share of the DURATION. Live, text is known after it was said, and sent at
+ * once. A slot leaves when text or GAP events have told what it has to carry.
  *
- * Characters are those of CEA-608: the basic and special ones and both extended sets (Spanish, French, Portuguese, German,
- * Danish), each of the latter after a basic one for receivers without them. Others become the nearest of them; Greek and Cyrillic
- * are transliterated; of other scripts every character becomes a question mark.
+ * Characters are those of CEA-608: the basic and special ones and both extended sets (Spanish, French, Portuguese,
+ * German, Danish), each of the latter after a basic one for receivers without them. Others become the nearest of
+ * them; Greek and Cyrillic are transliterated; of other scripts every character becomes a question mark.
  *
- * The upstream event `rstranscribe/speaker-change` begins a new row.
+ * The event `rstranscribe/speaker-change` begins a new row.
  *
- * ccconverter makes cc_data and CDP for CEA-708 from this. These carry the captions as CEA-608 compatibility bytes, which
- * receivers and players decode; ccconverter adds no DTVCC services, so elements that only know these (cc708overlay) show nothing.
+ * ccconverter makes cc_data and CDP for CEA-708 from this. These carry the captions as CEA-608 compatibility bytes,
+ * which receivers and players decode; ccconverter adds no DTVCC services, so elements that only know these
+ * (cc708overlay) show nothing.
  *
  * ## Examples
  * |[
@@ -263,8 +264,8 @@ add_text (GstGemmaCea608Enc *self, GstBuffer *buffer)
   gboolean taken = gst_gemma_cea608_encoder_add_text (self->encoder, GST_BUFFER_PTS (buffer),
       GST_BUFFER_DURATION (buffer), text);
   if (!taken && !self->behind)
-    GST_ELEMENT_WARNING (self, STREAM, ENCODE, ("Text comes faster than line 21 captions can carry it; some is left out"),
-        ("%" GST_TIME_FORMAT, GST_TIME_ARGS (GST_BUFFER_PTS (buffer))));
+    GST_ELEMENT_WARNING (self, STREAM, ENCODE, 
+        ("Text comes faster than line 21 captions can carry it; some is left out"), ("%" GST_TIME_FORMAT, GST_TIME_ARGS (GST_BUFFER_PTS (buffer))));
   self->behind = !taken;
 }
 
@@ -458,17 +459,19 @@ install_properties (GObjectClass *klass)
   const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   g_object_class_install_property (klass, PROP_MODE, g_param_spec_enum ("mode", "Mode",
-          "How many rows are seen at a time; counts from the next row on", GST_TYPE_GEMMA_CEA608_MODE, MODE_ROLL_UP2, playing));
+          "How many rows are seen at a time; counts from the next row on", GST_TYPE_GEMMA_CEA608_MODE, MODE_ROLL_UP2,
+          playing));
   g_object_class_install_property (klass, PROP_ORIGIN_ROW, g_param_spec_int ("origin-row", "Origin row",
-          "The lowest row, from 0 at the top to 14 (-1: 14); at least as low as the rows of mode need", -1, 14, -1, playing));
+          "The lowest row, from 0 at the top to 14 (-1: 14); at least as low as the rows of mode need", -1, 14, -1,
+          playing));
   g_object_class_install_property (klass, PROP_ORIGIN_COLUMN, g_param_spec_uint ("origin-column", "Origin column",
           "Where rows begin, in characters from the left; they end at 32", 0, 31, 0, playing));
-  g_object_class_install_property (klass, PROP_ROLL_UP_TIMEOUT, g_param_spec_uint64 ("roll-up-timeout", "Roll-up timeout",
-          "Captions are erased this long after the last of them ended (ns; 18446744073709551615: never)", 0, G_MAXUINT64,
-          5 * GST_SECOND, playing));
+  g_object_class_install_property (klass, PROP_ROLL_UP_TIMEOUT, g_param_spec_uint64 ("roll-up-timeout",
+          "Roll-up timeout", "Captions are erased this long after the last of them ended (ns; 18446744073709551615: never)",
+          0, G_MAXUINT64, 5 * GST_SECOND, playing));
   g_object_class_install_property (klass, PROP_ROW_PAUSE, g_param_spec_uint64 ("row-pause", "Row pause",
-          "Text begins a new row if the text before it ended this long before it (ns, 0: always); else it goes on where that "
-          "ended", 0, G_MAXUINT64, 500 * GST_MSECOND, playing));
+          "Text begins a new row if the text before it ended this long before it (ns, 0: always); else it goes on where "
+          "that ended", 0, G_MAXUINT64, 500 * GST_MSECOND, playing));
   g_object_class_install_property (klass, PROP_SPEAKER_PREFIX, g_param_spec_string ("speaker-prefix", "Speaker prefix",
           "What a row begins with when the speaker has changed, such as \">> \"", NULL, playing));
 }

@@ -292,9 +292,9 @@ gst_gemma_sink_class_init (GstGemmaSinkClass *klass)
   g_object_class_install_property (object_class, PROP_LOCATION, g_param_spec_string ("location", "Location",
           "Caption file to write, its format by extension: .txt, .srt, .vtt, .jsonl; \"-\" for lines on stdout", NULL,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
-  g_object_class_install_property (object_class, PROP_MPEGTS_OFFSET, g_param_spec_int64 ("mpegts-offset", "MPEG-TS offset",
-          "MPEG-TS time of stream time 0, in 1/90000 s, for the X-TIMESTAMP-MAP of a .vtt file that HLS players are to show with "
-          "MPEG-TS segments (-1: none; mpegtsmux begins at 324000000)", -1, (G_GINT64_CONSTANT (1) << 33) - 1, -1,
+  g_object_class_install_property (object_class, PROP_MPEGTS_OFFSET, g_param_spec_int64 ("mpegts-offset",
+          "MPEG-TS offset", "MPEG-TS time of stream time 0, in 1/90000 s, for the X-TIMESTAMP-MAP of a .vtt file that HLS "
+          "players are to show with MPEG-TS segments (-1: none; mpegtsmux begins at 324000000)", -1, (G_GINT64_CONSTANT (1) << 33) - 1, -1,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   /**
    * GstGemmaSink::text:

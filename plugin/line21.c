@@ -2,8 +2,8 @@
 
 #include <gst/gemma/gemma.h>
 
-/* Field 1 carries 29.97 pairs a second. A frame that follows a pair sooner than this (1001/30000 s less a tenth, since the
- * times of cameras vary) gets none. */
+/* Field 1 carries 29.97 pairs a second. A frame that follows a pair sooner than this (1001/30000 s less a tenth, since
+ * the times of cameras vary) gets none. */
 #define MIN_INTERVAL (30 * GST_MSECOND)
 /* CTA-708: cc_data is filled up to 600 triplets a second; SEI messages hold 31 a frame. */
 #define TRIPLETS_PER_SECOND 600

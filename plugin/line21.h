@@ -1,7 +1,7 @@
 /* Captions inside the frames of gemmacaptionbin: each frame leaves with a GstVideoCaptionMeta that holds what is due.
  *
- * cccombiner could do that, but it waits for captions, and flushes, ends and counts latency with them. Here a frame takes what is
- * there, and nobody waits.
+ * cccombiner could do that, but it waits for captions, and flushes, ends and counts latency with them. Here a frame
+ * takes what is there, and nobody waits.
  */
 #pragma once
 
@@ -17,8 +17,8 @@ void gemma_line21_free (GemmaLine21 *line21);
 
 /**
  * gemma_line21_set_type:
- * @type: what frames get: GST_VIDEO_CAPTION_TYPE_CEA608_RAW, one pair; GST_VIDEO_CAPTION_TYPE_CEA708_RAW, cc_data with that pair as
- *   CEA-608 compatibility bytes; or GST_VIDEO_CAPTION_TYPE_UNKNOWN, nothing
+ * @type: what frames get: GST_VIDEO_CAPTION_TYPE_CEA608_RAW, one pair; GST_VIDEO_CAPTION_TYPE_CEA708_RAW, cc_data with
+ *   that pair as CEA-608 compatibility bytes; or GST_VIDEO_CAPTION_TYPE_UNKNOWN, nothing
  */
 void gemma_line21_set_type (GemmaLine21 *line21, GstVideoCaptionType type);
 /** @rows: that are seen at a time, 2 to 4 */

@@ -19,8 +19,8 @@ gboolean gemma_cea608_find_char (gunichar c, GemmaCea608Char *found);
  * gemma_cea608_transliterate:
  * @text: valid UTF-8
  *
- * Returns: (transfer full): the text in characters that gemma_cea608_find_char() finds, one column each; white space has
- *   become spaces, but line feeds stay
+ * Returns: (transfer full): the text in characters that gemma_cea608_find_char() finds, one column each;
+ *   white space has become spaces, but line feeds stay
  */
 gchar *gemma_cea608_transliterate (const gchar *text);
 

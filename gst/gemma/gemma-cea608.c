@@ -9,8 +9,8 @@
 /* What a row takes at the most, if its characters are basic. */
 #define ROW_PAIRS 26
 
-/* Control codes of channel 1, field 1. Receivers ignore a control code that equals the one before it, so that each can be
- * sent twice: one of them may be lost. */
+/* Control codes of channel 1, field 1. Receivers ignore a control code that equals the one before it, so that each can
+ * be sent twice: one of them may be lost. */
 #define RESUME(rows) 0x14, (0x23 + (rows))
 #define CARRIAGE_RETURN 0x14, 0x2D
 #define ERASE_DISPLAYED 0x14, 0x2C
@@ -178,7 +178,8 @@ append_word (GPtrArray *rows, GString *row, guint column, guint width, const gch
   return column;
 }
 
-/* The first row is what goes on behind @column of the one that is there; it may be empty. Returns the column at the end. */
+/* The first row is what goes on behind @column of the one that is there; it may be empty. Returns the column at the
+ * end. */
 static guint
 wrap (const gchar *text, guint column, guint width, GPtrArray *rows)
 {

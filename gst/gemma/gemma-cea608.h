@@ -15,7 +15,8 @@ G_DECLARE_FINAL_TYPE (GstGemmaCea608Encoder, gst_gemma_cea608_encoder, GST, GEMM
 /**
  * gst_gemma_cea608_encoder_new:
  *
- * Two rows that end in row 15, from column 0; a pair every 1001/30000 s; erased after 5 s; a new row after pauses of 0.5 s.
+ * Two rows that end in row 15, from column 0; a pair every 1001/30000 s; erased after 5 s; a new row after pauses
+ * of 0.5 s.
  *
  * Returns: (transfer full): an encoder. It has no lock of its own.
  */
@@ -39,11 +40,12 @@ void gst_gemma_cea608_encoder_set_layout (GstGemmaCea608Encoder *encoder, guint 
  * @encoder: an encoder
  * @interval: the time from one pair to the next
  * @erase_after: captions are erased this long after the last ended; %GST_CLOCK_TIME_NONE: never
- * @row_pause: a text begins a new row if the one before ended this long before it; shorter pauses let it go on where that ended
+ * @row_pause: a text begins a new row if the one before ended this long before it; after shorter pauses it goes on
+ *   where that ended
  */
 GST_GEMMA_API
-void gst_gemma_cea608_encoder_set_timing (GstGemmaCea608Encoder *encoder, GstClockTime interval, GstClockTime erase_after,
-    GstClockTime row_pause);
+void gst_gemma_cea608_encoder_set_timing (GstGemmaCea608Encoder *encoder, GstClockTime interval,
+    GstClockTime erase_after, GstClockTime row_pause);
 
 /**
  * gst_gemma_cea608_encoder_add_text:
@@ -52,8 +54,8 @@ void gst_gemma_cea608_encoder_set_timing (GstGemmaCea608Encoder *encoder, GstClo
  * @duration: for how long, or %GST_CLOCK_TIME_NONE
  * @text: what is said, any UTF-8; lines of their own begin a new row
  *
- * Sent so early that it is complete at @start if it is one row; of several rows, each is complete when it is said, by its
- * share of @duration. What comes too late for that is sent as soon as possible, in order.
+ * Sent so early that it is complete at @start if it is one row; of several rows, each is complete when it is said,
+ * by its share of @duration. What comes too late for that is sent as soon as possible, in order.
  *
  * Returns: %FALSE if more text waits than can be sent in a minute or two: then this one is not taken
  */

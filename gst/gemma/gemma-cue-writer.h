@@ -23,8 +23,8 @@ GstGemmaCueWriter *gst_gemma_cue_writer_new (const gchar *location, GError **err
 /**
  * gst_gemma_cue_writer_new_mapped:
  * @location: (type filename): as for gst_gemma_cue_writer_new()
- * @mpegts: the MPEG-TS time of stream time 0, in units of 1/90000 s, 33 bits; a WebVTT file says it in X-TIMESTAMP-MAP, by which
- *   HLS players find the place of its cues; other formats have no use for it
+ * @mpegts: the MPEG-TS time of stream time 0, in units of 1/90000 s, 33 bits; a WebVTT file says it in X-TIMESTAMP-MAP,
+ *   by which HLS players find the place of its cues; other formats have no use for it
  * @error: return location for a GError
  *
  * Returns: (transfer full): the writer, or %NULL if the file cannot be written (domain G_FILE_ERROR)

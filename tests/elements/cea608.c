@@ -223,7 +223,8 @@ GST_START_TEST (test_rows_keep_pace)
 
 GST_END_TEST;
 
-/* All characters of CEA-608, each twice so that equal ones follow each other. Three of them look a little different in ffmpeg. */
+/* All characters of CEA-608, each twice so that equal ones follow each other. Three of them look a little different in
+ * ffmpeg. */
 GST_START_TEST (test_characters)
 {
   static const gchar *const rows[] = {

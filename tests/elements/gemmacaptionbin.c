@@ -248,7 +248,8 @@ check_closed (const gchar *mode, GstVideoCaptionType type)
       "c.src_video ! " VIDEO " ! fakesink async=false c.text ! fakesink async=false", mode);
   Fixture f = begin (launch);
   g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
-  g_autoptr (GstPad) text = gst_element_get_static_pad (f.bin, "text"), video = gst_element_get_static_pad (f.bin, "src_video");
+  g_autoptr (GstPad) text = gst_element_get_static_pad (f.bin, "text");
+  g_autoptr (GstPad) video = gst_element_get_static_pad (f.bin, "src_video");
   Collector *out = collector_new (text);
   Closed closed = { type, g_byte_array_new () };
   Frames frames = { 0, };

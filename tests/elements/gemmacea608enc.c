@@ -12,7 +12,8 @@ static GstHarness *
 new_harness (const gchar *launch, const gchar *framerate)
 {
   GstHarness *h = gst_harness_new_parse (launch);
-  g_autofree gchar *caps = g_strdup_printf ("closedcaption/x-cea-608, format=(string)raw, framerate=(fraction)%s", framerate);
+  g_autofree gchar *caps = g_strdup_printf ("closedcaption/x-cea-608, format=(string)raw, framerate=(fraction)%s",
+      framerate);
 
   gst_harness_set_sink_caps_str (h, caps);
   gst_harness_set_src_caps_str (h, TEXT_CAPS);
@@ -290,7 +291,8 @@ run_pipeline (const gchar *launch, Frames *frames, guint seconds)
   frames->pairs = g_byte_array_new ();
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_frame, frames, NULL);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (bus, seconds * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (bus, seconds * GST_SECOND,
+      GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
   fail_unless (message != NULL, "no end after %u s", seconds);
   fail_unless_equals_int (GST_MESSAGE_TYPE (message), GST_MESSAGE_EOS);
   gst_element_set_state (pipeline, GST_STATE_NULL);
@@ -327,10 +329,10 @@ GST_START_TEST (test_live_silence)
 {
   Frames frames = { 0, };
 
-  run_pipeline ("audiotestsrc is-live=true wave=silence num-buffers=150 ! gemmatranscriber latency=1000 ! gemmacea608enc ! ccconverter ! "
-      "closedcaption/x-cea-708,format=cc_data ! c.caption videotestsrc is-live=true num-buffers=75 ! "
-      "video/x-raw,width=64,height=64,framerate=25/1 ! queue max-size-time=10000000000 ! cccombiner name=c ! fakesink name=sink",
-      &frames, 30);
+  run_pipeline ("audiotestsrc is-live=true wave=silence num-buffers=150 ! gemmatranscriber latency=1000 ! "
+      "gemmacea608enc ! ccconverter ! closedcaption/x-cea-708,format=cc_data ! c.caption videotestsrc is-live=true num-buffers=75 ! "
+      "video/x-raw,width=64,height=64,framerate=25/1 ! queue max-size-time=10000000000 ! "
+      "cccombiner name=c ! fakesink name=sink", &frames, 30);
   fail_unless_equals_int (frames.n_frames, 75);
   g_byte_array_unref (frames.pairs);
 }
