@@ -43,6 +43,8 @@
 #define MAX_PADDING (10 * GST_SECOND)
 /* So long before the next text padding begins again: a row is sent in less. */
 #define LEAD (2 * GST_SECOND)
+/* A stream that has ended goes on for so long at the most, until its captions are erased. */
+#define MAX_AFTER_END (30 * GST_SECOND)
 /* Field 1 carries no more pairs a second (29.97, rounded up). */
 #define MAX_PAIRS 30
 
@@ -192,15 +194,19 @@ advance (GstGemmaCea608Enc *self, GstClockTime until)
   }
 }
 
-/* No more text will come: all of it is sent, and with @erase, erased when it is time. */
+/* No more text will come: all of it is sent, and with @erase, erased when it is time, if that is soon. */
 static void
 drain (GstGemmaCea608Enc *self, gboolean erase)
 {
   self->flow = GST_FLOW_OK;
   if (!self->fps_n)
     return;
-  while (self->flow == GST_FLOW_OK && (erase ? !gst_gemma_cea608_encoder_is_idle (self->encoder) :
-          gst_gemma_cea608_encoder_has_text (self->encoder)))
+  while (self->flow == GST_FLOW_OK && gst_gemma_cea608_encoder_has_text (self->encoder))
+    push_slot (self);
+
+  GstClockTime latest = get_slot_time (self, self->n_slots) + MAX_AFTER_END;
+  while (erase && self->flow == GST_FLOW_OK && !gst_gemma_cea608_encoder_is_idle (self->encoder) &&
+      get_slot_time (self, self->n_slots) < latest)
     push_slot (self);
 }
 

@@ -194,6 +194,21 @@ GST_START_TEST (test_long_pause)
 
 GST_END_TEST;
 
+/* The end does not wait for an erasure that is a century away. */
+GST_START_TEST (test_end)
+{
+  GstHarness *h = new_harness ("gemmacea608enc roll-up-timeout=3000000000000000000", "30/1");
+
+  push_text (h, "The end", 1000, 1000);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  g_autoptr (GByteArray) pairs = pull_pairs (h, 0, 30, 1);
+  fail_if (is_padding (pairs, 29));
+  fail_unless (pairs->len / 2 <= 31 * 30 + 1, "%u", pairs->len / 2);
+  gst_harness_teardown (h);
+}
+
+GST_END_TEST;
+
 /* After a seek the old text is gone and the new one is where it belongs; a further segment goes on. */
 GST_START_TEST (test_flush_and_segments)
 {
@@ -351,6 +366,7 @@ gemmacea608enc_suite (void)
   tcase_add_test (tc, test_high_frame_rates);
   tcase_add_test (tc, test_default_rate_and_latency);
   tcase_add_test (tc, test_long_pause);
+  tcase_add_test (tc, test_end);
   tcase_add_test (tc, test_flush_and_segments);
   tcase_add_test (tc, test_bad_input);
   tcase_add_test (tc, test_into_video);

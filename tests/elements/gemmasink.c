@@ -120,9 +120,9 @@ GST_START_TEST (test_signal_and_messages)
 GST_END_TEST;
 
 static gchar *
-transcribe_to (const gchar *name)
+transcribe_to (const gchar *name, const gchar *more)
 {
-  g_autofree gchar *path = write_file (name, "old", 3), *settings = g_strdup_printf ("location=%s", path);
+  g_autofree gchar *path = write_file (name, "old", 3), *settings = g_strdup_printf ("location=%s %s", path, more);
   gchar *content;
   Fixture f = begin (settings);
 
@@ -142,12 +142,14 @@ check_matches (const gchar *pattern, const gchar *content)
 
 GST_START_TEST (test_files)
 {
-  g_autofree gchar *srt = transcribe_to ("a.srt"), *vtt = transcribe_to ("a.vtt"), *jsonl = transcribe_to ("a.jsonl");
-  g_autofree gchar *txt = transcribe_to ("a.txt");
+  g_autofree gchar *srt = transcribe_to ("a.srt", ""), *vtt = transcribe_to ("a.vtt", "");
+  g_autofree gchar *jsonl = transcribe_to ("a.jsonl", ""), *txt = transcribe_to ("a.txt", "");
+  g_autofree gchar *mapped = transcribe_to ("b.vtt", "mpegts-offset=900000");
 
   check_matches ("^1\n00:00:0[01],\\d{3} --> 00:00:02,\\d{3}\n[^\n]+\n", srt);
   check_matches ("\n\n2\n00:00:0[34],\\d{3} --> 00:00:0[45],\\d{3}\n[^\n]+\n", srt);
   check_matches ("^WEBVTT\n\n00:00:0[01]\\.\\d{3} --> 00:00:02\\.\\d{3}\n[^\n]+\n", vtt);
+  check_matches ("^WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00\\.000,MPEGTS:900000\n\n00:00:0[01]\\.\\d{3} --> ", mapped);
   check_matches ("^\\{\"start\": [01]\\.\\d{3}, \"end\": 2\\.\\d{3}, \"text\": \".+\"\\}\n\\{\"start\": [34]\\.\\d{3}, ", jsonl);
   check_matches ("^[^\n]+\n", txt);
   fail_if (strstr (txt, "-->") || strstr (txt, "\n\n"));
