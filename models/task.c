@@ -83,3 +83,29 @@ gemma_task_instruction (GemmaTask task, const gchar *source, const gchar *target
       return g_strdup (custom ? custom : "");
   }
 }
+
+gchar *
+gemma_task_text_translation (const gchar *source, const gchar *target, const gchar *instruction, const GArray *examples,
+    const gchar *text, gboolean has_turns)
+{
+  const gchar *from = gemma_language_name (source ? source : "en");
+  const gchar *to = gemma_language_name (target ? target : "en");
+  GString *prompt = g_string_new (instruction);
+
+  if (!instruction && has_turns)
+    g_string_append_printf (prompt, "Translate the following %s text into %s. Answer with the translation only.", from, to);
+  if (prompt->len)
+    g_string_append (prompt, "\n\n");
+  for (guint i = 0; examples && i < examples->len; i++) {
+    const GemmaExample *example = &g_array_index (examples, GemmaExample, i);
+    g_string_append_printf (prompt, "%s: %s\n%s: %s\n\n", from, example->source, to, example->translation);
+  }
+  g_string_append_printf (prompt, "%s: %s\n%s:", from, text, to);
+  return g_string_free (prompt, FALSE);
+}
+
+const gchar *
+gemma_task_text_translation_stop (gboolean has_turns)
+{
+  return has_turns ? NULL : "\n";
+}
