@@ -335,6 +335,10 @@ gst_gemma_lm_inline_set_property (GObject *object, guint id, const GValue *value
 {
   GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (object)->settings;
 
+  if (id < GEMMA_LM_INLINE_PROP_LATENCY) {
+    G_OBJECT_CLASS (gst_gemma_lm_inline_parent_class)->set_property (object, id, value, pspec);
+    return;
+  }
   GST_OBJECT_LOCK (object);
   if (id == GEMMA_LM_INLINE_PROP_LATENCY)
     settings->latency = g_value_get_uint (value);
@@ -352,6 +356,10 @@ gst_gemma_lm_inline_get_property (GObject *object, guint id, GValue *value, GPar
 {
   const GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (object)->settings;
 
+  if (id < GEMMA_LM_INLINE_PROP_LATENCY) {
+    G_OBJECT_CLASS (gst_gemma_lm_inline_parent_class)->get_property (object, id, value, pspec);
+    return;
+  }
   GST_OBJECT_LOCK (object);
   if (id == GEMMA_LM_INLINE_PROP_LATENCY)
     g_value_set_uint (value, settings->latency);
