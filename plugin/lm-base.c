@@ -68,10 +68,24 @@ append_locked (GstGemmaLmBase *self, GemmaWork *work)
   g_cond_broadcast (&self->cond);
 }
 
-static void
-clear_queue_locked (GstGemmaLmBase *self)
+/* Upstream will not tell again what stream this is. */
+static gboolean
+outlives_flush (const GemmaWork *work)
 {
-  g_queue_clear_full (&self->queue, (GDestroyNotify) gemma_work_free);
+  return work->kind == GEMMA_WORK_EVENT && GST_EVENT_IS_STICKY (work->event) &&
+      GST_EVENT_TYPE (work->event) != GST_EVENT_SEGMENT && GST_EVENT_TYPE (work->event) != GST_EVENT_EOS;
+}
+
+static void
+clear_queue_locked (GstGemmaLmBase *self, gboolean flush)
+{
+  for (guint n = self->queue.length; n > 0; n--) {
+    GemmaWork *work = g_queue_pop_head (&self->queue);
+    if (flush && outlives_flush (work))
+      g_queue_push_tail (&self->queue, work);
+    else
+      gemma_work_free (work);
+  }
   self->n_heavy = 0;
   g_cond_broadcast (&self->cond);
 }
@@ -352,11 +366,11 @@ gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event)
 }
 
 static void
-forget_locked (GstGemmaLmBase *self)
+forget_locked (GstGemmaLmBase *self, gboolean flush)
 {
   GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
 
-  clear_queue_locked (self);
+  clear_queue_locked (self, flush);
   self->flow = GST_FLOW_OK;
   self->wake_at = 0;
   if (klass->forget)
@@ -383,7 +397,7 @@ gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstGemmaLmPad *pad, GstEvent
   g_mutex_lock (&self->lock);
   while (self->busy)            /* cancelled: until the next token at most */
     g_cond_wait (&self->cond, &self->lock);
-  forget_locked (self);
+  forget_locked (self, TRUE);
   g_mutex_unlock (&self->lock);
 
   GST_GEMMA_LM_BASE_GET_CLASS (self)->flush (self, event);
@@ -544,7 +558,7 @@ static void
 start (GstGemmaLmBase *self)
 {
   g_mutex_lock (&self->lock);
-  forget_locked (self);
+  forget_locked (self, FALSE);
   self->events_pad = NULL;
   self->live = FALSE;
   self->flushing = FALSE;
@@ -584,7 +598,7 @@ stop (GstGemmaLmBase *self)
 {
   gst_task_join (self->task);
   g_mutex_lock (&self->lock);
-  forget_locked (self);
+  forget_locked (self, FALSE);
   gemma_pictures_reset (self->pictures);
   g_mutex_unlock (&self->lock);
   gemma_decoding_clear (&self->decoding);
@@ -699,7 +713,7 @@ gst_gemma_lm_base_finalize (GObject *object)
   GstGemmaLmBase *self = GST_GEMMA_LM_BASE (object);
 
   g_mutex_lock (&self->lock);
-  clear_queue_locked (self);
+  clear_queue_locked (self, FALSE);
   g_mutex_unlock (&self->lock);
   gst_gemma_lm_base_forget_description (self);
   gemma_hypotheses_free (self->heard.hypotheses);

@@ -82,6 +82,16 @@ observe_delay (GstGemmaLmInline *self, GstClockTime start)
 
 /* ---- the source pad's task ------------------------------------------------------------------------ */
 
+/* Consumes @item, which is flushed: what stream this is must be known behind the pad all the same. */
+static void
+drop (GstGemmaLmInline *self, gpointer item)
+{
+  if (GST_IS_EVENT (item) && GST_EVENT_IS_STICKY (item) && GST_EVENT_TYPE (item) != GST_EVENT_SEGMENT &&
+      GST_EVENT_TYPE (item) != GST_EVENT_EOS)
+    gst_pad_store_sticky_event (self->srcpad, item);
+  gst_mini_object_unref (item);
+}
+
 GstFlowReturn
 gst_gemma_lm_inline_emit (GstGemmaLmInline *self, gpointer item)
 {
@@ -96,7 +106,7 @@ gst_gemma_lm_inline_emit (GstGemmaLmInline *self, gpointer item)
     g_queue_push_tail (&self->out, item);
     g_cond_broadcast (&self->out_cond);
   } else {
-    gst_mini_object_unref (item);
+    drop (self, item);
   }
   g_mutex_unlock (&self->out_lock);
   return flow;
@@ -141,7 +151,8 @@ set_out_flushing (GstGemmaLmInline *self, gboolean flushing)
   g_mutex_lock (&self->out_lock);
   self->out_flushing = flushing;
   self->out_flow = GST_FLOW_OK;
-  g_queue_clear_full (&self->out, (GDestroyNotify) gst_mini_object_unref);
+  while (self->out.length)
+    drop (self, g_queue_pop_head (&self->out));
   g_cond_broadcast (&self->out_cond);
   g_mutex_unlock (&self->out_lock);
 }
@@ -178,7 +189,7 @@ static GstFlowReturn
 gst_gemma_lm_inline_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, const gchar *text)
 {
   GstGemmaLmInline *self = GST_GEMMA_LM_INLINE (base);
-  GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
+  GstBuffer *buffer = *text ? gst_buffer_new_memdup (text, strlen (text)) : gst_buffer_new ();
 
   push_language (self);
   observe_delay (self, start);
