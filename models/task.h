@@ -31,9 +31,10 @@ typedef struct
 
 /**
  * What a model is asked for the translation of @text, one paragraph of writing.
- * @instruction: (nullable): what to begin with, instead of a sentence that asks for translation
+ * @instruction: (nullable): what to begin with, instead of a sentence that asks for translation, or "Good morning." and
+ *   its translation
  * @examples: (nullable): of GemmaExample, in order
- * @has_turns: the model answers questions; one that does not goes on with example lines, and needs no sentence
+ * @has_turns: the model answers questions; one that does not goes on with lines
  *
  * "Translate the following English text into Spanish. Answer with the translation only.\n\n
  * English: EXAMPLE\nSpanish: TRANSLATION\n\nEnglish: TEXT\nSpanish:". What comes before the text begins like what was

@@ -20,8 +20,9 @@
  * there are more, the older half goes at once, so that the prompt mostly begins as before: what repeats is not computed
  * again (`prompt-tokens` and `reused-tokens` of #GstGemmaTranslate:stats; T5Gemma 2 reads each prompt anew).
  *
- * A model with a chat template is asked to translate; a base model, which has none, goes on with lines ("English: …",
- * "Spanish:"). #GstGemmaTranslate:prompt takes the place of the instruction, or gives a base model lines to begin with.
+ * A model with a chat template is asked to translate; a base model, which has none, goes on with lines ("English: Good
+ * morning.", "Spanish: Buenos días.", and so on). #GstGemmaTranslate:prompt takes the place of the instruction, or of the
+ * first pair of lines.
  *
  * ## Examples
  * |[
@@ -201,9 +202,10 @@ translate (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const 
     if (!translation)
       return;
     gemma_cue_text_set_translation (cue, i, translation);
-    if (*translation)
+    /* A model that has once repeated its text goes on doing so. */
+    if (*translation && strcmp (translation, passage) != 0)
       remember (self, passage, translation);
-    else
+    else if (!*translation)
       GST_INFO_OBJECT (self, "no translation of \"%s\"", passage);
   }
   g_autofree gchar *translated = n ? gemma_cue_text_to_string (cue) : g_strdup (text);
@@ -421,8 +423,8 @@ static void
 describe_properties (GObjectClass *klass, GParamFlags flags)
 {
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
-          "What the prompt begins with, instead of an instruction to translate, or, of a base model, before its first line; "
-          "with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
+          "What the prompt begins with, instead of an instruction to translate, or, of a base model, of a pair of lines as an "
+          "example; with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
           "Characters that end a translation and are left out of it (default: a line break of a base model)", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",

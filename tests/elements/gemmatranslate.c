@@ -259,6 +259,7 @@ GST_START_TEST (test_history_size)
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
     g_autofree gchar *properties = g_strdup_printf ("history-size=%d", sizes[i]);
     Fixture f = begin (UTF8, properties, FALSE);
+    g_object_set (f.element, "prompt", "", NULL);
     guint64 first = 0, longest = 0, before = 0;
     for (guint k = 0; k < 8; k++) {
       push (&f, k * 1000, k * 1000 + 1000, "The cat sleeps.");
@@ -373,7 +374,7 @@ GST_START_TEST (test_turns)
   for (guint i = 0; i < 3; i++) {
     if (i == 1)
       fail_unless (g_file_set_contents (path, "{\"chat_template\": \"<start_of_turn>user ...\"}", -1, NULL));
-    Fixture f = begin (UTF8, i == 2 ? "prompt=\"x\"" : NULL, FALSE);
+    Fixture f = begin (UTF8, i == 1 ? NULL : "prompt=\"x\"", FALSE);
     push (&f, 0, 1000, "Hello.");
     finish (&f);
     n[i] = get_stat (f.element, "prompt-tokens");

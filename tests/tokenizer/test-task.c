@@ -36,7 +36,14 @@ GST_START_TEST (test_text_translation)
   g_autofree gchar *plain = gemma_task_text_translation ("en", "es", NULL, NULL, "Hello.", FALSE);
   g_autofree gchar *turn = gemma_task_text_translation ("en", "es", NULL, examples, "Hello.", TRUE);
 
-  fail_unless_equals_string (plain, "English: Hello.\nSpanish:");
+  g_autofree gchar *rare = gemma_task_text_translation ("en", "qu", NULL, NULL, "Hello.", FALSE);
+  g_autofree gchar *bare = gemma_task_text_translation ("en-GB", "French", "", NULL, "Hello.", FALSE);
+  g_autofree gchar *named = gemma_task_text_translation ("en-GB", "French", NULL, NULL, "Hello.", FALSE);
+
+  fail_unless_equals_string (plain, "English: Good morning.\nSpanish: Buenos días.\n\nEnglish: Hello.\nSpanish:");
+  fail_unless_equals_string (named, "English: Good morning.\nFrench: Bonjour.\n\nEnglish: Hello.\nFrench:");
+  fail_unless_equals_string (rare, "English: Hello.\nQuechua:");
+  fail_unless_equals_string (bare, "English: Hello.\nFrench:");
   fail_unless_equals_string (turn, "Translate the following English text into Spanish. Answer with the translation only."
       "\n\nEnglish: Hello.\nSpanish:");
   g_array_append_val (examples, example);
