@@ -8,8 +8,8 @@
  * With #GstGemmaTranslate:gather `cues` every buffer is translated for itself, so that captions keep their number and
  * their times. With `sentences`, words and phrases are gathered until one ends a sentence, until a pause of
  * #GstGemmaTranslate:segment-silence, until #GstGemmaTranslate:max-segment, and until the stream ends or breaks: EOS, a
- * new segment, DISCONT, `rstranscribe/final-transcript` and other events in the stream. What leaves has the time from
- * the first word to the end of the last. Live, a sentence is not waited for longer than two thirds of
+ * new segment, DISCONT, `rstranscribe/final-transcript` and other events in the stream, but tags. What leaves has the
+ * time from the first word to the end of the last. Live, a sentence is not waited for longer than two thirds of
  * #GstGemmaTranslate:latency.
  *
  * Line breaks and markup: lines that belong to one sentence are translated together, and the translation is broken into
@@ -18,7 +18,9 @@
  *
  * Up to #GstGemmaTranslate:history-size sentences before, with their translations, precede the text in the prompt. When
  * there are more, the older half goes at once, so that the prompt mostly begins as before: what repeats is not computed
- * again (`prompt-tokens` and `reused-tokens` of #GstGemmaTranslate:stats; T5Gemma 2 reads each prompt anew).
+ * again (`prompt-tokens` and `reused-tokens` of #GstGemmaTranslate:stats; T5Gemma 2 reads each prompt anew). A new
+ * segment, a flush and another language begin without history. While a translation grows, element messages
+ * `gemma-partial` (text, timestamp, duration, final) show it.
  *
  * A model with a chat template is asked to translate; a base model, which has none, goes on with lines ("English: Good
  * morning.", "Spanish: Buenos días.", and so on). #GstGemmaTranslate:prompt takes the place of the instruction, or of the
@@ -42,8 +44,9 @@
 #include "debug.h"
 #include "sentences.h"
 
-/* Part of the context that history may take; no token has less than a byte. */
+/* Part of the context that history may take; no token has less than a byte, and names and line breaks come on top. */
 #define HISTORY_SHARE 2
+#define BYTES_AROUND 32
 
 typedef enum
 {
@@ -121,7 +124,7 @@ count_bytes (const GArray *history)
 
   for (guint i = 0; i < history->len; i++) {
     const GemmaExample *example = &g_array_index (history, GemmaExample, i);
-    n += strlen (example->source) + strlen (example->translation);
+    n += BYTES_AROUND + strlen (example->source) + strlen (example->translation);
   }
   return n;
 }
@@ -148,26 +151,37 @@ check_history (GstGemmaTranslate *self)
   const GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (self)->settings;
 
   GST_OBJECT_LOCK (self);
-  if (g_strcmp0 (self->from, settings->source_language) != 0 || g_strcmp0 (self->to, settings->target_language) != 0 ||
-      self->history->len > self->history_size) {
+  gboolean other = g_strcmp0 (self->from, settings->source_language) != 0 ||
+      g_strcmp0 (self->to, settings->target_language) != 0;
+  if (other || self->history->len > self->history_size)
     forget_history (self);
+  if (other) {
     g_free (self->from);
     g_free (self->to);
     self->from = g_strdup (settings->source_language);
     self->to = g_strdup (settings->target_language);
   }
+  gboolean same = other && g_strcmp0 (self->from, self->to) == 0;
   GST_OBJECT_UNLOCK (self);
+  if (same)
+    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS, ("source-language and target-language are both \"%s\"", self->from), (NULL));
 }
 
 /* ---- translating, in the task -------------------------------------------------------------- */
 
+typedef struct
+{
+  GstGemmaLmBase *element;
+  GstClockTime start, end;
+} Partial;
+
 static gboolean
 on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
 {
-  const GemmaWork *work = ((gpointer *) data)[1];
+  const Partial *partial = data;
 
   if (*text)
-    gst_gemma_lm_base_post_partial (((gpointer *) data)[0], work->start, MAX (work->start, work->end), all, "");
+    gst_gemma_lm_base_post_partial (partial->element, partial->start, partial->end, all, "");
   return TRUE;
 }
 
@@ -176,14 +190,14 @@ static gchar *
 translate_passage (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *passage)
 {
   GemmaWork *work = gemma_work_new (GEMMA_WORK_TEXT, start, end);
-  gpointer data[] = { self, work };
-  const GemmaListener listener = { NULL, on_token, data };
+  Partial partial = { GST_GEMMA_LM_BASE (self), start, end };
+  const GemmaListener listener = { NULL, on_token, &partial };
   GemmaDecodeStats stats;
 
   check_history (self);
   work->text = g_strdup (passage);
   work->examples = self->history;
-  gchar *text = gst_gemma_lm_base_ask (GST_GEMMA_LM_BASE (self), work, &listener, self->cancellable, &stats, &self->flow);
+  gchar *text = gst_gemma_lm_base_ask (partial.element, work, &listener, self->cancellable, &stats, &self->flow);
   gemma_work_free (work);
   return text;
 }

@@ -205,7 +205,7 @@ GST_END_TEST;
 /* Live, a sentence without an end is told in time, although nothing more comes. */
 GST_START_TEST (test_live)
 {
-  Fixture f = begin (UTF8, "gather=sentences latency=1500", TRUE);
+  Fixture f = begin (UTF8, "gather=sentences latency=3000", TRUE);
   g_autoptr (GstQuery) query = gst_query_new_latency ();
   GstClockTime min, max;
   gboolean live;
@@ -213,12 +213,11 @@ GST_START_TEST (test_live)
   fail_unless (gst_pad_peer_query (f.harness->sinkpad, query));
   gst_query_parse_latency (query, &live, &min, &max);
   fail_unless (live);
-  fail_unless_equals_uint64 (min, MS (1500));
+  fail_unless_equals_uint64 (min, MS (3000));
   push (&f, 0, 300, "first.");                  /* the model is loaded now */
   fail_unless_equals_int (wait_texts (&f, 1, 60000), 1);
   push (&f, 300, 500, "no");
   push (&f, 500, 700, "end");
-  fail_unless_equals_int (wait_texts (&f, 2, 300), 1);
   fail_unless_equals_int (wait_texts (&f, 2, 10000), 2);
   check_times (&f, 1, 300, 700);
   finish (&f);
@@ -457,6 +456,54 @@ GST_START_TEST (test_caption_file)
 
 GST_END_TEST;
 
+/* Speech to foreign text: words, or the times without them, cover all of the time. */
+GST_START_TEST (test_after_transcriber)
+{
+  g_autofree gchar *line = g_strdup_printf ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! "
+      "gemmatranscriber streaming=words ! gemmatranslate name=translate gather=sentences model=%s temperature=10 seed=3 "
+      "max-tokens=8 target-language=es ! fakesink", eval_files.directory);
+  g_autoptr (GError) error = NULL;
+  GstElement *pipeline = gst_parse_launch (line, &error);
+  g_assert_no_error (error);
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
+  g_autoptr (GstElement) translate = gst_bin_get_by_name (GST_BIN (pipeline), "translate");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (translate, "src");
+  Collector *out = collector_new (pad);
+  GstFlowReturn flow;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  push_sound (src, RATE, FALSE, 0);
+  push_sound (src, 2 * RATE, TRUE, GST_SECOND);
+  push_sound (src, RATE, FALSE, 3 * GST_SECOND);
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  collector_wait_eos (out, 60);
+  /* The last token reaches a little behind the end. */
+  collector_check_coverage (out, 0, 4 * GST_SECOND, MS (160));
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_same_language)
+{
+  Fixture f = begin (UTF8, "target-language=en", FALSE);
+
+  push (&f, 0, 1000, "Hello.");
+  push (&f, 1000, 2000, "Hello.");
+  finish (&f);
+  g_autoptr (GstMessage) message = gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING);
+  g_autoptr (GError) error = NULL;
+  fail_unless (message != NULL);
+  gst_message_parse_warning (message, &error, NULL);
+  fail_unless (strstr (error->message, "target-language") != NULL, "%s", error->message);
+  fail_if (gst_bus_have_pending (f.bus) && gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING), "it is told twice");
+  end (&f);
+}
+
+GST_END_TEST;
+
 static Suite *
 gemmatranslate_suite (void)
 {
@@ -477,6 +524,8 @@ gemmatranslate_suite (void)
   tcase_add_test (tc, test_turns);
   tcase_add_test (tc, test_errors_and_progress);
   tcase_add_test (tc, test_caption_file);
+  tcase_add_test (tc, test_after_transcriber);
+  tcase_add_test (tc, test_same_language);
   return s;
 }
 
