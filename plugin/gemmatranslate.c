@@ -164,7 +164,8 @@ check_history (GstGemmaTranslate *self)
   gboolean same = other && g_strcmp0 (self->from, self->to) == 0;
   GST_OBJECT_UNLOCK (self);
   if (same)
-    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS, ("source-language and target-language are both \"%s\"", self->from), (NULL));
+    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS,
+        ("source-language and target-language are both \"%s\"", self->from), (NULL));
 }
 
 /* ---- translating, in the task -------------------------------------------------------------- */
@@ -437,12 +438,13 @@ static void
 describe_properties (GObjectClass *klass, GParamFlags flags)
 {
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
-          "What the prompt begins with, instead of an instruction to translate, or, of a base model, of a pair of lines as an "
-          "example; with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
+          "What the prompt begins with, instead of an instruction to translate, or, of a base model, of a pair of lines as "
+          "an example; with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
           "Characters that end a translation and are left out of it (default: a line break of a base model)", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
-          "Source language", "Language of the text that comes in, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", flags));
+          "Source language", "Language of the text that comes in, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
+          flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
           "Target language", "Language of the text that leaves, a BCP 47 code or a name", "en", flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_TOKENS, g_param_spec_uint ("max-tokens", "Maximum tokens",

@@ -145,7 +145,7 @@ enum
 };
 
 void gemma_lm_settings_install (GObjectClass *klass);
-/** Those of elements that take sound and pictures and may be asked for anything: part of gst_gemma_lm_base_class_add_sink_pads() */
+/** Those that only elements with sound and pictures have; gst_gemma_lm_base_class_add_sink_pads() calls it. */
 void gemma_lm_settings_install_tasks (GObjectClass *klass);
 /** FALSE: no property of these settings. */
 gboolean gemma_lm_settings_set (GemmaLmSettings *settings, guint id, const GValue *value);
@@ -291,7 +291,7 @@ struct _GstGemmaLmBase
   gint64 decode_time;
 };
 
-/** For subclasses that take sound, pictures and text on request: the pads' templates and the settings that go with them. */
+/** For subclasses with sound, pictures and text on request: the pads' templates and the settings that go with them. */
 void gst_gemma_lm_base_class_add_sink_pads (GstGemmaLmBaseClass *klass);
 /** For lm-pad.c. Queues @work (transfer full), waiting for space. */
 GstFlowReturn gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *work);

@@ -422,8 +422,9 @@ install_properties (GObjectClass *object_class)
   g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
           "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
           G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
-  g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
-          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+  g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_MAX_OBSERVED_DELAY,
+      g_param_spec_uint ("max-observed-delay", "Maximum observed delay",
+          "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
