@@ -126,7 +126,8 @@ gemma_task_text_translation (const gchar *source, const gchar *target, const gch
   GString *prompt = g_string_new (instruction);
 
   if (!instruction && has_turns)
-    g_string_append_printf (prompt, "Translate the following %s text into %s. Answer with the translation only.", from, to);
+    g_string_append_printf (
+        prompt, "Translate the following %s text into %s. Answer with the translation only.", from, to);
   if (prompt->len)
     g_string_append (prompt, "\n\n");
   if (!instruction && !has_turns && hello && hola && hello != hola)

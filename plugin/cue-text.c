@@ -12,7 +12,7 @@ typedef struct
 typedef struct
 {
   GString *text;                /* without markup */
-  GPtrArray *tags;              /* of Tag, not owned: what holds for all of it, outermost first; NULL: nothing visible */
+  GPtrArray *tags;              /* of Tag, not owned: around all of it, outermost first; NULL: nothing to see */
   gsize body;                   /* where it begins, after spaces and a dash */
   gboolean dash;
   gint passage;                 /* -1: none */

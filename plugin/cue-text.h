@@ -1,9 +1,9 @@
 /* The text of a cue, taken apart for translation and put together again in the same form.
  *
  * Lines that belong to one sentence are one passage: a line joins the one before unless that one ends a sentence, or
- * this one begins with a dash, is empty, has no letters, or is marked up otherwise. A translation is broken into as many
- * lines as its passage had, near where the source was broken; it has fewer where it has fewer words, for an empty line
- * would end a cue in a caption file. Dashes, empty lines and lines without letters ("♪", "1984") stay as they are.
+ * this one begins with a dash, is empty, has no letters, or is marked up otherwise. A translation is broken into as
+ * many lines as its passage had, near where the source was broken; it has fewer where it has fewer words, for an empty
+ * line would end a cue in a caption file. Dashes, empty lines and lines without letters ("♪", "1984") stay as they are.
  *
  * Of Pango markup, what holds for all of a line stays with the line, whatever it is; what marks a part of it goes, as
  * nobody knows where that part is in the translation. Text that is not well-formed markup is taken as it is, and

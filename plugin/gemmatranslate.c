@@ -2,8 +2,8 @@
  * SECTION:element-gemmatranslate
  * @title: gemmatranslate
  *
- * Translates timed text with a Gemma language model: T5Gemma 2, Gemma 3, Gemma 3n. A translation has the PTS and DURATION
- * of its source; GAP events and all others pass in their order.
+ * Translates timed text with a Gemma language model: T5Gemma 2, Gemma 3, Gemma 3n. A translation has the PTS and
+ * DURATION of its source; GAP events and all others pass in their order.
  *
  * With #GstGemmaTranslate:gather `cues` every buffer is translated for itself, so that captions keep their number and
  * their times. With `sentences`, words and phrases are gathered until one ends a sentence, until a pause of
@@ -23,13 +23,13 @@
  * `gemma-partial` (text, timestamp, duration, final) show it.
  *
  * A model with a chat template is asked to translate; a base model, which has none, goes on with lines ("English: Good
- * morning.", "Spanish: Buenos días.", and so on). #GstGemmaTranslate:prompt takes the place of the instruction, or of the
- * first pair of lines.
+ * morning.", "Spanish: Buenos días.", and so on). #GstGemmaTranslate:prompt takes the place of the instruction, or of
+ * the first pair of lines.
  *
  * ## Examples
  * |[
- * gst-launch-1.0 filesrc location=en.srt ! subparse ! gemmatranslate model=gemma-3-270m-q4_k_m.gguf target-language=es !
- *     srtenc ! filesink location=es.srt
+ * gst-launch-1.0 filesrc location=en.srt ! subparse !
+ *     gemmatranslate model=gemma-3-270m-q4_k_m.gguf target-language=es ! srtenc ! filesink location=es.srt
  * ]| Captions in another language, with the same times.
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber language-code=en !
@@ -210,10 +210,11 @@ translate (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const 
   GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
   g_autoptr (GemmaCueText) cue = gemma_cue_text_new (text, self->markup);
   guint n = gemma_cue_text_get_n_passages (cue);
+  GstClockTime known_end = GST_CLOCK_TIME_IS_VALID (end) ? end : start;
 
   for (guint i = 0; i < n; i++) {
     const gchar *passage = gemma_cue_text_get_passage (cue, i);
-    g_autofree gchar *translation = translate_passage (self, start, GST_CLOCK_TIME_IS_VALID (end) ? end : start, passage);
+    g_autofree gchar *translation = translate_passage (self, start, known_end, passage);
     if (!translation)
       return;
     gemma_cue_text_set_translation (cue, i, translation);
@@ -438,23 +439,25 @@ static void
 describe_properties (GObjectClass *klass, GParamFlags flags)
 {
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
-          "What the prompt begins with, instead of an instruction to translate, or, of a base model, of a pair of lines as "
-          "an example; with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
+          "What the prompt begins with, instead of an instruction to translate, or, of a base model, of a pair of lines "
+          "as an example; with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
-          "Characters that end a translation and are left out of it (default: a line break of a base model)", NULL, flags));
+          "Characters that end a translation and are left out of it (default: a line break of a base model)", NULL,
+          flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
           "Source language", "Language of the text that comes in, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
           flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
           "Target language", "Language of the text that leaves, a BCP 47 code or a name", "en", flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_TOKENS, g_param_spec_uint ("max-tokens", "Maximum tokens",
-          "Tokens of one translation at most; it is also limited by the length of its source", 1, G_MAXINT, 256, flags));
+          "Tokens of one translation at most; it is also limited by the length of its source", 1, G_MAXINT, 256,
+          flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_CONTEXT_SIZE, g_param_spec_uint ("context-size", "Context size",
           "Tokens of prompt and translation together at most (0: 2048, at most the model's)", 0, 1 << 20, 0, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
           "Segment silence", "Gathering, a pause this long ends a sentence (ms)", 160, 10000, 480, flags));
-  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment", "Longest segment",
-          "Gathering, a sentence is cut at this length (ms)", 1000, 30000, 30000, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
+          "Longest segment", "Gathering, a sentence is cut at this length (ms)", 1000, 30000, 30000, flags));
 }
 
 static void

@@ -102,7 +102,8 @@ gst_gemma_lm_inline_emit (GstGemmaLmInline *self, gpointer item)
     g_cond_wait (&self->out_cond, &self->out_lock);
   flow = self->out_flushing ? GST_FLOW_FLUSHING : self->out_flow;
   /* An end reaches also those who failed. */
-  if (flow == GST_FLOW_OK || (flow != GST_FLOW_FLUSHING && GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_EOS)) {
+  if (flow == GST_FLOW_OK ||
+      (flow != GST_FLOW_FLUSHING && GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_EOS)) {
     g_queue_push_tail (&self->out, item);
     g_cond_broadcast (&self->out_cond);
   } else {
@@ -417,11 +418,11 @@ install_properties (GObjectClass *object_class)
   const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
-          "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
-          "with the time at which it comes)", 0, G_MAXUINT, 8000, playing));
-  g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_LATENESS, g_param_spec_uint ("lateness", "Lateness",
-          "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
-          G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+          "Text of a live stream leaves within this time after its speech or source (ms; 4294967295: no promise, text is "
+          "stamped with the time at which it comes)", 0, G_MAXUINT, 8000, playing));
+  g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_LATENESS, g_param_spec_uint ("lateness",
+          "Lateness", "Text is shifted to this much later (ms), which gives the model time without latency for the other "
+          "streams", 0, G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_MAX_OBSERVED_DELAY,
       g_param_spec_uint ("max-observed-delay", "Maximum observed delay",
           "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,

@@ -51,7 +51,8 @@ is_terminator (gunichar c)
 static gboolean
 is_abbreviation (const gchar *text, const gchar *stop)
 {
-  static const gchar *const titles[] = { "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Sr", "Sra", "Sta", "Mme", "Sig", "Hr", "Fr" };
+  static const gchar *const titles[] = { "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Sr", "Sra", "Sta", "Mme", "Sig", "Hr",
+    "Fr" };
   const gchar *word = stop;
 
   while (word > text && g_unichar_isalpha (g_utf8_get_char (g_utf8_prev_char (word))))
@@ -167,7 +168,7 @@ gemma_sentences_drain (GemmaSentences *self)
 void
 gemma_sentences_push (GemmaSentences *self, GstClockTime start, GstClockTime end, const gchar *text, const gchar *plain)
 {
-  if (self->pending && (start < self->start || start >= self->end + MIN (self->pause, GST_CLOCK_TIME_NONE - self->end) ||
+  if (self->pending && (start < self->start || (start > self->end && start - self->end >= self->pause) ||
           end - self->start > self->longest))
     gemma_sentences_drain (self);
   if (!self->pending) {

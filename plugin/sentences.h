@@ -1,7 +1,7 @@
 /* Gathers words and phrases into sentences, and keeps the times without words in their place.
  *
- * A sentence ends where a word ends one, where a pause follows it, where it becomes too long, and where the stream does.
- * Its time begins with its first word and ends with its last. Plain C: no streams, no threads.
+ * A sentence ends where a word ends one, where a pause follows it, where it becomes too long, and where the stream
+ * does. Its time begins with its first word and ends with its last. Plain C: no streams, no threads.
  */
 #pragma once
 

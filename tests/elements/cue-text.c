@@ -57,7 +57,8 @@ GST_END_TEST;
 GST_START_TEST (test_markup)
 {
   check ("<i>Good morning.</i>", TRUE, "Good morning.", NULL, "<i>GOOD MORNING.</i>");
-  check ("<i>I went to the\nold station.</i>", TRUE, "I went to the old station.", NULL, "<i>I WENT TO THE\nOLD STATION.</i>");
+  check ("<i>I went to the\nold station.</i>", TRUE, "I went to the old station.", NULL,
+      "<i>I WENT TO THE\nOLD STATION.</i>");
   check ("<i>Hello</i>\nyou", TRUE, "Hello|you", NULL, "<i>HELLO</i>\nYOU");
   check ("<b><i>a</i></b>\n<b>c</b>", TRUE, "a|c", NULL, "<b><i>A</i>\nC</b>");
   check ("<span foreground=\"#ff0000\" font='a&amp;b'>red</span>", TRUE, "red", NULL,
@@ -88,7 +89,8 @@ pango_accepts (const gchar *markup)
   static const GMarkupParser parser = { NULL, };
   g_autofree gchar *whole = g_strconcat ("<markup>", markup, "</markup>", NULL);
   GMarkupParseContext *context = g_markup_parse_context_new (&parser, 0, NULL, NULL);
-  gboolean ok = g_markup_parse_context_parse (context, whole, -1, NULL) && g_markup_parse_context_end_parse (context, NULL);
+  gboolean ok = g_markup_parse_context_parse (context, whole, -1, NULL) &&
+      g_markup_parse_context_end_parse (context, NULL);
 
   g_markup_parse_context_free (context);
   return ok;
@@ -97,8 +99,8 @@ pango_accepts (const gchar *markup)
 /* Whatever comes in, what comes out of markup is markup again, with as many lines or fewer. */
 GST_START_TEST (test_random_cues)
 {
-  static const gchar *const pieces[] = { "<i>", "</i>", "<b>", "</b>", "\n", "\n", " ", "word", "two words", ".", "- ", "♪", "&amp;",
-    "&", "<", "語", "9" };
+  static const gchar *const pieces[] = { "<i>", "</i>", "<b>", "</b>", "\n", "\n", " ", "word", "two words", ".", "- ",
+    "♪", "&amp;", "&", "<", "語", "9" };
   g_autoptr (GRand) rand = g_rand_new_with_seed (5);
 
   for (guint n = 0; n < 3000; n++) {

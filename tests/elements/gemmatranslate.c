@@ -22,8 +22,8 @@ typedef struct
 static Fixture
 begin (const gchar *caps, const gchar *properties, gboolean live)
 {
-  g_autofree gchar *line = g_strdup_printf ("gemmatranslate model=%s source-language=en target-language=es temperature=10 "
-      "seed=3 max-tokens=12 %s", eval_files.directory, properties ? properties : "");
+  g_autofree gchar *line = g_strdup_printf ("gemmatranslate model=%s source-language=en target-language=es "
+      "temperature=10 seed=3 max-tokens=12 %s", eval_files.directory, properties ? properties : "");
   g_autoptr (GError) error = NULL;
   Fixture f = { 0, };
 
@@ -146,7 +146,8 @@ GST_START_TEST (test_events_come_in_order)
   GstCaps *caps;
 
   push (&f, 0, 1000, "Hello.");
-  gst_harness_push_event (f.harness, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty ("mark")));
+  gst_harness_push_event (f.harness, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+          gst_structure_new_empty ("mark")));
   push (&f, 1000, 2000, "Hello.");
   finish (&f);
   for (guint i = 0; i < G_N_ELEMENTS (expected); i++)
@@ -235,7 +236,8 @@ GST_START_TEST (test_prefix_is_read_once)
   for (guint i = 0; i < 4; i++) {
     push (&f, i * 1000, i * 1000 + 1000, "The cat sleeps on the bed.");
     fail_unless_equals_int (wait_texts (&f, i + 1, 60000), i + 1);
-    guint64 prompt = get_stat (f.element, "prompt-tokens") - n_prompt, reused = get_stat (f.element, "reused-tokens") - n_reused;
+    guint64 prompt = get_stat (f.element, "prompt-tokens") - n_prompt;
+    guint64 reused = get_stat (f.element, "reused-tokens") - n_reused;
     /* All of the prompt before; its last token may join with the first of the translation. */
     if (!HAS_ENCODER && i > 0)
       fail_unless (reused + 1 >= last, "%u of %u were reused", (guint) reused, (guint) last);
@@ -438,15 +440,16 @@ read_times (const gchar *path)
 GST_START_TEST (test_caption_file)
 {
   g_autofree gchar *in = write_file ("in.srt", SRT, strlen (SRT)), *out = write_file ("out.srt", "", 0);
-  g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! gemmatranslate model=%s temperature=10 seed=3 "
-      "max-tokens=8 target-language=es ! srtenc ! filesink location=%s", in, eval_files.directory, out);
+  g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! gemmatranslate model=%s temperature=10 "
+      "seed=3 max-tokens=8 target-language=es ! srtenc ! filesink location=%s", in, eval_files.directory, out);
   g_autoptr (GError) error = NULL;
   GstElement *pipeline = gst_parse_launch (line, &error);
   g_assert_no_error (error);
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  g_autoptr (GstMessage) message =
+      gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
   fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_object_unref (pipeline);
@@ -460,8 +463,8 @@ GST_END_TEST;
 GST_START_TEST (test_after_transcriber)
 {
   g_autofree gchar *line = g_strdup_printf ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! "
-      "gemmatranscriber streaming=words ! gemmatranslate name=translate gather=sentences model=%s temperature=10 seed=3 "
-      "max-tokens=8 target-language=es ! fakesink", eval_files.directory);
+      "gemmatranscriber streaming=words ! gemmatranslate name=translate gather=sentences model=%s temperature=10 "
+      "seed=3 max-tokens=8 target-language=es ! fakesink", eval_files.directory);
   g_autoptr (GError) error = NULL;
   GstElement *pipeline = gst_parse_launch (line, &error);
   g_assert_no_error (error);

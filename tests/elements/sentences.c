@@ -53,7 +53,8 @@ check (GString *told, const gchar *expected)
 
 GST_START_TEST (test_terminators)
 {
-  static const gchar *const ends[] = { "yes.", "Really?", "\"No!\"", "(so…)", "終わり。", "お元気ですか？」", "«Oui.»", "it's \nover. " };
+  static const gchar *const ends[] = { "yes.", "Really?", "\"No!\"", "(so…)", "終わり。", "お元気ですか？」", "«Oui.»",
+    "it's \nover. " };
   static const gchar *const goes_on[] = { "", "...and", "Dr.", "J.", "1,5", "no,", "so:", "\"\"" };
 
   for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
