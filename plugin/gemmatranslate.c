@@ -369,14 +369,20 @@ gst_gemma_translate_forget (GstGemmaLmBase *base)
 
 /* ---- the sink pad ---------------------------------------------------------------------------------- */
 
+/* Unlike with sound, what text is, and time without any, belongs into the order of what leaves. */
 static gboolean
 gst_gemma_translate_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
 {
   GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (parent);
+  GstClockTime start, duration;
   GemmaWork *work;
 
-  if (GST_EVENT_TYPE (event) != GST_EVENT_CAPS && GST_EVENT_TYPE (event) != GST_EVENT_GAP)
+  if (GST_EVENT_TYPE (event) == GST_EVENT_GAP) {
+    gst_event_parse_gap (event, &start, &duration);
+    GST_GEMMA_LM_PAD (pad)->position = GST_CLOCK_TIME_IS_VALID (duration) ? start + duration : start;
+  } else if (GST_EVENT_TYPE (event) != GST_EVENT_CAPS) {
     return self->pad_event (pad, parent, event);
+  }
   work = gemma_work_new (GEMMA_WORK_EVENT, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE);
   work->event = event;
   return gst_gemma_lm_base_queue (GST_GEMMA_LM_BASE (self), GST_GEMMA_LM_PAD (pad), work) == GST_FLOW_OK;
