@@ -236,7 +236,7 @@ gst_gemma_sink_set_property (GObject *object, guint id, const GValue *value, GPa
   GstGemmaSink *self = GST_GEMMA_SINK (object);
 
   if (id != PROP_LOCATION) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    G_OBJECT_CLASS (gst_gemma_sink_parent_class)->set_property (object, id, value, pspec);
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -251,7 +251,7 @@ gst_gemma_sink_get_property (GObject *object, guint id, GValue *value, GParamSpe
   GstGemmaSink *self = GST_GEMMA_SINK (object);
 
   if (id != PROP_LOCATION) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    G_OBJECT_CLASS (gst_gemma_sink_parent_class)->get_property (object, id, value, pspec);
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -283,6 +283,7 @@ gst_gemma_sink_class_init (GstGemmaSinkClass *klass)
   base_class->flush = gst_gemma_sink_flush;
   base_class->admit = gst_gemma_sink_admit;
 
+  gst_gemma_lm_base_class_add_sink_pads (base_class);
   g_object_class_install_property (object_class, PROP_LOCATION, g_param_spec_string ("location", "Location",
           "Caption file to write, its format by extension: .txt, .srt, .vtt, .jsonl; \"-\" for lines on stdout", NULL,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));

@@ -99,14 +99,13 @@ gemma_lm_settings_get_language (const GemmaLmSettings *s)
 static void
 install_what (GObjectClass *klass, GParamFlags flags)
 {
-  g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
-          "What the model is asked to do; a picture without sound or text is described, unless this is custom",
-          GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
           "The instruction of task custom; it follows the picture and precedes the sound or the text, or has {text} in the "
-          "place of the text. A base model, which has no chat template, goes on with it", NULL, flags));
+          "place of the text. A base model, which has no chat template, goes on with it. Of text that is translated: what "
+          "precedes it", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
-          "Characters that end an answer and are left out of it, a line break for one; base models need them", NULL,
+          "Characters that end an answer and are left out of it, a line break for one; base models need them, and "
+          "translate lines of text up to a line break by themselves", NULL,
           flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
           "Source language", "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", flags));
@@ -138,9 +137,6 @@ install_sampling (GObjectClass *klass, GParamFlags flags)
 static void
 install_limits (GObjectClass *klass, GParamFlags flags)
 {
-  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_PICTURES, g_param_spec_uint ("max-pictures",
-          "Maximum pictures", "Pictures that what is said in their time takes along, evenly spread and with the newest; the "
-          "last one before, where none came meanwhile (each is 256 tokens; 0: none)", 0, 16, 1, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
           "Segment silence", "A pause this long ends an utterance (ms)", 160, 10000, 480, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
@@ -149,6 +145,19 @@ install_limits (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
           "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
           flags));
+}
+
+void
+gemma_lm_settings_install_tasks (GObjectClass *klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
+          "What the model is asked to do; a picture without sound or text is described, unless this is custom",
+          GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_PICTURES, g_param_spec_uint ("max-pictures",
+          "Maximum pictures", "Pictures that what is said in their time takes along, evenly spread and with the newest; the "
+          "last one before, where none came meanwhile (each is 256 tokens; 0: none)", 0, 16, 1, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
           "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n); it costs "
           "their time with every question", GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, flags));
