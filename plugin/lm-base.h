@@ -98,10 +98,17 @@ typedef enum
   GEMMA_PAD_CLIP_ALWAYS
 } GemmaPadClip;
 
+typedef enum
+{
+  GEMMA_ACTIVATIONS_F32,        /* exact */
+  GEMMA_ACTIVATIONS_INT8        /* in products with quantized weights */
+} GemmaActivations;
+
 typedef struct
 {
   GemmaTask task;
   GemmaPadClip pad_clip;
+  GemmaActivations activations;
   gchar *prompt, *stop, *source_language, *target_language, *submodel;
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
@@ -135,6 +142,7 @@ enum
   GEMMA_LM_PROP_SEED,
   GEMMA_LM_PROP_CONTEXT_SIZE,
   GEMMA_LM_PROP_SUBMODEL,
+  GEMMA_LM_PROP_ACTIVATIONS,
   GEMMA_LM_PROP_MAX_PICTURES,
   GEMMA_LM_PROP_SEGMENT_SILENCE,
   GEMMA_LM_PROP_MAX_SEGMENT,
@@ -157,6 +165,8 @@ GType gst_gemma_task_get_type (void);
 GType gst_gemma_streaming_get_type (void);
 #define GST_TYPE_GEMMA_PAD_CLIP (gst_gemma_pad_clip_get_type ())
 GType gst_gemma_pad_clip_get_type (void);
+#define GST_TYPE_GEMMA_ACTIVATIONS (gst_gemma_activations_get_type ())
+GType gst_gemma_activations_get_type (void);
 
 /* ---- the model at work (lm-decode.c) ------------------------------------------------------------- */
 
@@ -164,7 +174,8 @@ typedef struct
 {
   GemmaModel *model;
   GemmaMemory *memory;
-  gint context_size, rollback;  /* of its session */
+  gint context_size, rollback;  /* of its session, as is the next */
+  GemmaActivations activations;
   GemmaLmSubmodel *submodel;    /* that it runs */
   gchar *next_submodel;         /* chosen for the next answer; NULL: the same */
   gboolean mixed;               /* positions that it holds ran in another one */

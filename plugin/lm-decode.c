@@ -1,6 +1,7 @@
 /* One answer of the model: the prompt of a work, decoding, text. */
 #include "debug.h"
 #include "lm-base.h"
+#include "opencl/ops.h"
 
 #include <string.h>
 
@@ -77,14 +78,17 @@ ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, const Gemma
     return FALSE;
   }
   gint rollback = get_rollback (self, settings, work);
-  if (self->memory && self->context_size == size && self->rollback >= rollback)
+  if (self->memory && self->context_size == size && self->rollback >= rollback && self->activations == settings->activations)
     return TRUE;
 
   g_clear_pointer (&self->memory, gemma_memory_free);
   GemmaLmSessionParams params = { .context_size = size, .rollback = rollback };
+  if (settings->activations == GEMMA_ACTIVATIONS_INT8)
+    params.matmul_flags = OCL_MATMUL_INT8_ACTIVATIONS;
   self->memory = gemma_memory_new (self->model, &params, error);
   self->context_size = size;
   self->rollback = rollback;
+  self->activations = settings->activations;
   return self->memory && gemma_lm_session_set_submodel (gemma_memory_get_session (self->memory), self->submodel);
 }
 

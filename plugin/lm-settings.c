@@ -55,6 +55,21 @@ gst_gemma_pad_clip_get_type (void)
   return type;
 }
 
+GType
+gst_gemma_activations_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_ACTIVATIONS_F32, "Exact", "f32" },
+    { GEMMA_ACTIVATIONS_INT8, "8 bits in products with quantized weights: faster, and seldom another word", "int8" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaActivations", values));
+  return type;
+}
+
 void
 gemma_lm_settings_init (GemmaLmSettings *s)
 {
@@ -115,6 +130,9 @@ install_what (GObjectClass *klass, GParamFlags flags)
           "Part of a MatFormer model that runs: full, a published part of Gemma 3n E4B (E2B, E1.96B, E2.54B, E2.69B, E2.98B, "
           "E3.18B, E3.39B, E3.59B, E3.79B, and -block variants), or a file with lines of a layer and its FFN width, or skip; "
           "set while playing, it counts from the next token on", "full", flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
+          "How what the model computes with quantized weights (Q8_0, Q4_0 ...) is rounded before each product; it counts from "
+          "the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, flags));
 }
 
 static void
@@ -197,6 +215,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: take_string (&s->source_language, value); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: take_string (&s->target_language, value); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: take_string (&s->submodel, value); return TRUE;
+    case GEMMA_LM_PROP_ACTIVATIONS: s->activations = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: s->max_tokens = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: s->temperature = g_value_get_double (value); return TRUE;
     case GEMMA_LM_PROP_TOP_K: s->top_k = g_value_get_uint (value); return TRUE;
@@ -222,6 +241,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: g_value_set_string (value, s->source_language); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: g_value_set_string (value, s->target_language); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: g_value_set_string (value, s->submodel); return TRUE;
+    case GEMMA_LM_PROP_ACTIVATIONS: g_value_set_enum (value, s->activations); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: g_value_set_uint (value, s->max_tokens); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: g_value_set_double (value, s->temperature); return TRUE;
     case GEMMA_LM_PROP_TOP_K: g_value_set_uint (value, s->top_k); return TRUE;
