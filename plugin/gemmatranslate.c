@@ -69,6 +69,7 @@ struct _GstGemmaTranslate
 
   /* The task's. */
   GemmaSentences *sentences;
+  gint64 deadline;              /* of the one that is gathered: monotonic, 0 if there is none */
   GArray *history;              /* of GemmaExample */
   gchar *from, *to;             /* its languages */
   gboolean markup;              /* of the text that comes in */
@@ -233,6 +234,7 @@ on_sentence (GstClockTime start, GstClockTime end, const gchar *text, gpointer d
 {
   GstGemmaTranslate *self = data;
 
+  self->deadline = 0;           /* the next one's begins with it */
   if (self->flow == GST_FLOW_OK)
     translate (self, start, end, text);
 }
@@ -263,10 +265,11 @@ update_limits (GstGemmaTranslate *self)
   if (live && latency != G_MAXUINT)
     longest = MIN (longest, latency / 3 * 2);   /* the rest is for the model */
   gemma_sentences_set_limits (self->sentences, pause * GST_MSECOND, longest * GST_MSECOND);
-  if (!live || !gemma_sentences_are_pending (self->sentences))
-    base->wake_at = 0;
-  else if (!base->wake_at)
-    base->wake_at = g_get_monotonic_time () + longest * G_TIME_SPAN_MILLISECOND;
+  if (!gemma_sentences_are_pending (self->sentences))
+    self->deadline = 0;
+  else if (!self->deadline)
+    self->deadline = g_get_monotonic_time () + longest * G_TIME_SPAN_MILLISECOND;
+  base->wake_at = live ? self->deadline : 0;
   return gather;
 }
 
@@ -364,6 +367,7 @@ gst_gemma_translate_forget (GstGemmaLmBase *base)
   GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (base);
 
   gemma_sentences_reset (self->sentences);
+  self->deadline = 0;
   forget_history (self);
 }
 
