@@ -83,3 +83,65 @@ gemma_task_instruction (GemmaTask task, const gchar *source, const gchar *target
       return g_strdup (custom ? custom : "");
   }
 }
+
+/* "Good morning.": a pair of these shows a base model what is wanted; without one, small ones repeat their text. */
+static const struct
+{
+  const gchar *code, *text;
+} greetings[] = {
+  {"ar", "صباح الخير."}, {"ca", "Bon dia."}, {"cs", "Dobré ráno."}, {"da", "Godmorgen."}, {"de", "Guten Morgen."},
+  {"el", "Καλημέρα."}, {"en", "Good morning."}, {"es", "Buenos días."}, {"fi", "Hyvää huomenta."}, {"fr", "Bonjour."},
+  {"hi", "सुप्रभात।"}, {"hu", "Jó reggelt."}, {"id", "Selamat pagi."}, {"it", "Buongiorno."},
+  {"ja", "おはようございます。"}, {"ko", "좋은 아침입니다."}, {"nb", "God morgen."}, {"nl", "Goedemorgen."}, {"no", "God morgen."},
+  {"pl", "Dzień dobry."}, {"pt", "Bom dia."}, {"ro", "Bună dimineața."}, {"ru", "Доброе утро."}, {"sv", "God morgon."},
+  {"tr", "Günaydın."}, {"uk", "Доброго ранку."}, {"vi", "Chào buổi sáng."}, {"zh", "早上好。"},
+};
+
+/* @language: a code or a name; NULL: none is known */
+static const gchar *
+find_greeting (const gchar *language)
+{
+  gsize length = strcspn (language, "-_");
+
+  for (guint i = 0; i < G_N_ELEMENTS (greetings); i++)
+    if ((strlen (greetings[i].code) == length && g_ascii_strncasecmp (greetings[i].code, language, length) == 0) ||
+        strcmp (gemma_language_name (greetings[i].code), language) == 0)
+      return greetings[i].text;
+  return NULL;
+}
+
+static void
+append_pair (GString *prompt, const gchar *from, const gchar *source, const gchar *to, const gchar *translation)
+{
+  g_string_append_printf (prompt, "%s: %s\n%s: %s\n\n", from, source, to, translation);
+}
+
+gchar *
+gemma_task_text_translation (const gchar *source, const gchar *target, const gchar *instruction, const GArray *examples,
+    const gchar *text, gboolean has_turns)
+{
+  const gchar *from = gemma_language_name (source ? source : "en");
+  const gchar *to = gemma_language_name (target ? target : "en");
+  const gchar *hello = find_greeting (source ? source : "en"), *hola = find_greeting (target ? target : "en");
+  GString *prompt = g_string_new (instruction);
+
+  if (!instruction && has_turns)
+    g_string_append_printf (
+        prompt, "Translate the following %s text into %s. Answer with the translation only.", from, to);
+  if (prompt->len)
+    g_string_append (prompt, "\n\n");
+  if (!instruction && !has_turns && hello && hola && hello != hola)
+    append_pair (prompt, from, hello, to, hola);
+  for (guint i = 0; examples && i < examples->len; i++) {
+    const GemmaExample *example = &g_array_index (examples, GemmaExample, i);
+    append_pair (prompt, from, example->source, to, example->translation);
+  }
+  g_string_append_printf (prompt, "%s: %s\n%s:", from, text, to);
+  return g_string_free (prompt, FALSE);
+}
+
+const gchar *
+gemma_task_text_translation_stop (gboolean has_turns)
+{
+  return has_turns ? NULL : "\n";
+}

@@ -1,4 +1,4 @@
-/* The instructions that Gemma 3n is asked with, in its published wording. */
+/* The instructions that models are asked with: about sound in the published wording of Gemma 3n. */
 #pragma once
 
 #include <glib.h>
@@ -22,6 +22,28 @@ typedef enum
  * (transfer full)
  */
 gchar *gemma_task_instruction (GemmaTask task, const gchar *source, const gchar *target, const gchar *custom);
+
+/** A text and its translation, which the next one may learn from. */
+typedef struct
+{
+  gchar *source, *translation;
+} GemmaExample;
+
+/**
+ * What a model is asked for the translation of @text, one paragraph of writing.
+ * @instruction: (nullable): what to begin with, instead of a sentence that asks for translation, or "Good morning." and
+ *   its translation
+ * @examples: (nullable): of GemmaExample, in order
+ * @has_turns: the model answers questions; one that does not goes on with lines
+ *
+ * "Translate the following English text into Spanish. Answer with the translation only.\n\n
+ * English: EXAMPLE\nSpanish: TRANSLATION\n\nEnglish: TEXT\nSpanish:". What comes before the text begins like what was
+ * asked before, so a session need not read it again. (transfer full)
+ */
+gchar *gemma_task_text_translation (const gchar *source, const gchar *target, const gchar *instruction,
+    const GArray *examples, const gchar *text, gboolean has_turns);
+/** Where its answer ends, or NULL: where the model ends it. */
+const gchar *gemma_task_text_translation_stop (gboolean has_turns);
 
 /** English name of a language code, or the code itself. */
 const gchar *gemma_language_name (const gchar *code);

@@ -239,14 +239,16 @@ gst_gemma_sink_set_property (GObject *object, guint id, const GValue *value, GPa
 {
   GstGemmaSink *self = GST_GEMMA_SINK (object);
 
+  if (id != PROP_LOCATION && id != PROP_MPEGTS_OFFSET) {
+    G_OBJECT_CLASS (gst_gemma_sink_parent_class)->set_property (object, id, value, pspec);
+    return;
+  }
   GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_LOCATION:
-      g_free (self->location);
-      self->location = g_value_dup_string (value);
-      break;
-    case PROP_MPEGTS_OFFSET: self->mpegts_offset = g_value_get_int64 (value); break;
-    default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  if (id == PROP_LOCATION) {
+    g_free (self->location);
+    self->location = g_value_dup_string (value);
+  } else {
+    self->mpegts_offset = g_value_get_int64 (value);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -256,12 +258,15 @@ gst_gemma_sink_get_property (GObject *object, guint id, GValue *value, GParamSpe
 {
   GstGemmaSink *self = GST_GEMMA_SINK (object);
 
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_LOCATION: g_value_set_string (value, self->location); break;
-    case PROP_MPEGTS_OFFSET: g_value_set_int64 (value, self->mpegts_offset); break;
-    default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  if (id != PROP_LOCATION && id != PROP_MPEGTS_OFFSET) {
+    G_OBJECT_CLASS (gst_gemma_sink_parent_class)->get_property (object, id, value, pspec);
+    return;
   }
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_LOCATION)
+    g_value_set_string (value, self->location);
+  else
+    g_value_set_int64 (value, self->mpegts_offset);
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -289,6 +294,7 @@ gst_gemma_sink_class_init (GstGemmaSinkClass *klass)
   base_class->flush = gst_gemma_sink_flush;
   base_class->admit = gst_gemma_sink_admit;
 
+  gst_gemma_lm_base_class_add_sink_pads (base_class);
   g_object_class_install_property (object_class, PROP_LOCATION, g_param_spec_string ("location", "Location",
           "Caption file to write, its format by extension: .txt, .srt, .vtt, .jsonl; \"-\" for lines on stdout", NULL,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));

@@ -38,6 +38,7 @@ enum
   PROP_TASK,
   PROP_TARGET_LANGUAGE,
   PROP_SUBMODEL,
+  PROP_ACTIVATIONS,
   PROP_SEGMENT_SILENCE,
   PROP_MAX_SEGMENT,
   PROP_STREAMING,
@@ -209,20 +210,18 @@ make_token_queue (void)
 static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
-  g_autofree gchar *source = NULL, *target = NULL, *submodel = NULL, *weights = NULL;
-  guint silence, longest, interval;
-  GemmaStreaming streaming;
-  GemmaPadClip pad_clip;
+  static const gchar *const common[] = { "source-language", "target-language", "submodel", "activations", "weights",
+    "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip" };
 
-  g_object_get (self->lm, "source-language", &source, "target-language", &target, "submodel", &submodel,
-      "weights", &weights, "segment-silence", &silence, "max-segment", &longest, "streaming", &streaming,
-      "hypothesis-interval", &interval, "pad-clip", &pad_clip, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (common); i++) {
+    g_auto (GValue) value = G_VALUE_INIT;
+
+    g_object_get_property (G_OBJECT (self->lm), common[i], &value);
+    g_object_set_property (G_OBJECT (lm), common[i], &value);
+  }
   g_mutex_lock (&self->lock);
-  g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "source-language", source, "target-language", target,
-      "submodel", submodel, "weights", weights, "segment-silence", silence, "max-segment", longest,
-      "streaming", streaming, "hypothesis-interval", interval, "pad-clip", pad_clip, "model", self->model, "mmproj", self->mmproj,
-      "device", self->device, "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness,
-      NULL);
+  g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "model", self->model, "mmproj", self->mmproj, "device", self->device,
+      "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness, NULL);
   g_mutex_unlock (&self->lock);
 }
 
@@ -354,6 +353,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
       break;
     case PROP_WEIGHTS:
     case PROP_SUBMODEL:
+    case PROP_ACTIVATIONS:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
@@ -391,6 +391,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_TASK:
     case PROP_TARGET_LANGUAGE:
     case PROP_SUBMODEL:
+    case PROP_ACTIVATIONS:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
@@ -468,6 +469,9 @@ install_model_properties (GObjectClass *klass)
           "Target language", "Language into which the pad src translates, where its task does", "en", playing));
   g_object_class_install_property (klass, PROP_SUBMODEL, g_param_spec_string ("submodel", "Submodel",
           "Part of a MatFormer model that runs, for the transcript and all translations; as gemmalm's", "full", playing));
+  g_object_class_install_property (klass, PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
+          "How what the model computes with quantized weights is rounded before each product; as gemmalm's",
+          GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, playing));
   g_object_class_install_property (klass, PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence", "Segment silence",
           "A pause this long ends an utterance (ms)", 160, 10000, 480, playing));
   g_object_class_install_property (klass, PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment", "Longest segment",

@@ -68,10 +68,24 @@ append_locked (GstGemmaLmBase *self, GemmaWork *work)
   g_cond_broadcast (&self->cond);
 }
 
-static void
-clear_queue_locked (GstGemmaLmBase *self)
+/* Upstream will not tell again what stream this is. */
+static gboolean
+outlives_flush (const GemmaWork *work)
 {
-  g_queue_clear_full (&self->queue, (GDestroyNotify) gemma_work_free);
+  return work->kind == GEMMA_WORK_EVENT && GST_EVENT_IS_STICKY (work->event) &&
+      GST_EVENT_TYPE (work->event) != GST_EVENT_SEGMENT && GST_EVENT_TYPE (work->event) != GST_EVENT_EOS;
+}
+
+static void
+clear_queue_locked (GstGemmaLmBase *self, gboolean flush)
+{
+  for (guint n = self->queue.length; n > 0; n--) {
+    GemmaWork *work = g_queue_pop_head (&self->queue);
+    if (flush && outlives_flush (work))
+      g_queue_push_tail (&self->queue, work);
+    else
+      gemma_work_free (work);
+  }
   self->n_heavy = 0;
   g_cond_broadcast (&self->cond);
 }
@@ -262,7 +276,7 @@ localize (GstGemmaLmBase *self, GemmaWork *work)
 }
 
 static GstFlowReturn
-run_work (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
+gst_gemma_lm_base_work (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
 {
   if (work->kind != GEMMA_WORK_EVENT)
     localize (self, work);
@@ -277,6 +291,34 @@ run_work (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
   }
 }
 
+/* Until there is work, or time to wake; FALSE: neither, the element stops. */
+static gboolean
+wait_locked (GstGemmaLmBase *self)
+{
+  gboolean woken = FALSE;
+
+  while (self->running && (self->flushing || (!self->queue.length && !woken))) {
+    if (self->flushing || !self->wake_at)
+      g_cond_wait (&self->cond, &self->lock);
+    else
+      woken = !g_cond_wait_until (&self->cond, &self->lock, self->wake_at);
+  }
+  if (woken)
+    self->wake_at = 0;
+  return self->running;
+}
+
+/* @work: (nullable): woken */
+static GstFlowReturn
+run_work (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
+{
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+
+  if (work)
+    return klass->work (self, work, cancellable);
+  return klass->wake ? klass->wake (self, cancellable) : GST_FLOW_OK;
+}
+
 static void
 run_task (gpointer data)
 {
@@ -284,9 +326,7 @@ run_task (gpointer data)
   GstFlowReturn flow;
 
   g_mutex_lock (&self->lock);
-  while (self->running && (self->flushing || !self->queue.length))
-    g_cond_wait (&self->cond, &self->lock);
-  if (!self->running) {
+  if (!wait_locked (self)) {
     g_mutex_unlock (&self->lock);
     return;
   }
@@ -301,13 +341,13 @@ run_task (gpointer data)
   g_mutex_lock (&self->lock);
   self->busy = FALSE;
   /* It counted until it was done: an utterance in the works takes a place, too. */
-  if (work->heavy && self->n_heavy)
+  if (work && work->heavy && self->n_heavy)
     self->n_heavy--;
   if (flow != GST_FLOW_OK && self->flow == GST_FLOW_OK && !self->flushing)
     self->flow = flow;
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
-  gemma_work_free (work);
+  g_clear_pointer (&work, gemma_work_free);
 }
 
 /* ---- flushing, end, latency --------------------------------------------------------------------------- */
@@ -326,10 +366,15 @@ gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event)
 }
 
 static void
-forget_locked (GstGemmaLmBase *self)
+forget_locked (GstGemmaLmBase *self, gboolean flush)
 {
-  clear_queue_locked (self);
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+
+  clear_queue_locked (self, flush);
   self->flow = GST_FLOW_OK;
+  self->wake_at = 0;
+  if (klass->forget)
+    klass->forget (self);
   gst_gemma_lm_base_forget_description (self);
   gst_gemma_lm_base_forget_heard (self);
   g_clear_object (&self->cancellable);
@@ -352,7 +397,7 @@ gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstGemmaLmPad *pad, GstEvent
   g_mutex_lock (&self->lock);
   while (self->busy)            /* cancelled: until the next token at most */
     g_cond_wait (&self->cond, &self->lock);
-  forget_locked (self);
+  forget_locked (self, TRUE);
   g_mutex_unlock (&self->lock);
 
   GST_GEMMA_LM_BASE_GET_CLASS (self)->flush (self, event);
@@ -513,7 +558,7 @@ static void
 start (GstGemmaLmBase *self)
 {
   g_mutex_lock (&self->lock);
-  forget_locked (self);
+  forget_locked (self, FALSE);
   self->events_pad = NULL;
   self->live = FALSE;
   self->flushing = FALSE;
@@ -553,7 +598,7 @@ stop (GstGemmaLmBase *self)
 {
   gst_task_join (self->task);
   g_mutex_lock (&self->lock);
-  forget_locked (self);
+  forget_locked (self, FALSE);
   gemma_pictures_reset (self->pictures);
   g_mutex_unlock (&self->lock);
   gemma_decoding_clear (&self->decoding);
@@ -668,7 +713,7 @@ gst_gemma_lm_base_finalize (GObject *object)
   GstGemmaLmBase *self = GST_GEMMA_LM_BASE (object);
 
   g_mutex_lock (&self->lock);
-  clear_queue_locked (self);
+  clear_queue_locked (self, FALSE);
   g_mutex_unlock (&self->lock);
   gst_gemma_lm_base_forget_description (self);
   gemma_hypotheses_free (self->heard.hypotheses);
@@ -689,6 +734,18 @@ admit_always (GstGemmaLmBase *self, GstGemmaLmPad *pad)
   return TRUE;
 }
 
+void
+gst_gemma_lm_base_class_add_sink_pads (GstGemmaLmBaseClass *klass)
+{
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  gemma_lm_settings_install_tasks (G_OBJECT_CLASS (klass));
+  /* Sound first: soft tokens that are linked without a pad's name are taken for sound. */
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &audio_template, GST_TYPE_GEMMA_LM_PAD);
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &video_template, GST_TYPE_GEMMA_LM_PAD);
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &text_template, GST_TYPE_GEMMA_LM_PAD);
+}
+
 static void
 gst_gemma_lm_base_class_init (GstGemmaLmBaseClass *klass)
 {
@@ -702,12 +759,9 @@ gst_gemma_lm_base_class_init (GstGemmaLmBaseClass *klass)
   element_class->request_new_pad = GST_DEBUG_FUNCPTR (gst_gemma_lm_base_request_new_pad);
   element_class->release_pad = GST_DEBUG_FUNCPTR (gst_gemma_lm_base_release_pad);
   klass->admit = admit_always;
+  klass->work = gst_gemma_lm_base_work;
 
   gemma_lm_settings_install (object_class);
-  /* Sound first: soft tokens that are linked without a pad's name are taken for sound. */
-  gst_element_class_add_static_pad_template_with_gtype (element_class, &audio_template, GST_TYPE_GEMMA_LM_PAD);
-  gst_element_class_add_static_pad_template_with_gtype (element_class, &video_template, GST_TYPE_GEMMA_LM_PAD);
-  gst_element_class_add_static_pad_template_with_gtype (element_class, &text_template, GST_TYPE_GEMMA_LM_PAD);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_BASE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_PAD, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_TASK, 0);

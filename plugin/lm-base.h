@@ -1,4 +1,4 @@
-/* What gemmalm and gemmasink share: request pads, settings, a queue, and a task in which the model works.
+/* What gemmalm, gemmasink and gemmatranslate share: sink pads, settings, a queue, and a task in which the model works.
  *
  * Sink pads gather soft tokens into utterances (lm-pad.c) and queue them with the events around them (lm-base.c); the
  * task takes them one by one, looks for the pictures of their time (lm-scene.c), asks the model (lm-decode.c), about
@@ -69,10 +69,12 @@ typedef struct
   GstClockTime start, end;
   GstClockTime running_start, running_end;
   gboolean foreign;             /* its times are of another pad's segment than the events */
+  gboolean discont, no_duration;        /* of a text's buffer */
   gboolean heavy;               /* in the queue: it takes one of its places */
   GArray *rows;                 /* gfloat, soft tokens of sound */
   GPtrArray *pictures;          /* of GemmaPicture, in order of time */
   gchar *text;
+  const GArray *examples;       /* of GemmaExample, which precede the text; not owned */
   GstEvent *event;
 } GemmaWork;
 
@@ -96,10 +98,17 @@ typedef enum
   GEMMA_PAD_CLIP_ALWAYS
 } GemmaPadClip;
 
+typedef enum
+{
+  GEMMA_ACTIVATIONS_F32,        /* exact */
+  GEMMA_ACTIVATIONS_INT8        /* in products with quantized weights */
+} GemmaActivations;
+
 typedef struct
 {
   GemmaTask task;
   GemmaPadClip pad_clip;
+  GemmaActivations activations;
   gchar *prompt, *stop, *source_language, *target_language, *submodel;
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
@@ -133,6 +142,7 @@ enum
   GEMMA_LM_PROP_SEED,
   GEMMA_LM_PROP_CONTEXT_SIZE,
   GEMMA_LM_PROP_SUBMODEL,
+  GEMMA_LM_PROP_ACTIVATIONS,
   GEMMA_LM_PROP_MAX_PICTURES,
   GEMMA_LM_PROP_SEGMENT_SILENCE,
   GEMMA_LM_PROP_MAX_SEGMENT,
@@ -143,6 +153,8 @@ enum
 };
 
 void gemma_lm_settings_install (GObjectClass *klass);
+/** Those that only elements with sound and pictures have; gst_gemma_lm_base_class_add_sink_pads() calls it. */
+void gemma_lm_settings_install_tasks (GObjectClass *klass);
 /** FALSE: no property of these settings. */
 gboolean gemma_lm_settings_set (GemmaLmSettings *settings, guint id, const GValue *value);
 gboolean gemma_lm_settings_get (const GemmaLmSettings *settings, guint id, GValue *value);
@@ -153,6 +165,8 @@ GType gst_gemma_task_get_type (void);
 GType gst_gemma_streaming_get_type (void);
 #define GST_TYPE_GEMMA_PAD_CLIP (gst_gemma_pad_clip_get_type ())
 GType gst_gemma_pad_clip_get_type (void);
+#define GST_TYPE_GEMMA_ACTIVATIONS (gst_gemma_activations_get_type ())
+GType gst_gemma_activations_get_type (void);
 
 /* ---- the model at work (lm-decode.c) ------------------------------------------------------------- */
 
@@ -160,7 +174,8 @@ typedef struct
 {
   GemmaModel *model;
   GemmaMemory *memory;
-  gint context_size, rollback;  /* of its session */
+  gint context_size, rollback;  /* of its session, as is the next */
+  GemmaActivations activations;
   GemmaLmSubmodel *submodel;    /* that it runs */
   gchar *next_submodel;         /* chosen for the next answer; NULL: the same */
   gboolean mixed;               /* positions that it holds ran in another one */
@@ -239,6 +254,13 @@ struct _GstGemmaLmBaseClass
   /** @event: (transfer full): STREAM_START, SEGMENT, TAG, EOS and custom ones of the first pad; no CAPS */
   GstFlowReturn (*event) (GstGemmaLmBase *self, GstEvent *event);
 
+  /** All that is queued passes here, as it comes; the base class's asks the model and calls the functions above. */
+  GstFlowReturn (*work) (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable);
+  /** (nullable): nothing was queued until wake_at. */
+  GstFlowReturn (*wake) (GstGemmaLmBase *self, GCancellable *cancellable);
+
+  /** (nullable): what is known of the stream is out of date. Locked, and the task is not at work. */
+  void (*forget) (GstGemmaLmBase *self);
   /** @event: (transfer full): FLUSH_START or FLUSH_STOP, from any thread */
   void (*flush) (GstGemmaLmBase *self, GstEvent *event);
   /** Called where sound or text arrives: may wait. FALSE: flushing */
@@ -269,7 +291,8 @@ struct _GstGemmaLmBase
   guint n_moves;                /* how often a video pad has reached a time */
   gboolean live;
 
-  GemmaDecoding decoding;       /* these four: the task's */
+  GemmaDecoding decoding;       /* these five: the task's */
+  gint64 wake_at;               /* monotonic; 0: never */
   GstSegment segment;           /* of the events that were handed on */
   GemmaDescription description;
   GemmaHeard heard;
@@ -279,6 +302,8 @@ struct _GstGemmaLmBase
   gint64 decode_time;
 };
 
+/** For subclasses with sound, pictures and text on request: the pads' templates and the settings that go with them. */
+void gst_gemma_lm_base_class_add_sink_pads (GstGemmaLmBaseClass *klass);
 /** For lm-pad.c. Queues @work (transfer full), waiting for space. */
 GstFlowReturn gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *work);
 void gst_gemma_lm_base_flush_start (GstGemmaLmBase *self, GstEvent *event);

@@ -1,6 +1,7 @@
 /* One answer of the model: the prompt of a work, decoding, text. */
 #include "debug.h"
 #include "lm-base.h"
+#include "opencl/ops.h"
 
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #define PICTURE_CONTEXT (GEMMA_VISION_TOKENS + 4)
 /* What follows the sound in a prompt, and a little more: it is taken back with the answer. */
 #define AFTER_SOUND 16
+/* What any answer may have. */
+#define SPARE_TOKENS 16
 /* Nobody speaks more than 25 tokens a second: a model that writes more has lost its way. */
 #define TOKENS_PER_ROW 4
 #define TEXT_PLACE "{text}"
@@ -41,12 +44,21 @@ pads_clip (GemmaDecoding *self, const GemmaLmSettings *settings)
       settings->pad_clip == GEMMA_PAD_CLIP_ALWAYS;
 }
 
-/* Positions that the next question may take back: the answer, and what stands between it and the sound. */
+/* What is written is translated, with what precedes it as examples. */
+static gboolean
+translates_text (const GemmaLmSettings *settings, const GemmaWork *work)
+{
+  return work->kind == GEMMA_WORK_TEXT && settings->task == GEMMA_TASK_TRANSLATE;
+}
+
+/* Positions that the next question may take back: the answer, and what stands between it and the sound; or the text. */
 static gint
-get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings)
+get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work)
 {
   const GemmaAudioConfig *audio = &gemma_model_get_config (self->model)->audio;
 
+  if (translates_text (settings, work))
+    return AFTER_SOUND + 2 * MIN (settings->max_tokens, DEFAULT_CONTEXT);
   if (!settings->streaming)
     return 0;
   return AFTER_SOUND + (pads_clip (self, settings) ? audio->tokens_per_clip : 0) +
@@ -54,7 +66,7 @@ get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings)
 }
 
 static gboolean
-ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, GError **error)
+ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, GError **error)
 {
   const GemmaConfig *config = gemma_model_get_config (self->model);
   gint wanted = DEFAULT_CONTEXT + (MAX (settings->max_pictures, 1) - 1) * PICTURE_CONTEXT;
@@ -65,15 +77,18 @@ ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, GError **er
         config->text.context_length);
     return FALSE;
   }
-  gint rollback = get_rollback (self, settings);
-  if (self->memory && self->context_size == size && self->rollback >= rollback)
+  gint rollback = get_rollback (self, settings, work);
+  if (self->memory && self->context_size == size && self->rollback >= rollback && self->activations == settings->activations)
     return TRUE;
 
   g_clear_pointer (&self->memory, gemma_memory_free);
   GemmaLmSessionParams params = { .context_size = size, .rollback = rollback };
+  if (settings->activations == GEMMA_ACTIVATIONS_INT8)
+    params.matmul_flags = OCL_MATMUL_INT8_ACTIVATIONS;
   self->memory = gemma_memory_new (self->model, &params, error);
   self->context_size = size;
   self->rollback = rollback;
+  self->activations = settings->activations;
   return self->memory && gemma_lm_session_set_submodel (gemma_memory_get_session (self->memory), self->submodel);
 }
 
@@ -156,6 +171,21 @@ join_text (const gchar *instruction, const gchar *text)
   return *instruction ? g_strconcat (instruction, "\n\n", text, NULL) : g_strdup (text);
 }
 
+/* What is asked in words. (transfer full) */
+static gchar *
+make_text (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work)
+{
+  const gchar *prompt = settings->prompt;
+
+  if (translates_text (settings, work) && !(prompt && strstr (prompt, TEXT_PLACE)))
+    return gemma_task_text_translation (settings->source_language, settings->target_language, prompt, work->examples,
+        work->text, gemma_model_get_config (self->model)->has_turns);
+  g_autofree gchar *instruction = translates_text (settings, work) ? g_strdup (prompt) :
+      gemma_task_instruction (get_task (settings, work), settings->source_language, settings->target_language,
+      prompt ? prompt : "");
+  return work->text ? join_text (instruction, work->text) : g_steal_pointer (&instruction);
+}
+
 /* @said: (nullable): ids that the answer begins with */
 static GemmaPrompt *
 make_prompt (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GArray *said,
@@ -163,9 +193,7 @@ make_prompt (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWo
 {
   GemmaModel *model = self->model;
   const GemmaConfig *config = gemma_model_get_config (model);
-  g_autofree gchar *instruction = gemma_task_instruction (get_task (settings, work), settings->source_language,
-      settings->target_language, settings->prompt ? settings->prompt : "");
-  g_autofree gchar *text = work->text ? join_text (instruction, work->text) : g_strdup (instruction);
+  g_autofree gchar *text = make_text (self, settings, work);
   g_autofree GemmaContent *content = g_new (GemmaContent, 2 + (work->pictures ? work->pictures->len : 0));
   guint n = list_content (work, text, config->text.hidden, content);
 
@@ -217,8 +245,10 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
   }
   if (work->rows && settings->task != GEMMA_TASK_CUSTOM) {
     gint lines = settings->task == GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE ? 2 : 1;
-    params.max_tokens = MIN (params.max_tokens, lines * (16 + TOKENS_PER_ROW * (gint) (work->rows->len / hidden)));
+    params.max_tokens = MIN (params.max_tokens, lines * (SPARE_TOKENS + TOKENS_PER_ROW * (gint) (work->rows->len / hidden)));
   }
+  if (translates_text (settings, work))         /* few have more tokens than their source has bytes */
+    params.max_tokens = MIN (params.max_tokens, SPARE_TOKENS + (gint) strlen (work->text));
   if (answer->listener->said)
     params.max_tokens = MAX (params.max_tokens - (gint) answer->listener->said->len, 0);
   params.max_tokens = MIN (params.max_tokens, room);
@@ -235,9 +265,11 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
   gboolean ok;
 
   *stats = (GemmaDecodeStats) { 0, };
+  if (!answer.stop && translates_text (settings, work))
+    answer.stop = gemma_task_text_translation_stop (gemma_model_get_config (self->model)->has_turns);
   if (settings->decode_timeout)
     answer.deadline = start + settings->decode_timeout * G_TIME_SPAN_MILLISECOND;
-  if (!ensure_memory (self, settings, error) || !begin_submodel (self, settings, error))
+  if (!ensure_memory (self, settings, work, error) || !begin_submodel (self, settings, error))
     return NULL;
   GemmaPrompt *prompt = make_prompt (self, settings, work, listener->said, error);
   if (!prompt)

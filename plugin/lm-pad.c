@@ -152,6 +152,8 @@ take_text (GstGemmaLmPad *self, GstBuffer *buffer, const GstMapInfo *map)
   const gchar *text = map->size ? (const gchar *) map->data : "";
 
   work->text = g_utf8_make_valid (text, strnlen (text, map->size));
+  work->discont = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  work->no_duration = !GST_BUFFER_DURATION_IS_VALID (buffer);
   self->position += duration;
   queue (self, work);
 }

@@ -55,6 +55,21 @@ gst_gemma_pad_clip_get_type (void)
   return type;
 }
 
+GType
+gst_gemma_activations_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_ACTIVATIONS_F32, "Exact", "f32" },
+    { GEMMA_ACTIVATIONS_INT8, "8 bits in products with quantized weights: faster, and seldom another word", "int8" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaActivations", values));
+  return type;
+}
+
 void
 gemma_lm_settings_init (GemmaLmSettings *s)
 {
@@ -99,14 +114,13 @@ gemma_lm_settings_get_language (const GemmaLmSettings *s)
 static void
 install_what (GObjectClass *klass, GParamFlags flags)
 {
-  g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
-          "What the model is asked to do; a picture without sound or text is described, unless this is custom",
-          GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
           "The instruction of task custom; it follows the picture and precedes the sound or the text, or has {text} in the "
-          "place of the text. A base model, which has no chat template, goes on with it", NULL, flags));
+          "place of the text. A base model, which has no chat template, goes on with it. Of text that is translated: what "
+          "precedes it", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
-          "Characters that end an answer and are left out of it, a line break for one; base models need them", NULL,
+          "Characters that end an answer and are left out of it, a line break for one; base models need them, and "
+          "translate lines of text up to a line break by themselves", NULL,
           flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
           "Source language", "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", flags));
@@ -116,6 +130,9 @@ install_what (GObjectClass *klass, GParamFlags flags)
           "Part of a MatFormer model that runs: full, a published part of Gemma 3n E4B (E2B, E1.96B, E2.54B, E2.69B, E2.98B, "
           "E3.18B, E3.39B, E3.59B, E3.79B, and -block variants), or a file with lines of a layer and its FFN width, or skip; "
           "set while playing, it counts from the next token on", "full", flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
+          "How what the model computes with quantized weights (Q8_0, Q4_0 ...) is rounded before each product; it counts from "
+          "the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, flags));
 }
 
 static void
@@ -138,9 +155,6 @@ install_sampling (GObjectClass *klass, GParamFlags flags)
 static void
 install_limits (GObjectClass *klass, GParamFlags flags)
 {
-  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_PICTURES, g_param_spec_uint ("max-pictures",
-          "Maximum pictures", "Pictures that what is said in their time takes along, evenly spread and with the newest; the "
-          "last one before, where none came meanwhile (each is 256 tokens; 0: none)", 0, 16, 1, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
           "Segment silence", "A pause this long ends an utterance (ms)", 160, 10000, 480, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
@@ -149,6 +163,19 @@ install_limits (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
           "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,
           flags));
+}
+
+void
+gemma_lm_settings_install_tasks (GObjectClass *klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TASK, g_param_spec_enum ("task", "Task",
+          "What the model is asked to do; a picture without sound or text is described, unless this is custom",
+          GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_PICTURES, g_param_spec_uint ("max-pictures",
+          "Maximum pictures", "Pictures that what is said in their time takes along, evenly spread and with the newest; the "
+          "last one before, where none came meanwhile (each is 256 tokens; 0: none)", 0, 16, 1, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
           "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n); it costs "
           "their time with every question", GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, flags));
@@ -188,6 +215,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: take_string (&s->source_language, value); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: take_string (&s->target_language, value); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: take_string (&s->submodel, value); return TRUE;
+    case GEMMA_LM_PROP_ACTIVATIONS: s->activations = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: s->max_tokens = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: s->temperature = g_value_get_double (value); return TRUE;
     case GEMMA_LM_PROP_TOP_K: s->top_k = g_value_get_uint (value); return TRUE;
@@ -213,6 +241,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: g_value_set_string (value, s->source_language); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: g_value_set_string (value, s->target_language); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: g_value_set_string (value, s->submodel); return TRUE;
+    case GEMMA_LM_PROP_ACTIVATIONS: g_value_set_enum (value, s->activations); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: g_value_set_uint (value, s->max_tokens); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: g_value_set_double (value, s->temperature); return TRUE;
     case GEMMA_LM_PROP_TOP_K: g_value_set_uint (value, s->top_k); return TRUE;

@@ -5,6 +5,7 @@
 #include "gemmalm.h"
 #include "gemmasink.h"
 #include "gemmatranscriber.h"
+#include "gemmatranslate.h"
 #include "gemmavisionenc.h"
 
 GST_DEBUG_CATEGORY (gst_gemma_debug);
@@ -22,6 +23,7 @@ plugin_init (GstPlugin *plugin)
   ok &= GST_ELEMENT_REGISTER (gemmalm, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmasink, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmatranscriber, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmatranslate, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmavisionenc, plugin);
   return ok;
 }

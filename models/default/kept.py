@@ -8,7 +8,6 @@ Writes DIR/kept: clips-NNNN.pt, a few of train.py's parts each, with audio token
 the picture encoder's features of so many compositions of each description. What is there already stays.
 """
 import argparse
-import functools
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -22,25 +21,57 @@ import learning
 import mobilenet_v5
 import model
 import pictures
+import tokenizer as tok
 from progress import progress
 
 PARTS = 20                                              # of clips in a file
 
 
 class Clips(torch.utils.data.Dataset):
-    """data.Batches' parts with their audio tokens; each time they come round other words are doubted."""
+    """Rows of all files by length, @positions of them in a part: few are padding, and operations are large. Each time they
+    come round the parts are others, and other words are doubted."""
 
-    def __init__(self, directory, seed=0):
-        self.files, self.seed = sorted(Path(directory).glob("clips-*.pt")), seed
-        if not self.files:
+    def __init__(self, directory, seed=0, positions=2048):
+        self.seed, self.positions, self.rows = seed, positions, []
+        for path in sorted(Path(directory).glob("clips-*.pt")):
+            for part in torch.load(path, weights_only=True):
+                self.rows += apart(part)
+        if not self.rows:
             raise SystemExit(f"{directory}: no clips; kept.py writes them")
-        self.read = functools.lru_cache(2)(lambda path: torch.load(path, weights_only=True))
+        self.lengths = np.array([sum(map(len, row)) for row in self.rows])
+        self.count, self.turn = len(self.parts(0)), None
+
+    def parts(self, turn):
+        rng = np.random.default_rng([self.seed, turn, 6])
+        out, longest = [[]], 0
+        for row in np.argsort(self.lengths * rng.uniform(.95, 1.05, self.lengths.size), kind="stable"):
+            longest = max(longest, self.lengths[row])
+            if longest * (len(out[-1]) + 1) > self.positions and out[-1]:
+                out.append([])
+                longest = self.lengths[row]
+            out[-1].append(row)
+        return [out[i] for i in rng.permutation(len(out))]
 
     def __getitem__(self, k):
-        turn, at = divmod(k, PARTS * len(self.files))
-        order = np.random.default_rng([self.seed, turn, 6]).permutation(len(self.files))
-        part = self.read(self.files[order[at // PARTS]])[at % PARTS]
-        return data.doubt({**part, "ids": part["ids"].clone()}, np.random.default_rng([self.seed, k, 7]))
+        if self.turn is None or self.turn[0] != k // self.count:
+            self.turn = k // self.count, self.parts(k // self.count)
+        drawn = [self.rows[i] for i in self.turn[1][k % self.count % len(self.turn[1])]]
+        batch = data.sequences([(r, len(tokens), before, given, answer) for r, (tokens, before, given, answer) in enumerate(drawn)],
+                               tok.AUDIO)
+        batch["tokens"] = torch.nn.utils.rnn.pad_sequence([row[0] for row in drawn], batch_first=True)
+        return data.doubt(batch, np.random.default_rng([self.seed, k, 7]))
+
+
+def apart(part):
+    """[(audio tokens [n,C], ids before them, ids behind them that are given, ids of the answer)] of a part's rows"""
+    out = []
+    for r, end in enumerate(part["end"][1].tolist()):
+        clip, token = (x[part["at"][0] == r] for x in part["soft"])
+        at = part["select"][0] == r
+        first, answer = int(part["select"][1][at][0]) + 1, part["label"][at].tolist()
+        ids, n = part["ids"][r].tolist(), len(token)
+        out.append((part["tokens"][clip, token], ids[:end - n], ids[end:first], answer))
+    return out
 
 
 class Features:

@@ -70,18 +70,29 @@ def looks(stamps, width):
     return torch.from_numpy((u / np.linalg.norm(u, axis=1, keepdims=True) * width ** .5 @ turn).astype(np.float32))
 
 
-def logits(composed, w):
-    x = model.soft_tokens(mobilenet_v5.tower(composed.float() / 255, w, composed.shape[1] // 16), w, "mm.").mean((1, 2))
+def soft_tokens(composed, w):
+    """-> [B,tokens,hidden]"""
+    return model.soft_tokens(mobilenet_v5.tower(composed.float() / 255, w, composed.shape[1] // 16), w, "mm.").flatten(1, 2)
+
+
+def logits(x, w):
     return SHARPNESS * F.normalize(x, dim=-1) @ F.normalize(w["head.weight"], dim=-1).T
 
 
 def gradients(batch, w, a):
     names = [k for k in w if k not in ("mm.embedding.weight", "mm.hard_emb_norm.weight")]
-    said = logits(batch["pictures"], w)
+    tokens = soft_tokens(batch["pictures"], w)
+    said = logits(tokens.mean(1), w)
     loss = F.cross_entropy(said, batch["label"], label_smoothing=a.smoothing)
-    right = (said.argmax(-1) == batch["label"]).float().mean()
+    report = {"right": float((said.argmax(-1) == batch["label"]).float().mean()), "/s pictures": len(said)}
+    if a.each:
+        some = torch.randint(tokens.shape[1], (a.each,))
+        each = logits(tokens[:, some].flatten(0, 1), w)
+        labels = batch["label"].repeat_interleave(a.each)
+        loss = loss + F.cross_entropy(each, labels, label_smoothing=a.smoothing)
+        report["each right"] = float((each.argmax(-1) == labels).float().mean())
     grads = torch.autograd.grad(loss, [w[k] for k in names])
-    return dict(zip(names, grads)), {"loss": float(loss.detach()), "right": float(right), "/s pictures": len(said)}
+    return dict(zip(names, grads)), {"loss": float(loss.detach()), **report}
 
 
 def quick_set(stamps, a):
@@ -96,9 +107,13 @@ def quick_set(stamps, a):
 def evaluation(w, held_out):
     out = []
     for side in (96, 128, pictures.SIDE):
-        right = sum(int((logits(shrink(x, side), w).argmax(-1) == y).sum())
-                    for x, y in zip(held_out[0].split(16), held_out[1].split(16)))
-        out.append(f"held out, {side} px: {100 * right / len(held_out[1]):.1f} %")
+        right, each = 0, 0
+        for x, y in zip(held_out[0].split(16), held_out[1].split(16)):
+            tokens = soft_tokens(shrink(x, side), w)
+            right += int((logits(tokens.mean(1), w).argmax(-1) == y).sum())
+            each += float((logits(tokens, w).argmax(-1) == y[:, None]).float().mean(1).sum())
+        n = len(held_out[1]) / 100
+        out.append(f"held out, {side} px: {right / n:.1f} %, by one token {each / n:.1f} %")
     return ", ".join(out)
 
 
@@ -119,6 +134,8 @@ def main():
     ap.add_argument("--count", type=int, default=32, help="pictures in a part of a batch")
     ap.add_argument("--sides", type=sides, default="96:.6,128:.73,192:.83,256:1", help="of pictures, each up to a share of the steps")
     ap.add_argument("--easy", type=float, default=.6, help="share of the steps that the pictures get harder in")
+    ap.add_argument("--each", type=int, default=0, help="tokens of a picture that each must tell the stamp, besides their mean")
+    ap.add_argument("--init", type=Path, help="checkpoint whose average to start from")
     ap.add_argument("--eval-pictures", type=int, default=256)
     a = ap.parse_args()
     torch.manual_seed(a.seed)
@@ -126,6 +143,10 @@ def main():
     stamps, hidden = pictures.Stamps(a.dir / "pictures"), model.Config().hidden
     weights = mobilenet_v5.init(hidden, tok.RESERVED, a.seed)
     weights["head.weight"] = looks(stamps, hidden).requires_grad_()
+    if a.init:
+        with torch.no_grad():
+            for k, v in torch.load(a.init, weights_only=True)["average"].items():
+                weights[k].copy_(v)
     training = learning.Training(a, weights, learning.load(a.dir), {"texts": [t["en"] for t in stamps.texts]})
     print(f"{sum(v.numel() for v in weights.values()) / 1e6:.2f} M parameters, "
           f"{mobilenet_v5.macs() / 1e6:.0f} M multiply-adds a picture, from step {training.step}")

@@ -150,13 +150,13 @@ def main():
           f"from step {training.step}")
     stamps = pictures.Stamps(a.picture_dir or a.dir / "pictures") if a.pictures else None
 
+    remembered = a.learn == "model"
+    rows, features = (kept.Clips(a.dir / "kept", a.seed), kept.Features(a.dir / "kept")) if remembered else (None, None)
+
     def batches():                              # the shards are looked at anew, so that more can be added while this runs
-        remembered = a.learn == "model"
-        clips = kept.Clips(a.dir / "kept", a.seed) if remembered else \
-            data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
+        clips = rows or data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
         if not a.pictures:
             return clips
-        features = kept.Features(a.dir / "kept") if remembered else None
         return data.Mixed(clips, data.PictureBatches(stamps, a.seed, a.picture_count, a.picture_languages, a.picture_tokens, features),
                           a.pictures)
 

@@ -580,6 +580,31 @@ GST_START_TEST (test_padded_hypotheses)
 
 GST_END_TEST;
 
+/* Rounded or exact, from the next answer on, and back again. */
+GST_START_TEST (test_activations_while_playing)
+{
+  static const gchar *const choices[] = { "f32", "int8", "f32" };
+  g_autofree gchar *texts[3] = { NULL, };
+
+  Fixture f = begin_streaming (0, FALSE);
+  for (guint i = 0; i < G_N_ELEMENTS (choices); i++) {
+    guint before = collector_count (f.out, TRUE, 0);
+
+    gst_util_set_object_arg (G_OBJECT (f.lm), "activations", choices[i]);
+    push (&f, "..ssssssss.......", i * 17 * TOKEN);        /* what push_token() repeats */
+    while (collector_count (f.out, TRUE, 0) == before)
+      g_usleep (1000);
+    texts[i] = join_texts (&f);
+  }
+  finish (&f);
+  end (&f);
+  /* The third answer is the first one's again. */
+  fail_unless (strlen (texts[1]) > strlen (texts[0]));
+  fail_unless (g_str_has_suffix (texts[2], texts[0]));
+}
+
+GST_END_TEST;
+
 /* Partial: messages while speech goes on, and on the pad what comes without them. */
 GST_START_TEST (test_partial_texts_while_speech_goes_on)
 {
@@ -732,6 +757,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_second_pad_delays_the_end);
   tcase_add_test (tc, test_streaming_tells_the_same_as_whole);
   tcase_add_test (tc, test_padded_hypotheses);
+  tcase_add_test (tc, test_activations_while_playing);
   tcase_add_test (tc, test_partial_texts_while_speech_goes_on);
   tcase_add_test (tc, test_streaming_words_are_final);
   tcase_add_test (tc, test_streaming_times);

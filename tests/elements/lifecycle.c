@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PIPELINE "audiotestsrc wave=ticks samplesperbuffer=1600 num-buffers=%d ! gemmatranscriber name=t latency=3000 " \
-    "t.src ! fakesink async=false t.translate_src_0 ! fakesink async=false"
+    "t.src ! gemmatranslate gather=sentences target-language=es ! fakesink async=false t.translate_src_0 ! fakesink async=false"
 
 static GstElement *
 launch (const gchar *description)

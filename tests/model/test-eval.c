@@ -134,6 +134,67 @@ GST_START_TEST (test_ids)
 }
 GST_END_TEST;
 
+#define IDS "2,10,300,77,1234,9,3000,512"
+
+/* Logits after IDS, with one more option. */
+static Npy *
+logits_with (const gchar *option, const gchar *value)
+{
+  g_autofree gchar *message = NULL;
+  gint status = run (&message, "--model", directory, "--ids", IDS, "--out", out, option, value, NULL);
+
+  fail_unless (status == 0, "%s", message);
+  return result ("logits.npy", NPY_F32, 2);
+}
+
+/* Those of a session that runs this part of the model. */
+static gfloat *
+logits_of_part (const gchar *table, gsize n)
+{
+  static const gint32 ids[] = { 2, 10, 300, 77, 1234, 9, 3000, 512 };
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  GemmaLm *lm = gemma_model_get_lm (model);
+  GemmaLmSubmodel *part = gemma_lm_submodel_new (lm, table, NULL);
+  GemmaLmSessionParams params = { .context_size = 64 };
+  GemmaLmSession *session = gemma_lm_session_new (lm, &params, NULL);
+  gfloat *logits = g_new (gfloat, n);
+
+  fail_unless (gemma_lm_session_set_submodel (session, part));
+  fail_unless (gemma_lm_session_append (session, ids, G_N_ELEMENTS (ids), NULL, logits, TRUE, NULL, NULL));
+  gemma_lm_session_free (session);
+  gemma_lm_submodel_free (part);
+  gemma_model_unref (model);
+  return logits;
+}
+
+GST_START_TEST (test_submodel)
+{
+  g_autofree gchar *table = g_build_filename (directory, "part.txt", NULL);
+  g_autoptr (Npy) whole = logits_with (NULL, NULL), part = NULL;
+  g_autofree gfloat *expected = NULL;
+
+  fail_unless (g_file_set_contents (table, "0 32\n", -1, NULL));
+  part = logits_with ("--submodel", table);
+  expected = logits_of_part (table, part->n);
+  fail_unless (relative_error (part->f32, expected, part->n) < 1e-5);
+  fail_unless (relative_error (part->f32, whole->f32, part->n) > 1e-3);
+}
+GST_END_TEST;
+
+/* 8 bits round a weight to 1/254 of its block's largest, about a hundredth of its own size; as much of the logits is a
+ * generous limit after three layers, and 4 bits are some 16 times as coarse. What the first start kept gives the same. */
+GST_START_TEST (test_weights)
+{
+  g_autoptr (Npy) exact = logits_with ("--weights", "f32"), q4 = logits_with ("--weights", "q4_0");
+  g_autoptr (Npy) first = logits_with ("--weights", "q8_0"), second = logits_with ("--weights", "q8_0");
+  gdouble fine = relative_error (first->f32, exact->f32, exact->n), coarse = relative_error (q4->f32, exact->f32, exact->n);
+
+  fail_unless (fine > 1e-4 && fine < .02, "8 bits: %g", fine);
+  fail_unless (coarse > fine && coarse < .3, "4 bits: %g, 8 bits: %g", coarse, fine);
+  fail_unless (memcmp (first->f32, second->f32, 4 * first->n) == 0);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_audio_only)
 {
   g_autofree gchar *message = NULL;
@@ -214,6 +275,8 @@ gemma_eval_suite (void)
   tcase_add_checked_fixture (tc, NULL, remove_results);
   tcase_add_test (tc, test_prompt_with_clip);
   tcase_add_test (tc, test_ids);
+  tcase_add_test (tc, test_submodel);
+  tcase_add_test (tc, test_weights);
   tcase_add_test (tc, test_audio_only);
   tcase_add_test (tc, test_bench);
   tcase_add_test (tc, test_bad_options);

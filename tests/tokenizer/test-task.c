@@ -29,6 +29,32 @@ GST_START_TEST (test_instructions)
 }
 GST_END_TEST;
 
+GST_START_TEST (test_text_translation)
+{
+  GemmaExample example = { (gchar *) "Good night.", (gchar *) "Buenas noches." };
+  g_autoptr (GArray) examples = g_array_new (FALSE, FALSE, sizeof example);
+  g_autofree gchar *plain = gemma_task_text_translation ("en", "es", NULL, NULL, "Hello.", FALSE);
+  g_autofree gchar *turn = gemma_task_text_translation ("en", "es", NULL, examples, "Hello.", TRUE);
+
+  g_autofree gchar *rare = gemma_task_text_translation ("en", "qu", NULL, NULL, "Hello.", FALSE);
+  g_autofree gchar *bare = gemma_task_text_translation ("en-GB", "French", "", NULL, "Hello.", FALSE);
+  g_autofree gchar *named = gemma_task_text_translation ("en-GB", "French", NULL, NULL, "Hello.", FALSE);
+
+  fail_unless_equals_string (plain, "English: Good morning.\nSpanish: Buenos días.\n\nEnglish: Hello.\nSpanish:");
+  fail_unless_equals_string (named, "English: Good morning.\nFrench: Bonjour.\n\nEnglish: Hello.\nFrench:");
+  fail_unless_equals_string (rare, "English: Hello.\nQuechua:");
+  fail_unless_equals_string (bare, "English: Hello.\nFrench:");
+  fail_unless_equals_string (turn, "Translate the following English text into Spanish. Answer with the translation only."
+      "\n\nEnglish: Hello.\nSpanish:");
+  g_array_append_val (examples, example);
+  g_autofree gchar *more = gemma_task_text_translation ("en", "es", "Formal.", examples, "Hello.", TRUE);
+  fail_unless_equals_string (more,
+      "Formal.\n\nEnglish: Good night.\nSpanish: Buenas noches.\n\nEnglish: Hello.\nSpanish:");
+  fail_unless_equals_string (gemma_task_text_translation_stop (FALSE), "\n");
+  fail_unless (gemma_task_text_translation_stop (TRUE) == NULL);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_language_names)
 {
   static const gchar *const rows[][2] = {
@@ -50,6 +76,7 @@ task_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_instructions);
+  tcase_add_test (tc, test_text_translation);
   tcase_add_test (tc, test_language_names);
   return s;
 }

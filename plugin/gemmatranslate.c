@@ -1,0 +1,522 @@
+/**
+ * SECTION:element-gemmatranslate
+ * @title: gemmatranslate
+ *
+ * Translates timed text with a Gemma language model: T5Gemma 2, Gemma 3, Gemma 3n. A translation has the PTS and
+ * DURATION of its source; GAP events and all others pass in their order.
+ *
+ * With #GstGemmaTranslate:gather `cues` every buffer is translated for itself, so that captions keep their number and
+ * their times. With `sentences`, words and phrases are gathered until one ends a sentence, until a pause of
+ * #GstGemmaTranslate:segment-silence, until #GstGemmaTranslate:max-segment, and until the stream ends or breaks: EOS, a
+ * new segment, DISCONT, `rstranscribe/final-transcript` and other events in the stream, but tags. What leaves has the
+ * time from the first word to the end of the last. Live, a sentence is not waited for longer than two thirds of
+ * #GstGemmaTranslate:latency.
+ *
+ * Line breaks and markup: lines that belong to one sentence are translated together, and the translation is broken into
+ * as many lines. Lines keep the markup that holds for all of them, and the dash that they begin with; what marks a
+ * part of a line is dropped. What has no letters stays as it is, and so does what the model has no answer to.
+ *
+ * Up to #GstGemmaTranslate:history-size sentences before, with their translations, precede the text in the prompt. When
+ * there are more, the older half goes at once, so that the prompt mostly begins as before: what repeats is not computed
+ * again (`prompt-tokens` and `reused-tokens` of #GstGemmaTranslate:stats; T5Gemma 2 reads each prompt anew). A new
+ * segment, a flush and another language begin without history. While a translation grows, element messages
+ * `gemma-partial` (text, timestamp, duration, final) show it.
+ *
+ * A model with a chat template is asked to translate; a base model, which has none, goes on with lines ("English: Good
+ * morning.", "Spanish: Buenos días.", and so on). #GstGemmaTranslate:prompt takes the place of the instruction, or of
+ * the first pair of lines.
+ *
+ * ## Examples
+ * |[
+ * gst-launch-1.0 filesrc location=en.srt ! subparse !
+ *     gemmatranslate model=gemma-3-270m-q4_k_m.gguf target-language=es ! srtenc ! filesink location=es.srt
+ * ]| Captions in another language, with the same times.
+ * |[
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber language-code=en !
+ *     gemmatranslate model=t5gemma-2-1b-1b target-language=fr ! srtenc ! filesink location=fr.srt
+ * ]| Speech to captions in another language.
+ */
+#include "gemmatranslate.h"
+
+#include <string.h>
+
+#include "cue-text.h"
+#include "debug.h"
+#include "sentences.h"
+
+/* Part of the context that history may take; no token has less than a byte, and names and line breaks come on top. */
+#define HISTORY_SHARE 2
+#define BYTES_AROUND 32
+
+typedef enum
+{
+  GEMMA_GATHER_CUES,
+  GEMMA_GATHER_SENTENCES
+} GemmaGather;
+
+enum
+{
+  PROP_GATHER = GEMMA_LM_INLINE_LAST_PROPERTY + 1,
+  PROP_HISTORY_SIZE
+};
+
+struct _GstGemmaTranslate
+{
+  GstGemmaLmInline parent;
+
+  GemmaGather gather;           /* these two: object lock */
+  guint history_size;
+
+  /* The task's. */
+  GemmaSentences *sentences;
+  gint64 deadline;              /* of the one that is gathered: monotonic, 0 if there is none */
+  GArray *history;              /* of GemmaExample */
+  gchar *from, *to;             /* its languages */
+  gboolean markup;              /* of the text that comes in */
+  GCancellable *cancellable;    /* of the work in progress; not owned */
+  GstFlowReturn flow;           /* of what came of it */
+  GstPadEventFunction pad_event;        /* the sink pad's own */
+};
+
+#define CAPS GST_STATIC_CAPS ("text/x-raw, format=(string){ utf8, pango-markup }")
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK, GST_PAD_ALWAYS, CAPS);
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS, CAPS);
+
+G_DEFINE_TYPE (GstGemmaTranslate, gst_gemma_translate, GST_TYPE_GEMMA_LM_INLINE)
+GST_ELEMENT_REGISTER_DEFINE (gemmatranslate, "gemmatranslate", GST_RANK_NONE, GST_TYPE_GEMMA_TRANSLATE)
+
+#define GST_TYPE_GEMMA_GATHER (gst_gemma_gather_get_type ())
+static GType
+gst_gemma_gather_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_GATHER_CUES, "Each buffer is translated for itself and keeps its time", "cues" },
+    { GEMMA_GATHER_SENTENCES, "Words and phrases are gathered into sentences", "sentences" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaGather", values));
+  return type;
+}
+
+/* ---- history ----------------------------------------------------------------------------- */
+
+static void
+clear_example (gpointer data)
+{
+  GemmaExample *example = data;
+
+  g_free (example->source);
+  g_free (example->translation);
+}
+
+static void
+forget_history (GstGemmaTranslate *self)
+{
+  g_array_set_size (self->history, 0);
+}
+
+static gsize
+count_bytes (const GArray *history)
+{
+  gsize n = 0;
+
+  for (guint i = 0; i < history->len; i++) {
+    const GemmaExample *example = &g_array_index (history, GemmaExample, i);
+    n += BYTES_AROUND + strlen (example->source) + strlen (example->translation);
+  }
+  return n;
+}
+
+static void
+remember (GstGemmaTranslate *self, const gchar *source, const gchar *translation)
+{
+  GemmaExample example = { g_strdup (source), g_strdup (translation) };
+  gsize room = GST_GEMMA_LM_BASE (self)->decoding.context_size / HISTORY_SHARE;
+
+  GST_OBJECT_LOCK (self);
+  guint size = self->history_size;
+  GST_OBJECT_UNLOCK (self);
+
+  g_array_append_val (self->history, example);
+  while (self->history->len > size || (self->history->len && count_bytes (self->history) > room))
+    g_array_remove_range (self->history, 0, (self->history->len + 1) / 2);
+}
+
+/* Before a text: what is remembered is in these languages, and no more than is wanted. */
+static void
+check_history (GstGemmaTranslate *self)
+{
+  const GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (self)->settings;
+
+  GST_OBJECT_LOCK (self);
+  gboolean other = g_strcmp0 (self->from, settings->source_language) != 0 ||
+      g_strcmp0 (self->to, settings->target_language) != 0;
+  if (other || self->history->len > self->history_size)
+    forget_history (self);
+  if (other) {
+    g_free (self->from);
+    g_free (self->to);
+    self->from = g_strdup (settings->source_language);
+    self->to = g_strdup (settings->target_language);
+  }
+  gboolean same = other && g_strcmp0 (self->from, self->to) == 0;
+  GST_OBJECT_UNLOCK (self);
+  if (same)
+    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS,
+        ("source-language and target-language are both \"%s\"", self->from), (NULL));
+}
+
+/* ---- translating, in the task -------------------------------------------------------------- */
+
+typedef struct
+{
+  GstGemmaLmBase *element;
+  GstClockTime start, end;
+} Partial;
+
+static gboolean
+on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
+{
+  const Partial *partial = data;
+
+  if (*text)
+    gst_gemma_lm_base_post_partial (partial->element, partial->start, partial->end, all, "");
+  return TRUE;
+}
+
+/* The translation of one passage; NULL with the flow set. (transfer full) */
+static gchar *
+translate_passage (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *passage)
+{
+  GemmaWork *work = gemma_work_new (GEMMA_WORK_TEXT, start, end);
+  Partial partial = { GST_GEMMA_LM_BASE (self), start, end };
+  const GemmaListener listener = { NULL, on_token, &partial };
+  GemmaDecodeStats stats;
+
+  check_history (self);
+  work->text = g_strdup (passage);
+  work->examples = self->history;
+  gchar *text = gst_gemma_lm_base_ask (partial.element, work, &listener, self->cancellable, &stats, &self->flow);
+  gemma_work_free (work);
+  return text;
+}
+
+/* @end: none if it has no duration */
+static void
+translate (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  g_autoptr (GemmaCueText) cue = gemma_cue_text_new (text, self->markup);
+  guint n = gemma_cue_text_get_n_passages (cue);
+  GstClockTime known_end = GST_CLOCK_TIME_IS_VALID (end) ? end : start;
+
+  for (guint i = 0; i < n; i++) {
+    const gchar *passage = gemma_cue_text_get_passage (cue, i);
+    g_autofree gchar *translation = translate_passage (self, start, known_end, passage);
+    if (!translation)
+      return;
+    gemma_cue_text_set_translation (cue, i, translation);
+    /* A model that has once repeated its text goes on doing so. */
+    if (*translation && strcmp (translation, passage) != 0)
+      remember (self, passage, translation);
+    else if (!*translation)
+      GST_INFO_OBJECT (self, "no translation of \"%s\"", passage);
+  }
+  g_autofree gchar *translated = n ? gemma_cue_text_to_string (cue) : g_strdup (text);
+  self->flow = GST_GEMMA_LM_BASE_GET_CLASS (self)->text (base, start, end, translated);
+}
+
+static void
+on_sentence (GstClockTime start, GstClockTime end, const gchar *text, gpointer data)
+{
+  GstGemmaTranslate *self = data;
+
+  self->deadline = 0;           /* the next one's begins with it */
+  if (self->flow == GST_FLOW_OK)
+    translate (self, start, end, text);
+}
+
+static void
+on_gap (GstClockTime start, GstClockTime end, gpointer data)
+{
+  GstGemmaTranslate *self = data;
+
+  if (self->flow == GST_FLOW_OK)
+    self->flow = GST_GEMMA_LM_BASE_GET_CLASS (self)->silence (GST_GEMMA_LM_BASE (self), start, end);
+}
+
+/* ---- gathering, in the task ------------------------------------------------------------------- */
+
+/* Takes up the settings; what is waited for is told at latest at the time that is set here. */
+static GemmaGather
+update_limits (GstGemmaTranslate *self)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  gboolean live = gst_gemma_lm_base_is_live (base);
+
+  GST_OBJECT_LOCK (self);
+  GemmaGather gather = self->gather;
+  guint pause = base->settings.segment_silence, longest = base->settings.max_segment, latency = base->settings.latency;
+  GST_OBJECT_UNLOCK (self);
+
+  if (live && latency != G_MAXUINT)
+    longest = MIN (longest, latency / 3 * 2);   /* the rest is for the model */
+  gemma_sentences_set_limits (self->sentences, pause * GST_MSECOND, longest * GST_MSECOND);
+  if (!gemma_sentences_are_pending (self->sentences))
+    self->deadline = 0;
+  else if (!self->deadline)
+    self->deadline = g_get_monotonic_time () + longest * G_TIME_SPAN_MILLISECOND;
+  base->wake_at = live ? self->deadline : 0;
+  return gather;
+}
+
+static void
+take_text (GstGemmaTranslate *self, const GemmaWork *work)
+{
+  if (work->discont)
+    gemma_sentences_drain (self->sentences);
+  if (update_limits (self) == GEMMA_GATHER_CUES) {
+    gemma_sentences_drain (self->sentences);
+    if (self->flow == GST_FLOW_OK)
+      translate (self, work->start, work->no_duration ? GST_CLOCK_TIME_NONE : work->end, work->text);
+  } else {
+    g_autoptr (GemmaCueText) cue = gemma_cue_text_new (work->text, self->markup);
+    g_autofree gchar *plain = g_strstrip (gemma_cue_text_get_plain (cue));
+    if (*plain)
+      gemma_sentences_push (self->sentences, work->start, work->end, work->text, plain);
+    else
+      gemma_sentences_push_gap (self->sentences, work->start, work->end);
+  }
+  update_limits (self);
+}
+
+/* FALSE: it goes on as it is. */
+static gboolean
+take_gap (GstGemmaTranslate *self, GstEvent *event)
+{
+  GstClockTime start, duration;
+
+  gst_event_parse_gap (event, &start, &duration);
+  if (!GST_CLOCK_TIME_IS_VALID (start) || !GST_CLOCK_TIME_IS_VALID (duration)) {
+    gemma_sentences_drain (self->sentences);
+    return FALSE;
+  }
+  update_limits (self);
+  gemma_sentences_push_gap (self->sentences, start, start + duration);
+  return TRUE;
+}
+
+static void
+take_event (GstGemmaTranslate *self, GstEvent *event)
+{
+  const gchar *format;
+  GstCaps *caps;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_TAG)
+    gemma_sentences_drain (self->sentences);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT) {
+    forget_history (self);
+  } else if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
+    gst_event_parse_caps (event, &caps);
+    format = gst_structure_get_string (gst_caps_get_structure (caps, 0), "format");
+    self->markup = g_strcmp0 (format, "pango-markup") == 0;
+  }
+}
+
+static GstFlowReturn
+gst_gemma_translate_work (GstGemmaLmBase *base, GemmaWork *work, GCancellable *cancellable)
+{
+  GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (base);
+  gboolean passes = FALSE;
+
+  self->cancellable = cancellable;
+  self->flow = GST_FLOW_OK;
+  if (work->kind == GEMMA_WORK_TEXT) {
+    take_text (self, work);
+  } else if (GST_EVENT_TYPE (work->event) == GST_EVENT_GAP) {
+    passes = !take_gap (self, work->event);
+  } else {
+    take_event (self, work->event);
+    passes = TRUE;
+  }
+  update_limits (self);
+  if (!passes)
+    return self->flow;
+  GstFlowReturn passed = GST_GEMMA_LM_BASE_CLASS (gst_gemma_translate_parent_class)->work (base, work, cancellable);
+  return self->flow == GST_FLOW_OK ? passed : self->flow;
+}
+
+/* Live, nothing came for too long. */
+static GstFlowReturn
+gst_gemma_translate_wake (GstGemmaLmBase *base, GCancellable *cancellable)
+{
+  GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (base);
+
+  self->cancellable = cancellable;
+  self->flow = GST_FLOW_OK;
+  gemma_sentences_drain (self->sentences);
+  return self->flow;
+}
+
+static void
+gst_gemma_translate_forget (GstGemmaLmBase *base)
+{
+  GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (base);
+
+  gemma_sentences_reset (self->sentences);
+  self->deadline = 0;
+  forget_history (self);
+}
+
+/* ---- the sink pad ---------------------------------------------------------------------------------- */
+
+/* Unlike with sound, what text is, and time without any, belongs into the order of what leaves. */
+static gboolean
+gst_gemma_translate_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
+{
+  GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (parent);
+  GstClockTime start, duration;
+  GemmaWork *work;
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_GAP) {
+    gst_event_parse_gap (event, &start, &duration);
+    GST_GEMMA_LM_PAD (pad)->position = GST_CLOCK_TIME_IS_VALID (duration) ? start + duration : start;
+  } else if (GST_EVENT_TYPE (event) != GST_EVENT_CAPS) {
+    return self->pad_event (pad, parent, event);
+  }
+  work = gemma_work_new (GEMMA_WORK_EVENT, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE);
+  work->event = event;
+  return gst_gemma_lm_base_queue (GST_GEMMA_LM_BASE (self), GST_GEMMA_LM_PAD (pad), work) == GST_FLOW_OK;
+}
+
+/* ---- object ----------------------------------------------------------------------------------------- */
+
+static void
+gst_gemma_translate_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (object);
+
+  if (id < PROP_GATHER) {
+    G_OBJECT_CLASS (gst_gemma_translate_parent_class)->set_property (object, id, value, pspec);
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_GATHER)
+    self->gather = g_value_get_enum (value);
+  else if (id == PROP_HISTORY_SIZE)
+    self->history_size = g_value_get_uint (value);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_gemma_translate_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (object);
+
+  if (id < PROP_GATHER) {
+    G_OBJECT_CLASS (gst_gemma_translate_parent_class)->get_property (object, id, value, pspec);
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_GATHER)
+    g_value_set_enum (value, self->gather);
+  else if (id == PROP_HISTORY_SIZE)
+    g_value_set_uint (value, self->history_size);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_gemma_translate_finalize (GObject *object)
+{
+  GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (object);
+
+  gemma_sentences_free (self->sentences);
+  g_array_unref (self->history);
+  g_free (self->from);
+  g_free (self->to);
+  G_OBJECT_CLASS (gst_gemma_translate_parent_class)->finalize (object);
+}
+
+/* What those of the base class mean for text. */
+static void
+describe_properties (GObjectClass *klass, GParamFlags flags)
+{
+  g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
+          "What the prompt begins with, instead of an instruction to translate, or, of a base model, of a pair of lines "
+          "as an example; with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_STOP, g_param_spec_string ("stop", "Stop",
+          "Characters that end a translation and are left out of it (default: a line break of a base model)", NULL,
+          flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_SOURCE_LANGUAGE, g_param_spec_string ("source-language",
+          "Source language", "Language of the text that comes in, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
+          flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
+          "Target language", "Language of the text that leaves, a BCP 47 code or a name", "en", flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_TOKENS, g_param_spec_uint ("max-tokens", "Maximum tokens",
+          "Tokens of one translation at most; it is also limited by the length of its source", 1, G_MAXINT, 256,
+          flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_CONTEXT_SIZE, g_param_spec_uint ("context-size", "Context size",
+          "Tokens of prompt and translation together at most (0: 2048, at most the model's)", 0, 1 << 20, 0, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
+          "Segment silence", "Gathering, a pause this long ends a sentence (ms)", 160, 10000, 480, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
+          "Longest segment", "Gathering, a sentence is cut at this length (ms)", 1000, 30000, 30000, flags));
+}
+
+static void
+gst_gemma_translate_class_init (GstGemmaTranslateClass *klass)
+{
+  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstGemmaLmBaseClass *base_class = GST_GEMMA_LM_BASE_CLASS (klass);
+
+  object_class->set_property = gst_gemma_translate_set_property;
+  object_class->get_property = gst_gemma_translate_get_property;
+  object_class->finalize = gst_gemma_translate_finalize;
+  base_class->work = gst_gemma_translate_work;
+  base_class->wake = gst_gemma_translate_wake;
+  base_class->forget = gst_gemma_translate_forget;
+
+  describe_properties (object_class, playing);
+  g_object_class_install_property (object_class, PROP_GATHER, g_param_spec_enum ("gather", "Gather",
+          "What is translated as one: captions keep their number and times, or words become sentences",
+          GST_TYPE_GEMMA_GATHER, GEMMA_GATHER_CUES, playing));
+  g_object_class_install_property (object_class, PROP_HISTORY_SIZE, g_param_spec_uint ("history-size", "History size",
+          "How many sentences before, with their translations, the model is shown at most", 0, 64, 4, playing));
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_GATHER, 0);
+
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &sink_template, GST_TYPE_GEMMA_LM_PAD);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Gemma translator", "Filter/Converter/Text",
+      "Translates timed text with a Gemma language model (T5Gemma 2, Gemma 3, Gemma 3n)", "gst-gemma");
+}
+
+static void
+gst_gemma_translate_init (GstGemmaTranslate *self)
+{
+  static const GemmaSentencesFuncs funcs = { on_sentence, on_gap };
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  GstPadTemplate *templ = gst_element_class_get_pad_template (GST_ELEMENT_GET_CLASS (self), "sink");
+  GstPad *sinkpad = gst_gemma_lm_pad_new (base, templ, "sink", GEMMA_LM_PAD_TEXT);
+
+  base->settings.task = GEMMA_TASK_TRANSLATE;
+  self->history_size = 4;
+  self->sentences = gemma_sentences_new (&funcs, self);
+  self->history = g_array_new (FALSE, FALSE, sizeof (GemmaExample));
+  g_array_set_clear_func (self->history, clear_example);
+
+  self->pad_event = GST_PAD_EVENTFUNC (sinkpad);
+  gst_pad_set_event_function (sinkpad, GST_DEBUG_FUNCPTR (gst_gemma_translate_sink_event));
+  GST_PAD_SET_PROXY_CAPS (sinkpad);
+  gst_element_add_pad (GST_ELEMENT (self), sinkpad);
+  gst_gemma_lm_inline_add_src_pad (GST_GEMMA_LM_INLINE (self), &src_template);
+  GST_PAD_SET_PROXY_CAPS (GST_GEMMA_LM_INLINE (self)->srcpad);
+}
