@@ -70,6 +70,17 @@ def looks(stamps, width):
     return torch.from_numpy((u / np.linalg.norm(u, axis=1, keepdims=True) * width ** .5 @ turn).astype(np.float32))
 
 
+@torch.no_grad()
+def spread(w):
+    """Vectors that look alike are hard to tell apart for a language model: turns and stretches their space, and what the
+    projection makes of pictures with it, until no direction holds more of them than another."""
+    u, s, vt = torch.linalg.svd(F.normalize(w["head.weight"], dim=-1), full_matrices=False)
+    map_ = vt.T / s.clamp(min=s[0] / 20) @ vt                      # [hidden,hidden]
+    w["head.weight"].copy_(F.normalize(w["head.weight"], dim=-1) @ map_)
+    x = w["mm.input_projection.weight"]
+    x.copy_(map_.T @ x)
+
+
 def soft_tokens(composed, w):
     """-> [B,tokens,hidden]"""
     return model.soft_tokens(mobilenet_v5.tower(composed.float() / 255, w, composed.shape[1] // 16), w, "mm.").flatten(1, 2)
@@ -136,6 +147,7 @@ def main():
     ap.add_argument("--easy", type=float, default=.6, help="share of the steps that the pictures get harder in")
     ap.add_argument("--each", type=int, default=0, help="tokens of a picture that each must tell the stamp, besides their mean")
     ap.add_argument("--init", type=Path, help="checkpoint whose average to start from")
+    ap.add_argument("--spread", action="store_true", help="the vectors of --init, so that none looks like another")
     ap.add_argument("--eval-pictures", type=int, default=256)
     a = ap.parse_args()
     torch.manual_seed(a.seed)
@@ -147,6 +159,8 @@ def main():
         with torch.no_grad():
             for k, v in torch.load(a.init, weights_only=True)["average"].items():
                 weights[k].copy_(v)
+        if a.spread:
+            spread(weights)
     training = learning.Training(a, weights, learning.load(a.dir), {"texts": [t["en"] for t in stamps.texts]})
     print(f"{sum(v.numel() for v in weights.values()) / 1e6:.2f} M parameters, "
           f"{mobilenet_v5.macs() / 1e6:.0f} M multiply-adds a picture, from step {training.step}")
