@@ -270,8 +270,8 @@ add_text (GstGemmaCea608Enc *self, GstBuffer *buffer)
   gboolean taken = gst_gemma_cea608_encoder_add_text (self->encoder, GST_BUFFER_PTS (buffer),
       GST_BUFFER_DURATION (buffer), text);
   if (!taken && !self->behind)
-    GST_ELEMENT_WARNING (self, STREAM, ENCODE, 
-        ("Text comes faster than line 21 captions can carry it; some is left out"), ("%" GST_TIME_FORMAT, GST_TIME_ARGS (GST_BUFFER_PTS (buffer))));
+    GST_ELEMENT_WARNING (self, STREAM, ENCODE, ("Text comes faster than line 21 captions can carry it; some is left out"),
+        ("%" GST_TIME_FORMAT, GST_TIME_ARGS (GST_BUFFER_PTS (buffer))));
   self->behind = !taken;
 }
 

@@ -171,35 +171,17 @@ check_history (GstGemmaTranslate *self)
 
 /* ---- translating, in the task -------------------------------------------------------------- */
 
-typedef struct
-{
-  GstGemmaLmBase *element;
-  GstClockTime start, end;
-} Partial;
-
-static gboolean
-on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
-{
-  const Partial *partial = data;
-
-  if (*text)
-    gst_gemma_lm_base_post_partial (partial->element, partial->start, partial->end, all, "");
-  return TRUE;
-}
-
 /* The translation of one passage; NULL with the flow set. (transfer full) */
 static gchar *
 translate_passage (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *passage)
 {
   GemmaWork *work = gemma_work_new (GEMMA_WORK_TEXT, start, end);
-  Partial partial = { GST_GEMMA_LM_BASE (self), start, end };
-  const GemmaListener listener = { NULL, on_token, &partial };
   GemmaDecodeStats stats;
 
   check_history (self);
   work->text = g_strdup (passage);
   work->examples = self->history;
-  gchar *text = gst_gemma_lm_base_ask (partial.element, work, &listener, self->cancellable, &stats, &self->flow);
+  gchar *text = gst_gemma_lm_base_ask (GST_GEMMA_LM_BASE (self), work, NULL, self->cancellable, &stats, &self->flow);
   gemma_work_free (work);
   return text;
 }
@@ -290,7 +272,6 @@ take_text (GstGemmaTranslate *self, const GemmaWork *work)
     else
       gemma_sentences_push_gap (self->sentences, work->start, work->end);
   }
-  update_limits (self);
 }
 
 /* FALSE: it goes on as it is. */

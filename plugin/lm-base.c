@@ -206,7 +206,9 @@ gchar *
 gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
     GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow)
 {
-  gchar *text = ask (self, work, listener, cancellable, stats, flow);
+  Partial partial = { self, work };
+  const GemmaListener shown = { NULL, on_token, &partial };
+  gchar *text = ask (self, work, listener ? listener : &shown, cancellable, stats, flow);
 
   if (!text && *flow == GST_FLOW_ERROR) /* ours: who waits for text downstream need not wait any more */
     GST_GEMMA_LM_BASE_GET_CLASS (self)->event (self, gst_event_new_eos ());
@@ -227,8 +229,6 @@ gst_gemma_lm_base_tell (GstGemmaLmBase *self, GstClockTime start, GstClockTime e
 static GstFlowReturn
 answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
 {
-  Partial partial = { self, work };
-  const GemmaListener listener = { NULL, on_token, &partial };
   GstFlowReturn flow = GST_FLOW_OK;
   GemmaDecodeStats stats;
 
@@ -237,7 +237,7 @@ answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
   if (work->kind == GEMMA_WORK_IMAGE && (flow = gst_gemma_lm_base_begin_description (self, work)) != GST_FLOW_OK)
     return flow;
   gst_gemma_lm_base_look (self, work);
-  g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, &listener, cancellable, &stats, &flow);
+  g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, NULL, cancellable, &stats, &flow);
   if (!text)
     return flow;
   if (work->kind == GEMMA_WORK_IMAGE)

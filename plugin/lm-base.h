@@ -323,7 +323,7 @@ GstClockTime gst_gemma_lm_base_get_longest (GstGemmaLmBase *self);
 gboolean gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockTime *min, GstClockTime *max);
 /**
  * In the task: what the model says to @work, after what @listener says that it said already; NULL with *@flow set.
- * Counted in the statistics. (transfer full)
+ * Counted in the statistics. @listener: (nullable): else messages show how the answer grows. (transfer full)
  */
 gchar *gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
     GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "debug.h"
+#include "stream.h"
 
 /* Texts, GAPs and other events that may wait for the sink. */
 #define MAX_OUT 256
@@ -317,27 +318,18 @@ gst_gemma_lm_inline_src_event (GstPad *pad, GstObject *parent, GstEvent *event)
 static gboolean
 gst_gemma_lm_inline_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
-  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (parent);
   guint latency = get_latency (GST_GEMMA_LM_INLINE (parent));
   GstClockTime min, max;
   gboolean live;
 
-  switch (GST_QUERY_TYPE (query)) {
-    case GST_QUERY_CONTEXT:
-      if (gst_gemma_element_handle_context_query (GST_ELEMENT (parent), query))
-        return TRUE;
-      break;
-    case GST_QUERY_LATENCY:
-      gst_gemma_lm_base_query_latency (base, &live, &min, &max);
-      if (latency == G_MAXUINT)
-        gst_query_set_latency (query, TRUE, 0, GST_CLOCK_TIME_NONE);
-      else
-        gst_query_set_latency (query, live, min + latency * GST_MSECOND, GST_CLOCK_TIME_NONE);
-      return TRUE;
-    default:
-      break;
-  }
-  return gst_pad_query_default (pad, parent, query);
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return gemma_stream_query (pad, parent, query, NULL, 0);
+  gst_gemma_lm_base_query_latency (GST_GEMMA_LM_BASE (parent), &live, &min, &max);
+  if (latency == G_MAXUINT)
+    gst_query_set_latency (query, TRUE, 0, GST_CLOCK_TIME_NONE);
+  else
+    gst_query_set_latency (query, live, min + latency * GST_MSECOND, GST_CLOCK_TIME_NONE);
+  return TRUE;
 }
 
 /* ---- object ------------------------------------------------------------------------------------------ */

@@ -10,7 +10,8 @@ gboolean gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSeg
 
 /**
  * Answers what encoders answer on either pad: CONTEXT, and LATENCY of the source pad as that of @sinkpad's peer and
- * @own more. Everything else goes to gst_pad_query_default().
+ * @own more. Everything else goes to gst_pad_query_default(). Without @sinkpad,
+ * LATENCY is the caller's to answer.
  */
 gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own);
 

@@ -165,6 +165,10 @@ def arguments(ap):
         ap.add_argument("--" + name, type=float, default=default, help=about)
 
 
+def batches(a, texts, letters):
+    return Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
+
+
 class Batches(torch.utils.data.Dataset):
     def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., length=1 << 30):
         every = only(Shards(directory, lambda s: s != "heldout-voice"),
@@ -307,9 +311,10 @@ class Batches(torch.utils.data.Dataset):
 
     def __getitem__(self, k):
         torch.set_num_threads(1)
-        return doubt(self.undoubted(k), np.random.default_rng([self.seed, k, 7]))
+        return doubt(collate(self.clips(k), self.tok, self.letters), np.random.default_rng([self.seed, k, 7]))
 
-    def undoubted(self, k):
+    def clips(self, k):
+        """-> [(mel, [(instruction, answer)], said)]"""
         rng = np.random.default_rng([self.seed, k])
         target = max(.6, self.draw(self.human if rng.random() < .5 else self.voices, 0, 1e9, rng)["n"] / RATE)
         if target > self.longest or rng.random() < .4:                      # most clips are short, most words are in long ones
@@ -328,7 +333,7 @@ class Batches(torch.utils.data.Dataset):
             m = melmod.log_mel(torch.from_numpy(roughen(x, rng, human)))
             m = melmod.scaled(m, rng.uniform(.88, 1.13)) if rng.random() < .4 else m
             clips.append((mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, said, meant, rng), said))
-        return collate(clips, self.tok, self.letters)
+        return clips
 
 
 def doubt(batch, rng, share=.2):
@@ -342,14 +347,18 @@ def doubt(batch, rng, share=.2):
     return batch
 
 
+def rows_of(clips, t):
+    """What is asked about Batches.clips() -> rows for sequences()"""
+    return [(i, model.n_tokens(len(m)), t.before(instruction), *t.after(answer))
+            for i, (m, asked, _) in enumerate(clips) for instruction, answer in asked]
+
+
 def collate(clips, t, letters):
-    """[(mel, [(instruction, answer)], said)] -> one batch of tensors"""
+    """Batches.clips() -> one batch of tensors"""
     frames = [len(c[0]) for c in clips]
     targets = [[letters[ch] for ch in " ".join(corpus.words(said)) if ch in letters] for _, _, said in clips]
-    rows = [(i, model.n_tokens(len(m)), t.before(instruction), *t.after(answer))
-            for i, (m, asked, _) in enumerate(clips) for instruction, answer in asked]
     return {"mel": melmod.padded([c[0] for c in clips]), "frames": torch.tensor(frames), "ctc": torch.tensor(sum(targets, [])),
-            "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows, tok.AUDIO)}
+            "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows_of(clips, t), tok.AUDIO)}
 
 
 def sequences(rows, soft):

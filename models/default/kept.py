@@ -4,8 +4,8 @@ by it, several times as fast as with the encoders before it.
 
     kept.py --dir DIR --checkpoint FILE ... [--parts N] [--compositions N]
 
-Writes DIR/kept: clips-NNNN.pt, a few of train.py's parts each, with audio tokens in place of spectrograms; and pictures.npy,
-the picture encoder's features of so many compositions of each description. What is there already stays.
+Writes DIR/kept: clips-NNNN.pt, rows of what is asked about the clips of a few of train.py's parts: (audio tokens [n,C], ids before
+them, ids behind them that are given, ids of the answer); and pictures.npy, the picture encoder's features of so many compositions of each description. What is there already stays.
 """
 import argparse
 import json
@@ -18,6 +18,7 @@ import torch
 
 import data
 import learning
+import mel as melmod
 import mobilenet_v5
 import model
 import pictures
@@ -34,8 +35,7 @@ class Clips(torch.utils.data.Dataset):
     def __init__(self, directory, seed=0, positions=2048):
         self.seed, self.positions, self.rows = seed, positions, []
         for path in sorted(Path(directory).glob("clips-*.pt")):
-            for part in torch.load(path, weights_only=True):
-                self.rows += apart(part)
+            self.rows += torch.load(path, weights_only=True)
         if not self.rows:
             raise SystemExit(f"{directory}: no clips; kept.py writes them")
         self.lengths = np.array([sum(map(len, row)) for row in self.rows])
@@ -62,18 +62,6 @@ class Clips(torch.utils.data.Dataset):
         return data.doubt(batch, np.random.default_rng([self.seed, k, 7]))
 
 
-def apart(part):
-    """[(audio tokens [n,C], ids before them, ids behind them that are given, ids of the answer)] of a part's rows"""
-    out = []
-    for r, end in enumerate(part["end"][1].tolist()):
-        clip, token = (x[part["at"][0] == r] for x in part["soft"])
-        at = part["select"][0] == r
-        first, answer = int(part["select"][1][at][0]) + 1, part["label"][at].tolist()
-        ids, n = part["ids"][r].tolist(), len(token)
-        out.append((part["tokens"][clip, token], ids[:end - n], ids[end:first], answer))
-    return out
-
-
 class Features:
     """[descriptions, compositions, tokens, channels], mapped"""
 
@@ -95,18 +83,18 @@ def start(a):
     w, state = {k: v for s in states for k, v in s["average"].items()}, next(s for s in states if "letters" in s)
     c = model.Config.of(state["config"])
     texts = json.loads((a.dir / "data/texts.json").read_text())
-    clips = data.Batches(a.dir / "data", texts, state["letters"], a.seed, a.seconds, a.human, a.extra, a.longest)
+    clips = data.batches(a, texts, state["letters"])
     stamps = pictures.Stamps(a.dir / "pictures") if a.compositions else None
 
 
 @torch.no_grad()
 def write_clips(path, first):
-    parts = []
+    rows = []
     for k in range(first, first + PARTS):
-        part = clips.undoubted(k)
-        tokens, _ = model.encode(part.pop("mel"), w, c)
-        parts.append({"tokens": tokens.half(), **{name: part[name] for name in ("ids", "at", "soft", "end", "select", "label")}})
-    learning.save(path, parts)
+        part = clips.clips(k)
+        tokens, _ = model.encode(melmod.padded([mel for mel, _, _ in part]), w, c)
+        rows += [(tokens[i, :n].half(), *ids) for i, n, *ids in data.rows_of(part, clips.tok)]
+    learning.save(path, rows)
 
 
 @torch.no_grad()

@@ -126,6 +126,13 @@ def arguments(ap, **other):
         ap.add_argument("--" + name.replace("_", "-"), type=kind, default=other.get(name, default), help=about)
 
 
+@torch.no_grad()
+def take(weights, known):
+    """Those that are known become what they are in @known."""
+    for k in weights.keys() & known.keys():
+        weights[k].copy_(known[k])
+
+
 class Training:
     """Steps weights until --steps, or until it is told to stop; goes on from a.dir/checkpoint.pt if there is one.
 
@@ -140,9 +147,7 @@ class Training:
         self.opt = Optimizer(weights, a.lr, a.adam_lr, a.weight_decay, unused)
         if state:
             self.step = state["step"]
-            with torch.no_grad():
-                for k in weights.keys() & state["weights"].keys():
-                    weights[k].copy_(state["weights"][k])
+            take(weights, state["weights"])
             self.opt.load(state["optimizer"])
         known = state["average"] if state else {}
         self.average = {k: known[k] if k in known else v.detach().clone() for k, v in weights.items()}

@@ -18,13 +18,14 @@ def points():
 
 def filters():
     """[513,128] triangles between the points, not normalised by area"""
-    edges = points()
+    edges = _POINTS
     f = torch.arange(FFT // 2 + 1, dtype=torch.float64)[:, None] * RATE / FFT
     up = (f - edges[:-2]) / (edges[1:-1] - edges[:-2])
     down = (edges[2:] - f) / (edges[2:] - edges[1:-1])
     return torch.minimum(up, down).clamp(min=0).float()
 
 
+_POINTS = points()
 _FILTERS, _WINDOW = filters(), torch.hann_window(FRAME, periodic=True)
 
 
@@ -55,7 +56,7 @@ def padded(mels):
 def scaled(m, factor):
     """A log-mel as of a shorter (@factor > 1) or longer vocal tract: its frequencies scaled."""
     low, high = to_mel(LOW), to_mel(HIGH)
-    mels = 1127. * torch.log1p(points()[1:-1].float() * factor / 700.)
+    mels = 1127. * torch.log1p(_POINTS[1:-1].float() * factor / 700.)
     at = ((mels - low) / (high - low) * (BINS + 1) - 1).clamp(0, BINS - 1)
     first = at.floor().long().clamp(max=BINS - 2)
     return torch.lerp(m[:, first], m[:, first + 1], at - first)

@@ -74,11 +74,11 @@ def looks(stamps, width):
 def spread(w):
     """Vectors that look alike are hard to tell apart for a language model: turns and stretches their space, and what the
     projection makes of pictures with it, until no direction holds more of them than another."""
-    u, s, vt = torch.linalg.svd(F.normalize(w["head.weight"], dim=-1), full_matrices=False)
-    map_ = vt.T / s.clamp(min=s[0] / 20) @ vt                      # [hidden,hidden]
-    w["head.weight"].copy_(F.normalize(w["head.weight"], dim=-1) @ map_)
-    x = w["mm.input_projection.weight"]
-    x.copy_(map_.T @ x)
+    head, projection = F.normalize(w["head.weight"], dim=-1), w["mm.input_projection.weight"]
+    _, s, vt = torch.linalg.svd(head, full_matrices=False)
+    turn = vt.T / s.clamp(min=s[0] / 20) @ vt                      # [hidden,hidden]
+    w["head.weight"].copy_(head @ turn)
+    projection.copy_(turn.T @ projection)
 
 
 def soft_tokens(composed, w):
@@ -156,9 +156,7 @@ def main():
     weights = mobilenet_v5.init(hidden, tok.RESERVED, a.seed)
     weights["head.weight"] = looks(stamps, hidden).requires_grad_()
     if a.init:
-        with torch.no_grad():
-            for k, v in torch.load(a.init, weights_only=True)["average"].items():
-                weights[k].copy_(v)
+        learning.take(weights, torch.load(a.init, weights_only=True)["average"])
         if a.spread:
             spread(weights)
     training = learning.Training(a, weights, learning.load(a.dir), {"texts": [t["en"] for t in stamps.texts]})

@@ -104,9 +104,7 @@ def starting_weights(a, c, letters, state):
     weights = {**model.init(c, a.seed), **model.init_ctc(c, len(letters))}
     if a.pictures or any(map(mobilenet_v5.mine, state["weights"] if state else known)):
         weights |= mobilenet_v5.init(c.hidden, tok.RESERVED, a.seed)
-    with torch.no_grad():
-        for k in weights.keys() & known.keys():
-            weights[k].copy_(known[k])
+    learning.take(weights, known)
     for k in weights:
         weights[k].requires_grad_(taught(k, a))
     return weights
@@ -154,7 +152,7 @@ def main():
     rows, features = (kept.Clips(a.dir / "kept", a.seed), kept.Features(a.dir / "kept")) if remembered else (None, None)
 
     def batches():                              # the shards are looked at anew, so that more can be added while this runs
-        clips = rows or data.Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
+        clips = rows or data.batches(a, texts, letters)
         if not a.pictures:
             return clips
         return data.Mixed(clips, data.PictureBatches(stamps, a.seed, a.picture_count, a.picture_languages, a.picture_tokens, features),

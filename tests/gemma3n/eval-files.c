@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gguf-writer.h"
+#include "tests/gemma-eval.h"
 
 EvalFiles eval_files;
 
@@ -47,26 +48,16 @@ eval_files_teardown (void)
 void
 eval_run (const gchar *model, const gchar *option, const gchar *value, const gchar *n)
 {
-  const gchar *argv[] = { GEMMA_EVAL, "--model", model, option, value, "--generate", n, "--out", eval_files.out, NULL };
+  const gchar *arguments[] = { "--model", model, option, value, "--generate", n, "--out", eval_files.out, NULL };
   g_autofree gchar *message = NULL;
-  g_autoptr (GError) error = NULL;
-  gint status;
 
-  g_spawn_sync (
-      NULL, (gchar **) argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, &message, &status, &error);
-  g_assert_no_error (error);
-  fail_unless (g_spawn_check_wait_status (status, NULL), "%s", message);
+  fail_unless (gemma_eval_run (&message, arguments) == 0, "%s", message);
 }
 
 Npy *
 eval_result (const gchar *name)
 {
-  g_autofree gchar *path = g_build_filename (eval_files.out, name, NULL);
-  g_autoptr (GError) error = NULL;
-  Npy *npy = npy_read (path, &error);
-
-  g_assert_no_error (error);
-  return npy;
+  return gemma_eval_result (eval_files.out, name);
 }
 
 gchar *

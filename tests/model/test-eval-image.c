@@ -7,6 +7,7 @@
 #include "examples/npy.h"
 #include "models/vision.h"
 #include "tests/elements/vision-model.h"
+#include "tests/gemma-eval.h"
 
 #define WIDTH 37
 #define HEIGHT 23
@@ -80,25 +81,20 @@ write_png (const Kind *kind)
 static gint
 run (gchar **message)
 {
-  const gchar *argv[] = { GEMMA_EVAL, "--model", vision_model_path (), "--image", png, "--resolution", "256", "--out", out, NULL };
-  gint status;
+  const gchar *arguments[] = { "--model", vision_model_path (), "--image", png, "--resolution", "256", "--out", out, NULL };
 
-  fail_unless (g_spawn_sync (NULL, (gchar **) argv, NULL, 0, NULL, NULL, NULL, message, &status, NULL));
-  fail_unless (WIFEXITED (status), "gemma-eval was killed");
-  return WEXITSTATUS (status);
+  return gemma_eval_run (message, arguments);
 }
 
 static Npy *
 tokens_of (const Kind *kind)
 {
-  g_autofree gchar *message = NULL, *path = g_build_filename (out, "image-tokens.npy", NULL);
-  g_autoptr (GError) error = NULL;
+  g_autofree gchar *message = NULL;
   Npy *tokens;
 
   write_png (kind);
   fail_unless (run (&message) == 0, "%s: %s", kind->name, message);
-  tokens = npy_read (path, &error);
-  g_assert_no_error (error);
+  tokens = gemma_eval_result (out, "image-tokens.npy");
   fail_unless (tokens->n_dims == 2 && tokens->dims[0] == GEMMA_VISION_TOKENS && tokens->dims[1] == VISION_MODEL_HIDDEN);
   return tokens;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "small-model.h"
+#include "tests/gemma-eval.h"
 #include "tests/usm/usm-util.h"
 
 static gchar *directory, *out, *wav;
@@ -54,36 +55,27 @@ teardown (void)
   g_free (wav);
 }
 
-/* Runs gemma-eval with the arguments; its exit status, and stderr in @message. */
+/* Its exit status, and stderr in @message. */
 static gint
 run (gchar **message, const gchar *first, ...)
 {
-  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
-  g_autofree gchar *output = NULL;
-  g_autoptr (GError) error = NULL;
-  gint status;
+  const gchar *arguments[16] = { first };
   va_list args;
 
-  g_ptr_array_add (argv, (gpointer) GEMMA_EVAL);
   va_start (args, first);
-  for (const gchar *arg = first; arg; arg = va_arg (args, const gchar *))
-    g_ptr_array_add (argv, (gpointer) arg);
+  for (guint i = 0; arguments[i]; i++) {
+    g_assert (i + 1 < G_N_ELEMENTS (arguments));
+    arguments[i + 1] = va_arg (args, const gchar *);
+  }
   va_end (args);
-  g_ptr_array_add (argv, NULL);
-  g_spawn_sync (NULL, (gchar **) argv->pdata, NULL, 0, NULL, NULL, &output, message, &status, &error);
-  g_assert_no_error (error);
-  fail_unless (WIFEXITED (status), "gemma-eval was killed");
-  return WEXITSTATUS (status);
+  return gemma_eval_run (message, arguments);
 }
 
 static Npy *
 result (const gchar *name, NpyType type, guint n_dims)
 {
-  g_autofree gchar *path = g_build_filename (out, name, NULL);
-  g_autoptr (GError) error = NULL;
-  Npy *npy = npy_read (path, &error);
+  Npy *npy = gemma_eval_result (out, name);
 
-  g_assert_no_error (error);
   fail_unless (npy->type == type && npy->n_dims == n_dims);
   return npy;
 }
