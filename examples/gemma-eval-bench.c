@@ -1,11 +1,11 @@
-/* gemma-eval --bench: medians of five after a warm-up, on random ids. */
+/* gemma-eval --bench: medians after a warm-up, on random ids. */
 #include "gemma-eval.h"
 
 #include <json-glib/json-glib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNS 5
+#define WARM_UP 512 /* positions at most: a long prefill is not done twice to warm up */
 
 static gint
 compare (gconstpointer a, gconstpointer b)
@@ -16,10 +16,10 @@ compare (gconstpointer a, gconstpointer b)
 }
 
 static gdouble
-median (gdouble *values)
+median (gdouble *values, gint n)
 {
-  qsort (values, RUNS, sizeof *values, compare);
-  return values[RUNS / 2];
+  qsort (values, n, sizeof *values, compare);
+  return values[n / 2];
 }
 
 static gdouble
@@ -60,8 +60,8 @@ bench_text (Eval *eval, gdouble *prefill_rate, gdouble *decode_rate, GError **er
   const GemmaTextConfig *config = &gemma_model_get_config (eval->model)->text;
   Text text = { .prefill = eval->options->bench_prefill, .decode = eval->options->bench_decode };
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
-  gdouble prefill[RUNS], decode[RUNS];
-  gint n = text.prefill + text.decode;
+  gint n = text.prefill + text.decode, runs = eval->options->bench_runs;
+  g_autofree gdouble *prefill = g_new (gdouble, runs), *decode = g_new (gdouble, runs);
   gboolean ok;
 
   text.session = eval_session_new (eval, n, error);
@@ -71,12 +71,14 @@ bench_text (Eval *eval, gdouble *prefill_rate, gdouble *decode_rate, GError **er
   text.ids = g_new (gint32, n);
   for (gint i = 0; i < n; i++)
     text.ids[i] = g_rand_int_range (rand, 0, MIN (config->first_soft_id, config->vocab_size));
+  text.prefill = MIN (text.prefill, WARM_UP);
   ok = run_text (&text, &prefill[0], &decode[0], error);
-  for (gint i = 0; ok && i < RUNS; i++)
+  text.prefill = eval->options->bench_prefill;
+  for (gint i = 0; ok && i < runs; i++)
     ok = run_text (&text, &prefill[i], &decode[i], error);
   if (ok) {
-    *prefill_rate = text.prefill / median (prefill);
-    *decode_rate = text.decode / median (decode);
+    *prefill_rate = text.prefill / median (prefill, runs);
+    *decode_rate = text.decode / median (decode, runs);
   }
   gemma_lm_session_free (text.session);
   g_free (text.logits);
@@ -93,9 +95,10 @@ encode_audio (Eval *eval, GError **error)
 static gboolean
 bench_encoder (Eval *eval, GArray *(*encode) (Eval *, GError **), gdouble *result, GError **error)
 {
-  gdouble seconds[RUNS];
+  gint runs = eval->options->bench_runs;
+  g_autofree gdouble *seconds = g_new (gdouble, runs);
 
-  for (gint i = -1; i < RUNS; i++) {
+  for (gint i = -1; i < runs; i++) {
     gdouble start = now ();
     g_autoptr (GArray) rows = encode (eval, error);
 
@@ -103,7 +106,7 @@ bench_encoder (Eval *eval, GArray *(*encode) (Eval *, GError **), gdouble *resul
       return FALSE;
     seconds[MAX (i, 0)] = now () - start;
   }
-  *result = median (seconds);
+  *result = median (seconds, runs);
   return TRUE;
 }
 

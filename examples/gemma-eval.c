@@ -21,7 +21,7 @@
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
     "  image-tokens.npy  float32 [256][hidden], soft tokens of the picture\n" \
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
-    "  bench.json        with --bench: medians of 5 runs after a warm-up, on random ids\n"
+    "  bench.json        with --bench: medians of --bench-runs after a warm-up, on random ids\n"
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
     "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \
@@ -68,6 +68,7 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
     {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
     {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
+    {"bench-runs", 0, 0, G_OPTION_ARG_INT, &o->bench_runs, "Runs of which the median counts (default: 5)", "N"},
     {"out", 'o', 0, G_OPTION_ARG_FILENAME, &o->out, "Directory to write to, made if it is missing", "DIR"},
     {NULL}
   };
@@ -94,8 +95,8 @@ check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
     return fail (error, "--prompt and --ids exclude each other");
   if (!o->prompt && !o->ids && !o->audio && !o->image && !o->bench)
     return fail (error, "nothing to do: give --prompt, --ids, --audio, --image or --bench");
-  if (o->generate < 0 || o->bench_prefill < 1 || o->bench_decode < 1)
-    return fail (error, "--generate, --bench-prefill and --bench-decode take positive numbers");
+  if (o->generate < 0 || o->bench_prefill < 1 || o->bench_decode < 1 || o->bench_runs < 1)
+    return fail (error, "--generate, --bench-prefill, --bench-decode and --bench-runs take positive numbers");
   if (o->generate > 0 && !o->prompt && !o->ids)
     return fail (error, "--generate needs --prompt or --ids");
   if (o->activations && strcmp (o->activations, "f32") != 0 && strcmp (o->activations, "int8") != 0)
@@ -326,7 +327,7 @@ run (Eval *eval, GError **error)
 int
 main (int argc, char **argv)
 {
-  EvalOptions options = { .bench_prefill = 512, .bench_decode = 64, .resolution = 768 };
+  EvalOptions options = { .bench_prefill = 512, .bench_decode = 64, .bench_runs = 5, .resolution = 768 };
   Eval eval = { .options = &options };
   g_autoptr (GError) error = NULL;
   gboolean ok;

@@ -10,7 +10,7 @@ typedef struct
   gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *submodel, *weights, *out;
   gint resolution, generate;
   gboolean bench;
-  gint bench_prefill, bench_decode;
+  gint bench_prefill, bench_decode, bench_runs;
 } EvalOptions;
 
 /** A picture and the memory that it is a view of. */

@@ -22,6 +22,7 @@ import tokenizer as tok
 
 RATE = corpus.RATE
 NOISE_BANK = 120 * RATE
+HEARD = 2.5                                                                 # a word's worst, in nats a letter, to be used apart
 PAUSE = RATE // 8                                                           # that ends an utterance, or nearly
 
 
@@ -61,6 +62,46 @@ def aligned(item):
 def sentence_ends(words):
     """Places between words where a sentence ends, inside a text"""
     return [k for k in range(1, len(words)) if words[k - 1][-1] in ".?!"]
+
+
+def bare(word):
+    return " ".join(corpus.words(word))
+
+
+def spoken(shards):
+    """-> {language: {word: [(item, which of its words)]}} of what is well heard"""
+    out = {lang: {} for lang in corpus.LANGUAGES}
+    for item in shards.items:
+        if item["cuts"] is not None:
+            words, at, worse = aligned(item)
+            for k, word in enumerate(words):
+                if worse[k] <= HEARD and at[k + 1] - at[k] > RATE / 16:
+                    out[item["lang"]].setdefault(bare(word), []).append((item, k))
+    return out
+
+
+class Strip:
+    """Pieces of clips, one behind the other"""
+
+    def __init__(self, shards, rng):
+        self.shards, self.rng, self.parts, self.said = shards, rng, [], []
+
+    def add(self, item, first, last, words):
+        """Words @first to before @last of a clip, spelled as @words -> samples"""
+        _, at, _ = aligned(item)
+        x = np.array(self.shards.samples(item)[at[first]:at[last]], np.float32)
+        edge = np.linspace(0, 1, 80, dtype=np.float32)
+        x[:80] *= edge
+        x[-80:] *= edge[::-1]
+        if self.parts and self.rng.random() < .4:
+            self.parts.append(np.zeros(int(self.rng.uniform(0, .2) * RATE), np.float32))
+        self.parts.append(x)
+        self.said += words
+        return len(x)
+
+    def whole(self):
+        """As Batches.whole()"""
+        return np.concatenate(self.parts), " ".join(self.said), {}
 
 
 def only(shards, keep):
@@ -175,6 +216,7 @@ class Batches(torch.utils.data.Dataset):
                      lambda i: i["cuts"] or i["n"] < 1.5 * longest * RATE)
         self.human = only(every, lambda i: i["shard"] == "human" and not corpus.held_out(i["name"]))
         self.voices = only(every, lambda i: i["shard"] != "human")
+        self.spoken = spoken(self.human)
         self.texts, self.letters = texts, {ch: k for k, ch in enumerate(letters)}
         self.seed, self.seconds, self.p_human, self.extra = seed, seconds, human, extra
         self.longest, self.length = longest, length
@@ -239,24 +281,43 @@ class Batches(torch.utils.data.Dataset):
         """About @target seconds of a few words each from clips of one language: what nobody says, so that the model must
         listen and not remember. -> as whole(), language"""
         lang = str(rng.choice([k for k, pool in shards.cut.items() if pool]))
-        parts, said, left = [], [], target * RATE
-        while not parts or left > RATE / 3:
+        strip, left = Strip(shards, rng), target * RATE
+        while not strip.parts or left > RATE / 3:
             item = shards.cut[lang][int(rng.integers(len(shards.cut[lang])))]
             words, at, worse = aligned(item)
             first = int(rng.integers(len(words)))
             last = min(len(words), first + int(rng.integers(1, 5)))
-            if not RATE / 8 < at[last] - at[first] < max(RATE, left) or max(worse[first:last]) > 2.5:
-                continue
-            x = np.array(shards.samples(item)[at[first]:at[last]], np.float32)
-            edge = np.linspace(0, 1, 80, dtype=np.float32)
-            x[:80] *= edge
-            x[-80:] *= edge[::-1]
-            if parts and rng.random() < .4:
-                parts.append(np.zeros(int(rng.uniform(0, .2) * RATE), np.float32))
-            parts.append(x)
-            said += words[first:last]
-            left -= len(x)
-        return (np.concatenate(parts), " ".join(said), {}), lang
+            if RATE / 8 < at[last] - at[first] < max(RATE, left) and max(worse[first:last]) <= HEARD:
+                left -= strip.add(item, first, last, words[first:last])
+        return strip.whole(), lang
+
+    def retold(self, target, rng):
+        """About @target seconds of texts in a recorded voice, out of words from its other recordings: what a voice never said is
+        then as likely as what it did. -> as scraps()"""
+        lang = str(rng.choice([k for k, words in self.spoken.items() if words]))
+        names, spoken = list(self.texts[lang]), self.spoken[lang]
+        strip, left = Strip(self.human, rng), target * RATE
+        while not strip.parts or left > RATE / 3:
+            name = names[int(rng.integers(len(names)))]
+            words = self.texts[lang][name].split()
+            k = 0 if rng.random() < .7 else int(rng.integers(len(words)))
+            while k < len(words) and (left > 0 or not strip.parts):
+                places = [p for p in spoken.get(bare(words[k]), ()) if p[0]["name"] != name]
+                if not places:
+                    break
+                item, at, n = max((self.run(*places[int(rng.integers(len(places)))], words[k:]) for _ in range(4)), key=lambda r: r[2])
+                left -= strip.add(item, at, at + n, words[k:k + n])
+                k += n
+        return strip.whole(), lang
+
+    @staticmethod
+    def run(item, at, words):
+        """How many of @words a clip says from its word @at on"""
+        mine, _, worse = aligned(item)
+        n = 1
+        while n < len(words) and at + n < len(mine) and bare(mine[at + n]) == bare(words[n]) and worse[at + n] <= HEARD:
+            n += 1
+        return item, at, n
 
     def longer(self, shards, seconds, rng):
         """An item of more than that, the longer the likelier"""
@@ -268,8 +329,8 @@ class Batches(torch.utils.data.Dataset):
         """-> samples, language, what is said, {language: what it means}, human"""
         human, how = rng.random() < self.p_human, rng.random()
         shards = self.human if human else self.voices
-        if how > 1 - (.4 if human else .25) and target > .8 and any(shards.cut.values()):
-            (x, said, meant), lang = self.scraps(shards, target, rng)
+        if how > 1 - (.5 if human else .25) and target > .8 and any(shards.cut.values()):
+            (x, said, meant), lang = self.retold(target, rng) if human and how < .85 else self.scraps(shards, target, rng)
             return x / 32768, lang, said, meant, human
         if how < .15 and target > 1.5:                                      # join short ones
             items = [self.draw(shards, .3, .7 * target, rng)]
