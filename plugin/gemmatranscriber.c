@@ -59,6 +59,7 @@ struct _GstGemmaTranscriber
   GList *translations;          /* of GstGemmaTranslatePad, not owned */
   gchar *model, *mmproj, *device;
   guint latency, translate_latency, lateness, max_observed_delay;
+  gchar *error;                 /* the last one told, since NULL */
 };
 
 /* ---- the pads of translations ---------------------------------------------------------------- */
@@ -412,16 +413,53 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
   g_mutex_unlock (&self->lock);
 }
 
+static gboolean
+is_queue (GstObject *object)
+{
+  GstElementFactory *factory = GST_IS_ELEMENT (object) ? gst_element_get_factory (GST_ELEMENT (object)) : NULL;
+
+  return factory && g_str_equal (GST_OBJECT_NAME (factory), "queue");
+}
+
+/* One fault is one error: not told again by each element that the model failed, nor by the queue whose flow ended then. */
+static gboolean
+is_consequence (GstGemmaTranscriber *self, GstMessage *message)
+{
+  GstObject *src = GST_MESSAGE_SRC (message);
+  g_autoptr (GError) error = NULL;
+  gboolean told;
+
+  gst_message_parse_error (message, &error, NULL);
+  g_mutex_lock (&self->lock);
+  told = self->error && (g_str_equal (self->error, error->message) || is_queue (src));
+  if (!told) {
+    g_free (self->error);
+    self->error = g_strdup (error->message);
+  }
+  g_mutex_unlock (&self->lock);
+  return told;
+}
+
+static void
+gst_gemma_transcriber_handle_message (GstBin *bin, GstMessage *message)
+{
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR && is_consequence (GST_GEMMA_TRANSCRIBER (bin), message))
+    gst_message_unref (message);
+  else
+    GST_BIN_CLASS (gst_gemma_transcriber_parent_class)->handle_message (bin, message);
+}
+
 static GstStateChangeReturn
 gst_gemma_transcriber_change_state (GstElement *element, GstStateChange transition)
 {
   GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (element);
 
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
-    g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->lock);
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY)
+    g_clear_pointer (&self->error, g_free);
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
     self->max_observed_delay = 0;
-    g_mutex_unlock (&self->lock);
-  }
+  g_mutex_unlock (&self->lock);
   return GST_ELEMENT_CLASS (gst_gemma_transcriber_parent_class)->change_state (element, transition);
 }
 
@@ -450,6 +488,7 @@ gst_gemma_transcriber_finalize (GObject *object)
   g_free (self->model);
   g_free (self->mmproj);
   g_free (self->device);
+  g_free (self->error);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (gst_gemma_transcriber_parent_class)->finalize (object);
 }
@@ -522,6 +561,7 @@ gst_gemma_transcriber_class_init (GstGemmaTranscriberClass *klass)
   element_class->request_new_pad = GST_DEBUG_FUNCPTR (gst_gemma_transcriber_request_new_pad);
   element_class->release_pad = GST_DEBUG_FUNCPTR (gst_gemma_transcriber_release_pad);
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_transcriber_change_state);
+  GST_BIN_CLASS (klass)->handle_message = GST_DEBUG_FUNCPTR (gst_gemma_transcriber_handle_message);
   install_model_properties (object_class);
   install_time_properties (object_class);
 
