@@ -14,8 +14,9 @@
  * after them and may still change. Models that were trained on whole utterances, as the embedded one, guess at the
  * end of what they have heard: `partial` shows it, and the pad gets the same as without.
  *
- * Live, when the machine is too slow, hypotheses become fewer: a message `gemma-load` (step, hypothesis-interval) says
- * so. Speech beside pictures stays whole.
+ * Live, when the machine is too slow, hypotheses become fewer; when utterances wait all the same, pictures beside speech are
+ * left out and #GstGemmaLm:fallback-submodel runs, until there is time again. Messages `gemma-load` (step, hypothesis-interval,
+ * pictures, submodel) say so. Speech beside pictures stays whole.
  *
  * #GstGemmaLm:submodel runs a part of the model (MatFormer), and may change in the middle of an answer: elements with
  * different parts of a model share one copy of it.

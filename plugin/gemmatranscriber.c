@@ -38,6 +38,7 @@ enum
   PROP_TASK,
   PROP_TARGET_LANGUAGE,
   PROP_SUBMODEL,
+  PROP_FALLBACK_SUBMODEL,
   PROP_ACTIVATIONS,
   PROP_SEGMENT_SILENCE,
   PROP_MAX_SEGMENT,
@@ -211,7 +212,7 @@ make_token_queue (void)
 static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
-  static const gchar *const common[] = { "source-language", "target-language", "submodel", "activations", "weights",
+  static const gchar *const common[] = { "source-language", "target-language", "submodel", "fallback-submodel", "activations", "weights",
     "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip" };
 
   for (guint i = 0; i < G_N_ELEMENTS (common); i++) {
@@ -354,6 +355,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
       break;
     case PROP_WEIGHTS:
     case PROP_SUBMODEL:
+    case PROP_FALLBACK_SUBMODEL:
     case PROP_ACTIVATIONS:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
@@ -392,6 +394,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_TASK:
     case PROP_TARGET_LANGUAGE:
     case PROP_SUBMODEL:
+    case PROP_FALLBACK_SUBMODEL:
     case PROP_ACTIVATIONS:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
@@ -506,6 +509,8 @@ install_model_properties (GObjectClass *klass)
           "What comes out of the pad src", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, playing));
   g_object_class_install_property (klass, PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
           "Target language", "Language into which the pad src translates, where its task does", "en", playing));
+  g_object_class_install_property (klass, PROP_FALLBACK_SUBMODEL, g_param_spec_string ("fallback-submodel", "Fallback submodel",
+          "Part of a MatFormer model that runs while a live stream is faster than the machine; as gemmalm's", NULL, playing));
   g_object_class_install_property (klass, PROP_SUBMODEL, g_param_spec_string ("submodel", "Submodel",
           "Part of a MatFormer model that runs, for the transcript and all translations; as gemmalm's", "full", playing));
   g_object_class_install_property (klass, PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",

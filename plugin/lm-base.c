@@ -145,14 +145,12 @@ static gchar *
 take_submodel (gpointer data)
 {
   GstGemmaLmBase *self = data;
-  gchar *choice = NULL;
 
   GST_OBJECT_LOCK (self);
-  if (self->submodel_set)
-    choice = g_strdup (self->settings.submodel ? self->settings.submodel : "full");
+  gboolean set = self->submodel_set;
   self->submodel_set = FALSE;
   GST_OBJECT_UNLOCK (self);
-  return choice;
+  return set ? gst_gemma_lm_base_get_submodel (self) : NULL;
 }
 
 static void
@@ -240,6 +238,7 @@ answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
   g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, NULL, cancellable, &stats, &flow);
   if (!text)
     return flow;
+  gst_gemma_lm_base_note_answer (self, work, stats.microseconds);
   if (work->kind == GEMMA_WORK_IMAGE)
     return gst_gemma_lm_base_hold_description (self, g_steal_pointer (&text));
   return gst_gemma_lm_base_tell (self, work->start, work->end, text);
@@ -608,9 +607,9 @@ static gboolean
 open_model (GstGemmaLmBase *self)
 {
   GST_OBJECT_LOCK (self);
-  g_autofree gchar *submodel = g_strdup (self->settings.submodel);
+  g_autofree gchar *submodel = g_strdup (self->settings.submodel), *fallback = g_strdup (self->settings.fallback_submodel);
   GST_OBJECT_UNLOCK (self);
-  return gemma_model_user_open (&self->user, submodel);
+  return gemma_model_user_open (&self->user, (const gchar *[]) { submodel ? submodel : "full", fallback, NULL });
 }
 
 static GstStateChangeReturn
@@ -684,7 +683,7 @@ gst_gemma_lm_base_set_property (GObject *object, guint id, const GValue *value, 
   GST_OBJECT_LOCK (self);
   if (!gemma_lm_settings_set (&self->settings, id, value))
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  self->submodel_set |= id == GEMMA_LM_PROP_SUBMODEL;
+  self->submodel_set |= id == GEMMA_LM_PROP_SUBMODEL || id == GEMMA_LM_PROP_FALLBACK_SUBMODEL;
   GST_OBJECT_UNLOCK (self);
 }
 

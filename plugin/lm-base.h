@@ -109,7 +109,7 @@ typedef struct
   GemmaTask task;
   GemmaPadClip pad_clip;
   GemmaActivations activations;
-  gchar *prompt, *stop, *source_language, *target_language, *submodel;
+  gchar *prompt, *stop, *source_language, *target_language, *submodel, *fallback_submodel;
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
   guint64 seed;
@@ -142,6 +142,7 @@ enum
   GEMMA_LM_PROP_SEED,
   GEMMA_LM_PROP_CONTEXT_SIZE,
   GEMMA_LM_PROP_SUBMODEL,
+  GEMMA_LM_PROP_FALLBACK_SUBMODEL,
   GEMMA_LM_PROP_ACTIVATIONS,
   GEMMA_LM_PROP_MAX_PICTURES,
   GEMMA_LM_PROP_SEGMENT_SILENCE,
@@ -238,9 +239,16 @@ typedef struct
   GstClockTime start, end;      /* of the speech in the last hypothesis; start is none: no utterance goes on */
   guint n_words;                /* that were told */
   gboolean words;               /* they leave one by one: as it was when the utterance began */
-  guint step;                   /* of load: they are made 2^step times as seldom */
   guint64 n_dropped;            /* that waited too long; the element's lock */
 } GemmaHeard;
+
+/* What is left out so that a live stream is kept up with (lm-load.c), the task's. */
+typedef struct
+{
+  guint step;                   /* hypotheses are made 2^step times as seldom */
+  gboolean reduced;             /* without pictures beside speech, with fallback_submodel */
+  guint calm;                   /* answers in a row that took little time */
+} GemmaLoad;
 
 struct _GstGemmaLmBaseClass
 {
@@ -291,11 +299,12 @@ struct _GstGemmaLmBase
   guint n_moves;                /* how often a video pad has reached a time */
   gboolean live;
 
-  GemmaDecoding decoding;       /* these five: the task's */
+  GemmaDecoding decoding;       /* these six: the task's */
   gint64 wake_at;               /* monotonic; 0: never */
   GstSegment segment;           /* of the events that were handed on */
   GemmaDescription description;
   GemmaHeard heard;
+  GemmaLoad load;
 
   /* Statistics; object lock. */
   guint64 n_utterances, n_hypotheses, n_texts, n_prompt_tokens, n_reused_tokens, n_tokens, n_pictures, n_dropped;
@@ -344,6 +353,15 @@ gboolean gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work
 GstFlowReturn gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable);
 /** Also with the task stopped. */
 void gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self);
+
+/* ---- load (lm-load.c), in the task ------------------------------------------------------------------ */
+
+/** The part of the model that runs now. (transfer full) */
+gchar *gst_gemma_lm_base_get_submodel (GstGemmaLmBase *self);
+/** A hypothesis took @time (us): live, they may take a third of the time together. @interval: between two of them */
+void gst_gemma_lm_base_note_hypothesis (GstGemmaLmBase *self, gint64 time, GstClockTime interval);
+/** What was said of all of @work took @time (us): live, nothing else should be waiting then. */
+void gst_gemma_lm_base_note_answer (GstGemmaLmBase *self, const GemmaWork *work, gint64 time);
 
 /* ---- pictures (lm-scene.c) ------------------------------------------------------------------------ */
 

@@ -160,6 +160,8 @@ gst_gemma_lm_base_look (GstGemmaLmBase *self, GemmaWork *work)
   } else if (n) {
     wait_for_pictures_locked (self, end, latency);
     work->pictures = gemma_pictures_take (self->pictures, work->running_start, end, n);
+    if (self->load.reduced)
+      g_clear_pointer (&work->pictures, g_ptr_array_unref);
   }
   g_cond_broadcast (&self->cond);       /* there may be room */
   g_mutex_unlock (&self->lock);

@@ -89,6 +89,7 @@ gemma_lm_settings_clear (GemmaLmSettings *s)
   g_clear_pointer (&s->source_language, g_free);
   g_clear_pointer (&s->target_language, g_free);
   g_clear_pointer (&s->submodel, g_free);
+  g_clear_pointer (&s->fallback_submodel, g_free);
 }
 
 void
@@ -100,6 +101,7 @@ gemma_lm_settings_copy (GemmaLmSettings *to, const GemmaLmSettings *from)
   to->source_language = g_strdup (from->source_language);
   to->target_language = g_strdup (from->target_language);
   to->submodel = g_strdup (from->submodel);
+  to->fallback_submodel = g_strdup (from->fallback_submodel);
 }
 
 const gchar *
@@ -130,6 +132,9 @@ install_what (GObjectClass *klass, GParamFlags flags)
           "Part of a MatFormer model that runs: full, a published part of Gemma 3n E4B (E2B, E1.96B, E2.54B, E2.69B, E2.98B, "
           "E3.18B, E3.39B, E3.59B, E3.79B, and -block variants), or a file with lines of a layer and its FFN width, or skip; "
           "set while playing, it counts from the next token on", "full", flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_FALLBACK_SUBMODEL, g_param_spec_string ("fallback-submodel",
+          "Fallback submodel", "Part of a MatFormer model, as of submodel, that runs while a live stream is faster than the "
+          "machine (message gemma-load); NULL or empty: none", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
           "How what the model computes with quantized weights (Q8_0, Q4_0 ...) is rounded before each product; it counts from "
           "the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, flags));
@@ -215,6 +220,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: take_string (&s->source_language, value); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: take_string (&s->target_language, value); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: take_string (&s->submodel, value); return TRUE;
+    case GEMMA_LM_PROP_FALLBACK_SUBMODEL: take_string (&s->fallback_submodel, value); return TRUE;
     case GEMMA_LM_PROP_ACTIVATIONS: s->activations = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: s->max_tokens = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: s->temperature = g_value_get_double (value); return TRUE;
@@ -241,6 +247,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_SOURCE_LANGUAGE: g_value_set_string (value, s->source_language); return TRUE;
     case GEMMA_LM_PROP_TARGET_LANGUAGE: g_value_set_string (value, s->target_language); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: g_value_set_string (value, s->submodel); return TRUE;
+    case GEMMA_LM_PROP_FALLBACK_SUBMODEL: g_value_set_string (value, s->fallback_submodel); return TRUE;
     case GEMMA_LM_PROP_ACTIVATIONS: g_value_set_enum (value, s->activations); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: g_value_set_uint (value, s->max_tokens); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: g_value_set_double (value, s->temperature); return TRUE;

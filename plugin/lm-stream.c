@@ -3,14 +3,11 @@
  * computes only the sound that is new and its few words: the session remembers the rest (models/memory.h).
  *
  * Live, what cannot be computed in time is left out: of several hypotheses that wait only the newest is made, none that
- * is overtaken by its utterance is finished, and when they take more than a third of the time they become fewer. A file
- * gets them all, so that its text does not depend on the machine.
+ * is overtaken by its utterance is finished, and when they take more than a third of the time they become fewer (lm-load.c).
+ * A file gets them all, so that its text does not depend on the machine.
  */
 #include "debug.h"
 #include "lm-base.h"
-
-/* Each step doubles the time between hypotheses. */
-#define MAX_STEP 3
 
 /* ---- what is streamed -------------------------------------------------------------------------- */
 
@@ -50,34 +47,6 @@ gst_gemma_lm_base_drop_heard_locked (GstGemmaLmBase *self, const GemmaWork *newe
     g_queue_delete_link (&self->queue, l);
     self->heard.n_dropped++;
   }
-}
-
-/* ---- load ---------------------------------------------------------------------------------------- */
-
-static void
-set_step (GstGemmaLmBase *self, guint step, GstClockTime interval)
-{
-  self->heard.step = step;
-  GST_INFO_OBJECT (self, "a hypothesis every %" GST_TIME_FORMAT, GST_TIME_ARGS (interval << step));
-  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
-          gst_structure_new ("gemma-load",
-              "step", G_TYPE_UINT, step,
-              "hypothesis-interval", G_TYPE_UINT, (guint) ((interval << step) / GST_MSECOND), NULL)));
-}
-
-/* A hypothesis took @time (us): live, they may take a third of the time together. */
-static void
-adapt (GstGemmaLmBase *self, gint64 time, GstClockTime interval)
-{
-  GemmaHeard *heard = &self->heard;
-  GstClockTime needed = 3 * time * GST_USECOND;
-
-  if (!interval || !gst_gemma_lm_base_is_live (self))
-    return;
-  if (needed > interval << heard->step && heard->step < MAX_STEP)
-    set_step (self, heard->step + 1, interval);
-  else if (heard->step > 0 && needed < interval << (heard->step - 1) >> 1)
-    set_step (self, heard->step - 1, interval);
 }
 
 /* ---- hypotheses, in the task ------------------------------------------------------------------------ */
@@ -163,8 +132,10 @@ ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClo
   if (self->heard.words)
     gemma_hypotheses_end (hypotheses, work->end, hearing->last, on_word, hearing);
   self->heard.end = work->end;
-  if (!hearing->last) {
-    adapt (self, stats.microseconds, interval);
+  if (hearing->last) {
+    gst_gemma_lm_base_note_answer (self, work, stats.microseconds);
+  } else {
+    gst_gemma_lm_base_note_hypothesis (self, stats.microseconds, interval);
     post_partial (self, work);
   }
   return hearing->flow;
@@ -183,7 +154,7 @@ gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *can
     heard->start = heard->end = work->start;
     heard->words = streaming == GEMMA_STREAMING_WORDS;
     heard->n_words = 0;
-  } else if (!hearing.last && work->end - heard->end < interval << heard->step) {
+  } else if (!hearing.last && work->end - heard->end < interval << self->load.step) {
     return GST_FLOW_OK;
   }
   GstFlowReturn flow = ask_about (self, work, &hearing, interval, cancellable);
@@ -205,5 +176,4 @@ void
 gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self)
 {
   self->heard.start = GST_CLOCK_TIME_NONE;
-  self->heard.step = 0;
 }

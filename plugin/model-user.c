@@ -341,22 +341,25 @@ make_key (const LoadData *load)
 
 /* The model's files are fine; whether it can be had as it is asked for. */
 static gboolean
-check_settings (const LoadData *load, const gchar *submodel, const GemmaConfig *config, GError **error)
+check_settings (const LoadData *load, const gchar *const *submodels, const GemmaConfig *config, GError **error)
 {
-  g_autofree gint *widths = gemma_submodel_parse (submodel, config, load->path, error);
-
-  return widths != NULL && gemma_weights_check_type (load->path, load->weights, error);
+  for (guint i = 0; submodels && submodels[i]; i++) {
+    g_autofree gint *widths = gemma_submodel_parse (submodels[i], config, load->path, error);
+    if (!widths)
+      return FALSE;
+  }
+  return gemma_weights_check_type (load->path, load->weights, error);
 }
 
 gboolean
-gemma_model_user_open (GemmaModelUser *user, const gchar *submodel)
+gemma_model_user_open (GemmaModelUser *user, const gchar *const *submodels)
 {
   static const GstGemmaModelFuncs funcs = { load_model, unload_model };
   g_autoptr (GError) error = NULL;
   LoadData *load = resolve (user);
 
   GemmaConfig *config = gemma_model_probe (load->path, load->mmproj, user->parts, &error);
-  if (!config || !check_settings (load, submodel, config, &error)) {
+  if (!config || !check_settings (load, submodels, config, &error)) {
     g_clear_pointer (&config, gemma_config_free);
     load_data_free (load);
     gemma_post_error (user->element, error);

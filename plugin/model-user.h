@@ -34,9 +34,9 @@ void gemma_model_user_get_property (GemmaModelUser *user, guint index, GValue *v
 
 /**
  * NULL to READY: checks the files and begins to load. FALSE when an error message has been posted.
- * @submodel: (nullable): must be one that the model has; it does not change what is loaded
+ * @submodels: (nullable): up to a NULL: must be ones that the model has; they do not change what is loaded
  */
-gboolean gemma_model_user_open (GemmaModelUser *user, const gchar *submodel);
+gboolean gemma_model_user_open (GemmaModelUser *user, const gchar *const *submodels);
 /** READY to NULL. */
 void gemma_model_user_close (GemmaModelUser *user);
 

@@ -318,7 +318,9 @@ GST_START_TEST (test_settings_are_checked)
   g_autofree gchar *table = write_file ("wrong.txt", "2 skip\n", 7);
   g_object_set (lm, "submodel", table, NULL);   /* full, and so is the last, which shares */
   check_error_at_ready (lm, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, "skips layer 2, whose keys and values layer 4 reads");
-  g_object_set (lm, "submodel", "full", "model", "/nonexistent", NULL);
+  g_object_set (lm, "submodel", "full", "fallback-submodel", "E1.96B", NULL);
+  check_error_at_ready (lm, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, "E1.96B");
+  g_object_set (lm, "fallback-submodel", NULL, "model", "/nonexistent", NULL);
   check_error_at_ready (lm, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "/nonexistent");
 }
 
@@ -708,6 +710,52 @@ GST_START_TEST (test_streaming_sheds_load)
 
 GST_END_TEST;
 
+/* Waits for a message about the load whose submodel is @submodel. */
+static void
+wait_for_load (Fixture *f, const gchar *submodel)
+{
+  const GstStructure *s = NULL;
+  gboolean pictures;
+
+  while (!s || !gst_structure_has_name (s, "gemma-load")) {
+    g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (f->bus, 60 * GST_SECOND, GST_MESSAGE_ELEMENT);
+    fail_unless (message != NULL, "no message about the load");
+    s = gst_message_get_structure (message);
+    if (!gst_structure_has_name (s, "gemma-load"))
+      continue;
+    fail_unless_equals_string (gst_structure_get_string (s, "submodel"), submodel);
+    fail_unless (gst_structure_get_boolean (s, "pictures", &pictures));
+    fail_unless_equals_int (pictures, g_str_equal (submodel, "full"));
+    return;
+  }
+}
+
+/* Live, utterances that come faster than they are answered: a smaller part of the model runs until there is time again, and
+ * every one of them is answered. */
+GST_START_TEST (test_load_chooses_the_submodel)
+{
+  g_autofree gchar *half = write_file ("half.txt", "0-4 256\n", 8);
+  Fixture f = begin_streaming (0, TRUE);
+  GstClockTime pts = 0;
+
+  g_object_set (f.lm, "fallback-submodel", half, NULL);
+  for (guint i = 0; i < 6; i++)
+    pts = push (&f, "..ssssssssssssss....", pts);
+  wait_for_load (&f, half);
+  for (guint i = 6; i < 12; i++) {
+    pts = push (&f, "..ssssssssssssss....", pts);
+    while (get_stat (f.lm, "utterances") <= i)
+      g_usleep (10000);
+  }
+  wait_for_load (&f, "full");
+  finish (&f);
+  fail_unless_equals_int (get_stat (f.lm, "utterances"), 12);
+  collector_check_coverage (f.out, 0, pts, 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_streaming_is_switched_while_playing)
 {
   Fixture f = begin_streaming (320, FALSE);
@@ -762,6 +810,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_streaming_words_are_final);
   tcase_add_test (tc, test_streaming_times);
   tcase_add_test (tc, test_streaming_sheds_load);
+  tcase_add_test (tc, test_load_chooses_the_submodel);
   tcase_add_test (tc, test_streaming_is_switched_while_playing);
   return s;
 }
