@@ -60,6 +60,8 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
         "f32: exact (default, as in the elements), or int8: faster on quantized weights", "TYPE"},
+    {"kv-cache", 0, 0, G_OPTION_ARG_STRING, &o->kv_cache,
+        "f32: keys and values exactly (default), or int8: in a quarter of the memory", "TYPE"},
     {"weights", 'w', 0, G_OPTION_ARG_STRING, &o->weights,
         "Quantize a Hugging Face directory's language model while loading (kept in the user's cache directory): "
         "auto, q4_0, q8_0, bf16 or f32", "TYPE"},
@@ -82,6 +84,15 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
   return g_option_context_parse (context, argc, argv, error);
 }
 
+/* @type: (nullable) */
+static gboolean
+check_type (const gchar *option, const gchar *type, GError **error)
+{
+  if (type && strcmp (type, "f32") != 0 && strcmp (type, "int8") != 0)
+    return fail (error, "%s is \"%s\"; allowed are f32 and int8", option, type);
+  return TRUE;
+}
+
 static gboolean
 check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
 {
@@ -99,15 +110,13 @@ check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
     return fail (error, "--generate, --bench-prefill, --bench-decode and --bench-runs take positive numbers");
   if (o->generate > 0 && !o->prompt && !o->ids)
     return fail (error, "--generate needs --prompt or --ids");
-  if (o->activations && strcmp (o->activations, "f32") != 0 && strcmp (o->activations, "int8") != 0)
-    return fail (error, "--activations is \"%s\"; allowed are f32 and int8", o->activations);
-  return TRUE;
+  return check_type ("--activations", o->activations, error) && check_type ("--kv-cache", o->kv_cache, error);
 }
 
 static void
 clear_options (EvalOptions *o)
 {
-  gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->submodel,
+  gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->kv_cache, o->submodel,
     o->weights, o->out };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
@@ -145,9 +154,11 @@ GemmaLmSession *
 eval_session_new (Eval *eval, gint positions, GError **error)
 {
   gboolean int8 = g_strcmp0 (eval->options->activations, "int8") == 0;
+  gboolean packed_kv = g_strcmp0 (eval->options->kv_cache, "int8") == 0;
   const GemmaLmSessionParams params = {
     .context_size = positions,
     .matmul_flags = int8 ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS,
+    .packed_kv = packed_kv,
   };
 
   GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (eval->model), &params, error);

@@ -7,7 +7,7 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *submodel, *weights, *out;
+  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *kv_cache, *submodel, *weights, *out;
   gint resolution, generate;
   gboolean bench;
   gint bench_prefill, bench_decode, bench_runs;
@@ -41,7 +41,7 @@ EvalImage *eval_read_image (const gchar *path, GError **error);
 void eval_image_free (EvalImage *image);
 /** Soft tokens of the picture. (transfer full): gfloat rows */
 GArray *eval_encode_image (Eval *eval, GError **error);
-/** A session for @positions, with the activations of --activations and the part of --submodel. */
+/** A session for @positions, as --activations, --kv-cache and --submodel want it. */
 GemmaLmSession *eval_session_new (Eval *eval, gint positions, GError **error);
 /** Measures and writes bench.json. */
 gboolean eval_bench (Eval *eval, GError **error);

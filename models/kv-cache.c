@@ -12,7 +12,8 @@ typedef struct
 struct _GemmaKvCache
 {
   OclDevice *device;
-  gint n_layers, kv_dim, context_size, chunk;
+  gint n_layers, kv_dim, context_size, chunk; /* kv_dim: floats of a row, packed or not */
+  gboolean packed;
   gint length;
   gint written; /* one past the newest position ever written: rows hold written - capacity .. */
   gint begin_length, begin_written;
@@ -32,16 +33,23 @@ allocate (GemmaKvCache *self, OclKvCache *kv, gint capacity, GError **error)
     return FALSE;
   }
   kv->capacity = capacity;
+  kv->packed = self->packed;
   return TRUE;
 }
 
 GemmaKvCache *
 gemma_kv_cache_new (OclDevice *device, const GemmaKvCacheParams *params, GError **error)
 {
+  if (params->packed && params->head_dim % 4 != 0) {
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "keys and values in bytes need heads of a multiple of 4 numbers, "
+        "the model's have %d", params->head_dim);
+    return NULL;
+  }
   GemmaKvCache *self = g_new0 (GemmaKvCache, 1);
   self->device = ocl_device_ref (device);
   self->n_layers = params->n_layers;
-  self->kv_dim = params->kv_dim;
+  self->packed = params->packed;
+  self->kv_dim = ocl_kv_cols (params->n_kv_heads, params->head_dim, params->packed);
   self->context_size = params->context_size;
   self->chunk = params->chunk;
   self->layers = g_new0 (Layer, params->n_layers);

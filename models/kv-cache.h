@@ -17,9 +17,10 @@ typedef struct _GemmaKvCache GemmaKvCache;
 /** @windows: [n_layers], 0 for full attention, -1 for a layer without keys and values of its own. */
 typedef struct
 {
-  gint n_layers, kv_dim;
+  gint n_layers, n_kv_heads, head_dim;
   const gint *windows;
   gint context_size, chunk, rollback;
+  gboolean packed; /* in bytes, see OclKvCache */
 } GemmaKvCacheParams;
 GemmaKvCache *gemma_kv_cache_new (OclDevice *device, const GemmaKvCacheParams *params, GError **error);
 void gemma_kv_cache_free (GemmaKvCache *cache);

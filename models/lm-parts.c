@@ -90,8 +90,8 @@ new_cache (OclDevice *device, const GemmaTextConfig *c, const GemmaLmSessionPara
   g_autofree gint *windows = g_new (gint, c->n_layers);
   for (gint i = 0; i < c->n_layers; i++)
     windows[i] = gemma_text_config_kv_layer (c, i) != i ? -1 : c->sliding[i] ? c->window : 0;
-  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads * c->head_dim, windows, context, MIN (params->chunk, context),
-    MIN (params->rollback, context) };
+  GemmaKvCacheParams p = { c->n_layers, c->n_kv_heads, c->head_dim, windows, context, MIN (params->chunk, context),
+    MIN (params->rollback, context), params->packed_kv };
   return gemma_kv_cache_new (device, &p, error);
 }
 

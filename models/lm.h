@@ -26,6 +26,7 @@ typedef struct
 {
   gint context_size, chunk, rollback;
   guint matmul_flags; /* OclMatmulFlags */
+  gboolean packed_kv; /* keys and values of what was read in bytes: a quarter of the memory */
 } GemmaLmSessionParams;
 GemmaLmSession *gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **error);
 void gemma_lm_session_free (GemmaLmSession *session);

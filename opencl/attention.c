@@ -1,4 +1,5 @@
 /* Attention of the language model, with rope and the norms of queries, keys and values. */
+#include "kv-pack.h"
 #include "launch.h"
 #include "ops.h"
 #include "queue-private.h"
@@ -133,8 +134,8 @@ qkv_norm_rope_cpu (OclQueue *q, gconstpointer data)
 
 OCL_DEFINE_OPERATION (qkv_norm_rope)
 
-void
-ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const OclQkv *p)
+static void
+run_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const OclQkv *p)
 {
   QkvArgs args = { .qkv = qkv, .capacity = cache ? cache->capacity : 1, .p = *p };
   gint d = p->head_dim, width = p->n_kv_heads * d;
@@ -154,6 +155,19 @@ ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const Oc
   }
   if (ocl_launch_check (q, &ocl_op_qkv_norm_rope, fits) && qkv.rows > 0)
     ocl_variant_run (q, &ocl_op_qkv_norm_rope, &args);
+}
+
+void
+ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const OclQkv *p)
+{
+  if (!cache || !cache->packed || qkv.rows == 0) {
+    run_qkv_norm_rope (q, qkv, cache, p);
+    return;
+  }
+  const OclKvCache rows = ocl_kv_scratch (q, qkv.rows, p->n_kv_heads * p->head_dim);
+  run_qkv_norm_rope (q, qkv, &rows, p);
+  ocl_kv_pack (q, cache->k, rows.k, p->head_dim, p->position0, qkv.rows);
+  ocl_kv_pack (q, cache->v, rows.v, p->head_dim, p->position0, qkv.rows);
 }
 
 /* ---- attention --------------------------------------------------------------------- */
@@ -322,11 +336,28 @@ static const OclVariant attention_variants[] = {
 
 const OclOperation ocl_op_attention = { "attention", attention_variants, G_N_ELEMENTS (attention_variants) };
 
-void
-ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *cache, const OclAttention *p)
+/* The keys and values that the queries see, out of a packed cache. */
+static OclKvCache
+unpack_visible (OclQueue *q, const AttentionArgs *a)
 {
-  AttentionArgs args = { o, queries, *cache, *p };
+  const OclAttention *p = &a->p;
+  gint first = MAX (0, p->position0 - get_back (a)), end = MIN (get_n_keys (a), p->position0 + a->o.rows + get_ahead (a));
+  OclKvCache rows = ocl_kv_scratch (q, end - first, p->n_kv_heads * p->head_dim);
+
+  ocl_kv_unpack (q, rows.k, a->cache.k, p->head_dim, first, end - first);
+  ocl_kv_unpack (q, rows.v, a->cache.v, p->head_dim, first, end - first);
+  return rows;
+}
+
+void
+ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *kv, const OclAttention *p)
+{
+  AttentionArgs args = { o, queries, *kv, *p };
+  const OclKvCache *cache = &args.cache;
   gint width = p->n_kv_heads * p->head_dim;
+
+  if (kv->packed && o.rows > 0)
+    args.cache = unpack_visible (q, &args);
   gboolean fits = p->head_dim > 0 && p->n_kv_heads > 0 && p->n_heads % p->n_kv_heads == 0 && cache->capacity > 0
       && ocl_same_shape (o, queries) && o.cols == p->n_heads * p->head_dim
       && ocl_has_shape (cache->k, cache->capacity, width) && ocl_has_shape (cache->v, cache->capacity, width)

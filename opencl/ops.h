@@ -80,9 +80,21 @@ void ocl_rope_table (OclQueue *q, OclTensor table, gint position0, gfloat base, 
  */
 typedef struct
 {
-  OclTensor k, v;               /* [capacity][n_kv_heads * head_dim] */
+  OclTensor k, v;               /* [capacity][ocl_kv_cols()] */
   gint capacity;
+  gboolean packed;              /* each head is a scale and a signed byte for each number, its greatest is 127; head_dim % 4 == 0 */
 } OclKvCache;
+
+/** How many floats wide a row of a cache is. */
+static inline gint
+ocl_kv_cols (gint n_kv_heads, gint head_dim, gboolean packed)
+{
+  return n_kv_heads * (packed ? 1 + head_dim / 4 : head_dim);
+}
+
+/** Rows of positions @first .. @first + n - 1, in rings on both sides: position p is row p % rows. */
+void ocl_kv_pack (OclQueue *q, OclTensor packed, OclTensor rows, gint head_dim, gint first, gint n);
+void ocl_kv_unpack (OclQueue *q, OclTensor rows, OclTensor packed, gint head_dim, gint first, gint n);
 
 /**
  * For each row m (position0 + m): q heads = rope (RMS (q) * q_weight), in place in

@@ -5,7 +5,7 @@
 
 G_BEGIN_DECLS
 
-typedef enum { OCL_SCRATCH_ACTIVATIONS, OCL_SCRATCH_WEIGHTS, OCL_SCRATCH_OTHER, OCL_N_SCRATCH } OclScratch;
+typedef enum { OCL_SCRATCH_ACTIVATIONS, OCL_SCRATCH_WEIGHTS, OCL_SCRATCH_OTHER, OCL_SCRATCH_KV, OCL_N_SCRATCH } OclScratch;
 
 /**
  * A buffer of at least @bytes that lasts until the next call with the same @which:

@@ -40,6 +40,7 @@ enum
   PROP_SUBMODEL,
   PROP_FALLBACK_SUBMODEL,
   PROP_ACTIVATIONS,
+  PROP_KV_CACHE,
   PROP_SEGMENT_SILENCE,
   PROP_MAX_SEGMENT,
   PROP_STREAMING,
@@ -212,8 +213,8 @@ make_token_queue (void)
 static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
-  static const gchar *const common[] = { "source-language", "target-language", "submodel", "fallback-submodel", "activations", "weights",
-    "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip" };
+  static const gchar *const common[] = { "source-language", "target-language", "submodel", "fallback-submodel", "activations",
+    "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip" };
 
   for (guint i = 0; i < G_N_ELEMENTS (common); i++) {
     g_auto (GValue) value = G_VALUE_INIT;
@@ -357,6 +358,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_SUBMODEL:
     case PROP_FALLBACK_SUBMODEL:
     case PROP_ACTIVATIONS:
+    case PROP_KV_CACHE:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
@@ -396,6 +398,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_SUBMODEL:
     case PROP_FALLBACK_SUBMODEL:
     case PROP_ACTIVATIONS:
+    case PROP_KV_CACHE:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
@@ -516,6 +519,8 @@ install_model_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
           "How what the model computes with quantized weights is rounded before each product; as gemmalm's",
           GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, playing));
+  g_object_class_install_property (klass, PROP_KV_CACHE, g_param_spec_enum ("kv-cache", "KV cache",
+          "As gemmalm's, of the transcript and of all translations", GST_TYPE_GEMMA_KV_CACHE, GEMMA_KV_CACHE_F32, playing));
   g_object_class_install_property (klass, PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence", "Segment silence",
           "A pause this long ends an utterance (ms)", 160, 10000, 480, playing));
   g_object_class_install_property (klass, PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment", "Longest segment",

@@ -104,11 +104,18 @@ typedef enum
   GEMMA_ACTIVATIONS_INT8        /* in products with quantized weights */
 } GemmaActivations;
 
+typedef enum
+{
+  GEMMA_KV_CACHE_F32,           /* exact */
+  GEMMA_KV_CACHE_INT8
+} GemmaKvCacheType;
+
 typedef struct
 {
   GemmaTask task;
   GemmaPadClip pad_clip;
   GemmaActivations activations;
+  GemmaKvCacheType kv_cache;
   gchar *prompt, *stop, *source_language, *target_language, *submodel, *fallback_submodel;
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
@@ -144,6 +151,7 @@ enum
   GEMMA_LM_PROP_SUBMODEL,
   GEMMA_LM_PROP_FALLBACK_SUBMODEL,
   GEMMA_LM_PROP_ACTIVATIONS,
+  GEMMA_LM_PROP_KV_CACHE,
   GEMMA_LM_PROP_MAX_PICTURES,
   GEMMA_LM_PROP_SEGMENT_SILENCE,
   GEMMA_LM_PROP_MAX_SEGMENT,
@@ -168,6 +176,8 @@ GType gst_gemma_streaming_get_type (void);
 GType gst_gemma_pad_clip_get_type (void);
 #define GST_TYPE_GEMMA_ACTIVATIONS (gst_gemma_activations_get_type ())
 GType gst_gemma_activations_get_type (void);
+#define GST_TYPE_GEMMA_KV_CACHE (gst_gemma_kv_cache_get_type ())
+GType gst_gemma_kv_cache_get_type (void);
 
 /* ---- the model at work (lm-decode.c) ------------------------------------------------------------- */
 
@@ -177,6 +187,7 @@ typedef struct
   GemmaMemory *memory;
   gint context_size, rollback;  /* of its session, as is the next */
   GemmaActivations activations;
+  GemmaKvCacheType kv_cache;
   GemmaLmSubmodel *submodel;    /* that it runs */
   gchar *next_submodel;         /* chosen for the next answer; NULL: the same */
   gboolean mixed;               /* positions that it holds ran in another one */

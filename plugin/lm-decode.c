@@ -78,17 +78,20 @@ ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, const Gemma
     return FALSE;
   }
   gint rollback = get_rollback (self, settings, work);
-  if (self->memory && self->context_size == size && self->rollback >= rollback && self->activations == settings->activations)
+  if (self->memory && self->context_size == size && self->rollback >= rollback && self->activations == settings->activations
+      && self->kv_cache == settings->kv_cache)
     return TRUE;
 
   g_clear_pointer (&self->memory, gemma_memory_free);
-  GemmaLmSessionParams params = { .context_size = size, .rollback = rollback };
+  GemmaLmSessionParams params = { .context_size = size, .rollback = rollback,
+    .packed_kv = settings->kv_cache == GEMMA_KV_CACHE_INT8 };
   if (settings->activations == GEMMA_ACTIVATIONS_INT8)
     params.matmul_flags = OCL_MATMUL_INT8_ACTIVATIONS;
   self->memory = gemma_memory_new (self->model, &params, error);
   self->context_size = size;
   self->rollback = rollback;
   self->activations = settings->activations;
+  self->kv_cache = settings->kv_cache;
   return self->memory && gemma_lm_session_set_submodel (gemma_memory_get_session (self->memory), self->submodel);
 }
 

@@ -70,6 +70,21 @@ gst_gemma_activations_get_type (void)
   return type;
 }
 
+GType
+gst_gemma_kv_cache_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_KV_CACHE_F32, "Exact", "f32" },
+    { GEMMA_KV_CACHE_INT8, "8 bits: a quarter of the memory, and seldom another word", "int8" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaKvCache", values));
+  return type;
+}
+
 void
 gemma_lm_settings_init (GemmaLmSettings *s)
 {
@@ -138,6 +153,9 @@ install_what (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
           "How what the model computes with quantized weights (Q8_0, Q4_0 ...) is rounded before each product; it counts from "
           "the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_KV_CACHE, g_param_spec_enum ("kv-cache", "KV cache",
+          "How the keys and values of what was read are kept; it counts from the next answer on", GST_TYPE_GEMMA_KV_CACHE,
+          GEMMA_KV_CACHE_F32, flags));
 }
 
 static void
@@ -222,6 +240,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_SUBMODEL: take_string (&s->submodel, value); return TRUE;
     case GEMMA_LM_PROP_FALLBACK_SUBMODEL: take_string (&s->fallback_submodel, value); return TRUE;
     case GEMMA_LM_PROP_ACTIVATIONS: s->activations = g_value_get_enum (value); return TRUE;
+    case GEMMA_LM_PROP_KV_CACHE: s->kv_cache = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: s->max_tokens = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: s->temperature = g_value_get_double (value); return TRUE;
     case GEMMA_LM_PROP_TOP_K: s->top_k = g_value_get_uint (value); return TRUE;
@@ -249,6 +268,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_SUBMODEL: g_value_set_string (value, s->submodel); return TRUE;
     case GEMMA_LM_PROP_FALLBACK_SUBMODEL: g_value_set_string (value, s->fallback_submodel); return TRUE;
     case GEMMA_LM_PROP_ACTIVATIONS: g_value_set_enum (value, s->activations); return TRUE;
+    case GEMMA_LM_PROP_KV_CACHE: g_value_set_enum (value, s->kv_cache); return TRUE;
     case GEMMA_LM_PROP_MAX_TOKENS: g_value_set_uint (value, s->max_tokens); return TRUE;
     case GEMMA_LM_PROP_TEMPERATURE: g_value_set_double (value, s->temperature); return TRUE;
     case GEMMA_LM_PROP_TOP_K: g_value_set_uint (value, s->top_k); return TRUE;

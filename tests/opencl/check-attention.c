@@ -2,6 +2,7 @@
 #include "checkkernels.h"
 
 #include <math.h>
+#include <string.h>
 
 static void
 check_rope_table (Check *c)
@@ -139,6 +140,67 @@ check_attention (Check *c)
   run_attention (c, rows, check_int (c, 1, 500), &p);
 }
 
+/* Heads whose greatest number is 127 times a power of 2, and the others multiples of it: bytes hold them exactly. */
+static OclTensor
+make_packable (Check *c, gint rows, gint n_heads, gint d)
+{
+  gfloat *values = check_keep (c, g_new (gfloat, (gsize) rows * n_heads * d), g_free);
+
+  for (gint head = 0; head < rows * n_heads; head++) {
+    gfloat unit = ldexpf (1, check_int (c, -20, 20));
+    for (gint i = 0; i < d; i++)
+      values[(gsize) head * d + i] = unit * check_int (c, -127, 127);
+    values[(gsize) head * d + check_int (c, 0, d - 1)] = 127 * unit;
+    if (check_int (c, 0, 9) == 0)
+      memset (values + (gsize) head * d, 0, d * sizeof (gfloat));
+  }
+  return check_input_from (c, rows, n_heads * d, values);
+}
+
+/* There and back, between rings of several lengths. What bytes do not hold comes back within half of a step. */
+static void
+check_kv_pack (Check *c)
+{
+  gint n = check_int (c, 1, 20), n_kv = check_int (c, 1, 3), d = 4 * check_int (c, 1, 40), first = check_int (c, 0, 1000);
+  gint ring = n + check_int (c, 0, 9);
+  gboolean exact = check_int (c, 0, 1);
+  OclTensor x = exact ? make_packable (c, ring, n_kv, d) : check_input (c, ring, n_kv * d, -4, 4);
+  OclTensor packed = check_input (c, n + check_int (c, 0, 9), ocl_kv_cols (n_kv, d, TRUE), 0, 0);
+  OclTensor y = check_input (c, n + check_int (c, 0, 9), n_kv * d, -1, 1);
+
+  check_describe (c, "%d rows from %d, %d heads of %d%s", n, first, n_kv, d, exact ? ", exact" : "");
+  ocl_kv_pack (check_queue (c), packed, x, d, first, n);
+  ocl_kv_unpack (check_queue (c), y, packed, d, first, n);
+  check_result (c, y, exact ? 0 : 4.f / 127 + 1e-6f, 0);        /* a tie may be rounded either way: one step of 4 / 127 */
+}
+
+static void
+bench_kv_unpack (Check *c)
+{
+  OclTensor packed = check_dense (c, 4096, ocl_kv_cols (2, 256, TRUE), 0, 0), y = check_dense (c, 4096, 512, 0, 0);
+
+  check_bench (c, "4096 rows, 2 heads of 256", 5.0 * 4096 * 512, 0)
+    ocl_kv_unpack (check_queue (c), y, packed, 256, 100, 4096);
+}
+
+/* A packed cache gives what its numbers give plainly. */
+static void
+check_packed_attention (Check *c)
+{
+  gint n_kv = check_int (c, 1, 3), d = 8 * check_int (c, 1, 16), rows = check_int (c, 1, 30), capacity = 200;
+  OclAttention p = { n_kv * check_int (c, 1, 4), n_kv, d, check_int (c, 0, 300), check_int (c, 0, 1) ? 40 : 0, 1 / sqrtf (d) };
+  gint last = p.position0 + rows - 1, first = p.window ? MAX (0, p.position0 - p.window + 1) : 0;
+  OclTensor plain = check_input (c, p.window ? capacity : last + 1, n_kv * d, -1, 1);
+  OclTensor packed = check_input (c, plain.rows, ocl_kv_cols (n_kv, d, TRUE), 0, 0);
+  OclKvCache cache = { packed, packed, plain.rows, TRUE };
+  OclTensor q = check_input (c, rows, p.n_heads * d, -2, 2), o = check_output (c, rows, p.n_heads * d);
+
+  check_describe (c, "%d rows at %d, %d/%d heads of %d, window %d", rows, p.position0, p.n_heads, n_kv, d, p.window);
+  ocl_kv_pack (check_queue (c), packed, plain, d, first, last + 1 - first);
+  ocl_attention (check_queue (c), o, q, &cache, &p);
+  check_result (c, o, 2e-2f, 0);        /* ties may be rounded either way: steps of 1 / 127 in keys and values */
+}
+
 static void
 bench_attention (Check *c)
 {
@@ -167,5 +229,8 @@ const CheckOp check_ops_attention[] = {
   { "rope_table", 16, check_rope_table, bench_rope_table },
   { "qkv_norm_rope", 20, check_qkv_norm_rope, bench_qkv_norm_rope },
   { "attention", 60, check_attention, bench_attention },
+  { "kv_pack", 30, check_kv_pack, NULL },
+  { "kv_unpack", 30, check_kv_pack, bench_kv_unpack },
+  { "attention", 20, check_packed_attention, NULL },
   { NULL }
 };
