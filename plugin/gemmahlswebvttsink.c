@@ -488,10 +488,10 @@ check_locations (GstGemmaHlsWebvttSink *self)
   return check_folder (self, first) && check_folder (self, s->playlist_location);
 }
 
+/* Not GstBaseSink's start, whose failure is a second error without a reason. */
 static gboolean
-gst_gemma_hls_webvtt_sink_start (GstBaseSink *sink)
+open_rendition (GstGemmaHlsWebvttSink *self)
 {
-  GstGemmaHlsWebvttSink *self = GST_GEMMA_HLS_WEBVTT_SINK (sink);
   Settings *s = &self->used;
 
   settings_clear (s);
@@ -514,16 +514,13 @@ gst_gemma_hls_webvtt_sink_start (GstBaseSink *sink)
   return TRUE;
 }
 
-static gboolean
-gst_gemma_hls_webvtt_sink_stop (GstBaseSink *sink)
+static void
+close_rendition (GstGemmaHlsWebvttSink *self)
 {
-  GstGemmaHlsWebvttSink *self = GST_GEMMA_HLS_WEBVTT_SINK (sink);
-
   g_clear_pointer (&self->segments, gemma_webvtt_segments_free);
   g_clear_pointer (&self->playlist, gemma_hls_playlist_free);
   g_queue_clear_full (&self->files, g_free);
   self->markup = FALSE;
-  return TRUE;
 }
 
 static GstStateChangeReturn
@@ -531,12 +528,17 @@ gst_gemma_hls_webvtt_sink_change_state (GstElement *element, GstStateChange tran
 {
   GstGemmaHlsWebvttSink *self = GST_GEMMA_HLS_WEBVTT_SINK (element);
 
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !open_rendition (self))
+    return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
     stop_watch (self);
   GstStateChangeReturn ret =
       GST_ELEMENT_CLASS (gst_gemma_hls_webvtt_sink_parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING && ret != GST_STATE_CHANGE_FAILURE)
     start_watch (self);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
+      (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE))
+    close_rendition (self);
   return ret;
 }
 
@@ -617,7 +619,8 @@ install_properties (GObjectClass *klass)
           G_MAXUINT, 10, flags));
   g_object_class_install_property (klass, PROP_MPEGTS_OFFSET, g_param_spec_int64 ("mpegts-offset", "MPEG-TS offset",
           "MPEG-TS time of running time 0 in the video's segments, in 1/90000 s, for X-TIMESTAMP-MAP (-1: none); "
-          "mpegtsmux, and so hlssink2, begins at the default", -1, (G_GINT64_CONSTANT (1) << 33) - 1, 324000000, flags));
+          "mpegtsmux, and so hlssink2, begins at the default", -1, (G_GINT64_CONSTANT (1) << 33) - 1, 324000000,
+          flags));
 }
 
 static void
@@ -631,8 +634,6 @@ gst_gemma_hls_webvtt_sink_class_init (GstGemmaHlsWebvttSinkClass *klass)
   object_class->get_property = gst_gemma_hls_webvtt_sink_get_property;
   object_class->finalize = gst_gemma_hls_webvtt_sink_finalize;
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_change_state);
-  sink_class->start = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_start);
-  sink_class->stop = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_stop);
   sink_class->set_caps = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_set_caps);
   sink_class->event = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_event);
   sink_class->render = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_render);
