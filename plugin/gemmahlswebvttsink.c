@@ -354,6 +354,22 @@ gst_gemma_hls_webvtt_sink_event (GstBaseSink *sink, GstEvent *event)
   return GST_BASE_SINK_CLASS (gst_gemma_hls_webvtt_sink_parent_class)->event (sink, event);
 }
 
+/* A pipeline whose latency has changed tells its sinks. */
+static gboolean
+gst_gemma_hls_webvtt_sink_send_event (GstElement *element, GstEvent *event)
+{
+  GstGemmaHlsWebvttSink *self = GST_GEMMA_HLS_WEBVTT_SINK (element);
+  gboolean is_latency = GST_EVENT_TYPE (event) == GST_EVENT_LATENCY;
+  gboolean ok = GST_ELEMENT_CLASS (gst_gemma_hls_webvtt_sink_parent_class)->send_event (element, event);
+
+  if (is_latency) {
+    g_mutex_lock (&self->lock);
+    wake_watch (self);
+    g_mutex_unlock (&self->lock);
+  }
+  return ok;
+}
+
 static gboolean
 gst_gemma_hls_webvtt_sink_set_caps (GstBaseSink *sink, GstCaps *caps)
 {
@@ -633,6 +649,7 @@ gst_gemma_hls_webvtt_sink_class_init (GstGemmaHlsWebvttSinkClass *klass)
   object_class->set_property = gst_gemma_hls_webvtt_sink_set_property;
   object_class->get_property = gst_gemma_hls_webvtt_sink_get_property;
   object_class->finalize = gst_gemma_hls_webvtt_sink_finalize;
+  element_class->send_event = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_send_event);
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_change_state);
   sink_class->set_caps = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_set_caps);
   sink_class->event = GST_DEBUG_FUNCPTR (gst_gemma_hls_webvtt_sink_event);

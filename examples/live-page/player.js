@@ -29,7 +29,8 @@ function parsePlaylist(text) {
       duration = parseFloat(line.slice(8));
     else if (line && !line.startsWith("#"))
       segments.push({ number: number++, duration, name: line });
-  return { segments, target: Number(value("#EXT-X-TARGETDURATION") ?? 1), lines };
+  const ended = lines.includes("#EXT-X-ENDLIST");
+  return { segments, ended, target: Number(value("#EXT-X-TARGETDURATION") ?? 1), lines };
 }
 
 // ---- captions --------------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ class Captions {
   // Reads what is new. Segments are cut at multiples of their duration, so the number of the newest tells how far
   // captions are known.
   async update() {
-    const { segments, target } = parsePlaylist(await get(this.uri, "text"));
+    const { segments, ended, target } = parsePlaylist(await get(this.uri, "text"));
     for (const { name, number } of segments.filter(segment => segment.number > this.number)) {
       const { cues, zero } = parseVtt(await get(name, "text"));
       this.zero = zero;
@@ -83,6 +84,8 @@ class Captions {
       this.number = number;
       this.known = (number + 1) * target;
     }
+    if (ended)
+      this.known = Infinity;
     for (const cue of [...this.track.cues])
       if (cue.endTime < video.currentTime - KEEP) {
         this.seen.delete(`${cue.startTime} ${cue.text}`);
@@ -116,21 +119,25 @@ async function forget(buffer) {
 }
 
 async function play(master, type) {
-  const captions = master.lines.filter(line => /^#EXT-X-MEDIA:TYPE=SUBTITLES/.test(line)).map(line => new Captions(line));
+  const captions = master.lines.filter(line => line.startsWith("#EXT-X-MEDIA:TYPE=SUBTITLES"))
+    .map(line => new Captions(line));
   const source = new MediaSource();
   let buffer, next;
   offerTracks();
   video.src = URL.createObjectURL(source);
   await new Promise(resolve => source.addEventListener("sourceopen", resolve, { once: true }));
-  for (;; await sleep(500))
+  while (source.readyState == "open")
     try {
+      await sleep(300);
       for (const one of captions)
         await one.update();
-      const { segments } = parsePlaylist(await get(master.segments[0].name, "text"));
-      next ??= segments.at(-DELAY)?.number;
+      const { segments, ended } = parsePlaylist(await get(master.segments[0].name, "text"));
+      next ??= (ended ? segments[0] : segments.at(-DELAY))?.number;
       const known = Math.min(...captions.map(one => one.known ?? 0));
       const segment = segments.find(one => one.number >= next);
       const end = buffer?.buffered.length ? buffer.buffered.end(buffer.buffered.length - 1) : 0;
+      if (!segment && ended)
+        source.endOfStream();
       if (!segment || end + segment.duration > known + 1)
         continue;               // a picture is not shown before its captions are known
       const data = await get(segment.name, "arrayBuffer");
@@ -142,7 +149,8 @@ async function play(master, type) {
       const ranges = buffer.buffered;
       if (ranges.length && video.currentTime < ranges.start(0))
         video.currentTime = ranges.start(0);
-      await forget(buffer);
+      if (!ended)
+        await forget(buffer);
       say("");
     } catch (error) {
       say(error.message);

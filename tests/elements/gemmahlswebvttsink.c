@@ -271,6 +271,7 @@ GST_START_TEST (test_live_silence)
 
   setup (&f, "", "text/x-raw, format=utf8");
   gst_harness_set_upstream_latency (f.h, MS (2000));
+  gst_element_send_event (f.h->element, gst_event_new_latency (MS (2000)));     /* as a pipeline does */
   gst_harness_push_event (f.h, gst_event_new_gap (0, MS (10)));
   fail_unless_equals_int (count_files (&f), 0);
   pass_time (&f, 5000);
