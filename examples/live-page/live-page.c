@@ -15,17 +15,20 @@
 #include "live-page-resources.h"
 
 /* A file is read as fast as it plays; a live source comes so anyway. */
-#define RECORDING "filesrc name=file ! wavparse name=loop ! clocksync ! audioconvert ! audioresample ! tee name=sound " \
-  "videotestsrc is-live=true pattern=smpte horizontal-speed=2 ! video/x-raw,width=640,height=360,framerate=25/1 ! " \
+#define RECORDING "filesrc name=file ! wavparse name=loop ! clocksync ! audioconvert ! audioresample ! " \
+  "tee name=sound " \
+  "videotestsrc is-live=true pattern=ball ! video/x-raw,width=640,height=360,framerate=25/1 ! " \
   "timeoverlay valignment=top halignment=left ! picture. "
 #define ANY_URI "uridecodebin name=source source. ! audioconvert ! clocksync ! audioresample ! tee name=sound " \
   "source. ! videoconvert ! clocksync ! videoscale ! video/x-raw,height=360,pixel-aspect-ratio=1/1 ! picture. "
 
-/* Segments of 3 s. Captions are there 5 s after their speech, so a player of three segments' delay has them. */
-#define TO_HLS "videoconvert name=picture ! queue ! openh264enc complexity=low rate-control=bitrate bitrate=600000 gop-size=250 ! h264parse ! " \
-  "hls.video sound. ! queue ! voaacenc bitrate=64000 ! aacparse ! hls.audio hlssink2 name=hls target-duration=3 " \
+/* Captions are there within 8.5 s (latency and translate-latency), so a player that is three segments behind, as
+ * players of HLS should be, has them in time. */
+#define TO_HLS "videoconvert name=picture ! queue ! " \
+  "openh264enc complexity=low rate-control=bitrate bitrate=600000 gop-size=250 ! h264parse ! hls.video " \
+  "sound. ! queue ! voaacenc bitrate=64000 ! aacparse ! hls.audio hlssink2 name=hls target-duration=3 " \
   "sound. ! queue max-size-time=30000000000 max-size-bytes=0 max-size-buffers=0 leaky=downstream ! " \
-  "gemmatranscriber name=transcriber latency=4500 translate-latency=500 " \
+  "gemmatranscriber name=transcriber " \
   "transcriber.src ! gemmahlswebvttsink name=original target-duration=3 " \
   "transcriber.translate_src_0 ! gemmahlswebvttsink name=translation target-duration=3"
 
@@ -35,7 +38,8 @@ static const GOptionEntry options[] = {
   { "port", 0, 0, G_OPTION_ARG_INT, &port, "Port to serve (0: any that is free)", "N" },
   { "language", 0, 0, G_OPTION_ARG_STRING, &language, "Language that is spoken", "CODE" },
   { "translation", 0, 0, G_OPTION_ARG_STRING, &translation, "Language of the second captions", "CODE" },
-  { "model", 0, 0, G_OPTION_ARG_FILENAME, &model, "Gemma 3n, a directory or GGUF (default: the embedded model)", "MODEL" },
+  { "model", 0, 0, G_OPTION_ARG_FILENAME, &model,
+    "Gemma 3n: a directory or GGUF (default: the embedded one)", "MODEL" },
   { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &uris, NULL, "[URI]" },
   { NULL }
 };
@@ -74,7 +78,7 @@ on_request (SoupServer *server, SoupServerMessage *message, const char *path, GH
     soup_server_message_set_status (message, SOUP_STATUS_METHOD_NOT_ALLOWED, NULL);
     return;
   }
-  if (!bytes && type && !strpbrk (name, "/\\") && g_file_get_contents (file, &contents, &size, NULL))
+  if (!bytes && type && !strchr (name, '/') && g_file_get_contents (file, &contents, &size, NULL))
     bytes = g_bytes_new_take (contents, size);
   if (!bytes) {
     soup_server_message_set_status (message, SOUP_STATUS_NOT_FOUND, NULL);
@@ -110,7 +114,8 @@ append_rendition (GString *out, const gchar *code, const gchar *name, gboolean i
   const gchar *full = gst_tag_get_language_name (code);
 
   g_string_append_printf (out, "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"captions\",NAME=\"%s\",LANGUAGE=\"%s\","
-      "DEFAULT=%s,AUTOSELECT=YES,FORCED=NO,URI=\"%s.m3u8\"\n", full ? full : code, code, is_default ? "YES" : "NO", name);
+      "DEFAULT=%s,AUTOSELECT=YES,FORCED=NO,URI=\"%s.m3u8\"\n", full ? full : code, code, is_default ? "YES" : "NO",
+      name);
 }
 
 static gboolean
@@ -204,11 +209,12 @@ on_signal (gpointer loop)
 static gboolean
 run (const gchar *folder, GError **error)
 {
-  g_autoptr (GstElement) pipeline = write_master (folder, error) ? create_pipeline (folder, uris ? uris[0] : NULL, error) :
-      NULL;
-  g_autoptr (SoupServer) server = pipeline ? serve (folder, error) : NULL;
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
 
+  if (!write_master (folder, error))
+    return FALSE;
+  g_autoptr (GstElement) pipeline = create_pipeline (folder, uris ? uris[0] : NULL, error);
+  g_autoptr (SoupServer) server = pipeline ? serve (folder, error) : NULL;
   if (!server)
     return FALSE;
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
