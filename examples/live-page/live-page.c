@@ -174,10 +174,16 @@ create_pipeline (const gchar *folder, const gchar *uri, GError **error)
 
 /* ---- the program --------------------------------------------------------------------------------- */
 
-static gboolean
-on_message (GstBus *bus, GstMessage *message, gpointer loop)
+typedef struct
 {
-  g_autoptr (GError) error = NULL;
+  GMainLoop *loop;
+  GError **error;               /* why it ended, if not by a signal */
+} Running;
+
+static gboolean
+on_message (GstBus *bus, GstMessage *message, gpointer data)
+{
+  Running *running = data;
 
   switch (GST_MESSAGE_TYPE (message)) {
     case GST_MESSAGE_SEGMENT_DONE: {
@@ -186,9 +192,9 @@ on_message (GstBus *bus, GstMessage *message, gpointer loop)
       break;
     }
     case GST_MESSAGE_ERROR:
-      gst_message_parse_error (message, &error, NULL);
-      g_printerr ("%s\n", error->message);
-      g_main_loop_quit (loop);
+      if (!*running->error)
+        gst_message_parse_error (message, running->error, NULL);
+      g_main_loop_quit (running->loop);
       break;
     case GST_MESSAGE_EOS:
       g_printerr ("The source has ended; what it has left is served until Ctrl-C\n");
@@ -218,14 +224,15 @@ run (const gchar *folder, GError **error)
   if (!server)
     return FALSE;
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
-  gst_bus_add_watch (bus, on_message, loop);
+  Running running = { loop, error };
+  gst_bus_add_watch (bus, on_message, &running);
   g_unix_signal_add (SIGINT, on_signal, loop);
   g_unix_signal_add (SIGTERM, on_signal, loop);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);  /* what fails says so on the bus */
   g_main_loop_run (loop);
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_bus_remove_watch (bus);
-  return TRUE;
+  return *error == NULL;
 }
 
 static void
