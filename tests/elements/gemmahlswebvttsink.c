@@ -299,6 +299,26 @@ GST_START_TEST (test_live_silence)
 
 GST_END_TEST;
 
+/* A stream that has run for 100 s when it is joined: no segments of what was before. */
+GST_START_TEST (test_joined_late)
+{
+  Fixture f;
+
+  setup (&f, "", "text/x-raw, format=utf8");
+  gst_harness_set_upstream_latency (f.h, MS (2000));
+  gst_element_set_state (f.h->element, GST_STATE_PAUSED);
+  gst_harness_set_time (f.h, MS (100000));
+  gst_element_set_state (f.h->element, GST_STATE_PLAYING);
+  push_text (&f, "first", 100500, 300);
+  pass_time (&f, 104000);
+  expect_wait (&f, 107000);
+  check_file (&f, "s00000.vtt", HEADER "00:01:40.500 --> 00:01:40.800\nfirst\n\n");
+  fail_unless_equals_int (count_files (&f), 2);
+  teardown (&f);
+}
+
+GST_END_TEST;
+
 /* A file is not hurried by the clock. */
 GST_START_TEST (test_not_live)
 {
@@ -442,6 +462,7 @@ gemmahlswebvttsink_suite (void)
   tcase_add_test (tc, test_max_files);
   tcase_add_test (tc, test_ends);
   tcase_add_test (tc, test_live_silence);
+  tcase_add_test (tc, test_joined_late);
   tcase_add_test (tc, test_not_live);
   tcase_add_test (tc, test_flush);
   tcase_add_test (tc, test_bad_locations);
