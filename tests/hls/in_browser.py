@@ -4,17 +4,14 @@ that it shows agrees with its cues within 50 ms, and a caption is seen on the sc
 
 in_browser.py FOLDER-OF-THE-PAGE
 """
-import functools
-import http.server
 import json
 import os
 import shutil
 import sys
 import tempfile
-import threading
 
 from browser import Browser, count_caption_pixels
-from stream import CUES, is_caption_due, make_stream
+from stream import CUES, is_caption_due, make_stream, serve
 
 # Whether there is anything bright in each frame, by the time of the frame.
 WATCH = """
@@ -32,18 +29,11 @@ WATCH = """
 """
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 with tempfile.TemporaryDirectory() as folder:
     make_stream(folder)
     for name in ("index.html", "player.js"):
         shutil.copy(os.path.join(sys.argv[1], name), folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with Browser(f"http://127.0.0.1:{server.server_port}/") as browser:
+    with Browser(serve(folder)) as browser:
         browser.load()
         browser.evaluate(WATCH)
         browser.wait("video.ended")
@@ -55,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
         frames = browser.evaluate("frames_seen")
         certain = [(time, bright) for time, bright in frames if is_caption_due(time) is not None]
         wrong = [(time, bright) for time, bright in certain if bright != is_caption_due(time)]
-        print(f"{len(frames)} frames seen, {len(certain)} away from the edges of cues, of these {len(wrong)} wrong {wrong}")
+        print(f"{len(frames)} frames seen, {len(certain)} away from the edges of cues, wrong: {wrong}")
         assert not wrong and any(bright for _, bright in certain) and not all(bright for _, bright in certain)
 
         browser.evaluate("video.currentTime = 6; new Promise(done => video.onseeked = done)")

@@ -1,8 +1,11 @@
 """A stream in which it can be seen when a caption should be: black video with the text of each cue burnt in, and
 the same text as a WebVTT rendition. Its picture begins at FIRST, as that of a camera does, not at 0.
 """
+import functools
+import http.server
 import os
 import subprocess
+import threading
 
 # Seconds, and the text. Frames last 40 ms; the third lies between two of them, the second is in three segments.
 CUES = [(1.0, 2.4, "One & only"), (4.2, 9.4, "Goes on\nfor a while"), (10.33, 11.0, "1 < 2 > 0"), (13.0, 14.0, "End")]
@@ -52,3 +55,15 @@ def make_stream(folder):
         hlssink2 name=hls location=video%05d.ts playlist-location=video.m3u8 target-duration={TARGET}
             playlist-length=0 max-files=0""".replace("\n", " "),
         shell=True, check=True, cwd=folder, timeout=120)
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def serve(folder):
+    """From a thread, to this machine only; its address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/"
