@@ -1,6 +1,6 @@
-// Plays /master.m3u8 with its captions. Safari does all of it by itself. Other browsers get the MPEG-TS segments
-// through Media Source Extensions, which Chromium can decode since it knows HLS, but without subtitles; the cues of the
-// WebVTT renditions are put into text tracks here.
+// Plays /master.m3u8 with its captions. Where Media Source Extensions take MPEG-TS (Chromium, since it knows HLS, of
+// which it shows no subtitles), segments are appended here, and the cues of the WebVTT renditions put into text tracks.
+// Elsewhere the browser is left to play HLS by itself (Safari).
 "use strict";
 
 const KEEP = 30;                // seconds behind the picture that stay in memory
@@ -166,7 +166,7 @@ async function start() {
     video.src = "master.m3u8";
     video.textTracks.onaddtrack = () => { select.length = 1; offerTracks(); };
   } else {
-    say("This browser plays neither HLS nor MPEG-TS: take Chromium 142 or later, or Safari.");
+    say("This browser plays neither HLS nor MPEG-TS: take a recent Chromium, or Safari.");
   }
 }
 
