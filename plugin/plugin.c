@@ -2,6 +2,7 @@
 #include "gemmaaudioenc.h"
 #include "gemmacaptionbin.h"
 #include "gemmacea608enc.h"
+#include "gemmahlswebvttsink.h"
 #include "gemmalm.h"
 #include "gemmasink.h"
 #include "gemmatranscriber.h"
@@ -20,6 +21,7 @@ plugin_init (GstPlugin *plugin)
   ok &= GST_ELEMENT_REGISTER (gemmaaudioenc, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmacaptionbin, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmacea608enc, plugin);
+  ok &= GST_ELEMENT_REGISTER (gemmahlswebvttsink, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmalm, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmasink, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmatranscriber, plugin);

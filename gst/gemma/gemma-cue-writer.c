@@ -7,14 +7,13 @@
 
 typedef void (*FormatFunc) (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text);
 
-#define NO_MAP G_MAXUINT64
 #define MPEGTS_BITS 33
 
 typedef struct
 {
-  const gchar *extension, *header;
+  const gchar *extension;
   FormatFunc format;
-  gboolean mapped;              /* the header tells the MPEG-TS time */
+  void (*header) (GString *out, guint64 mpegts);        /* or NULL */
 } CueFormat;
 
 struct _GstGemmaCueWriter
@@ -61,9 +60,24 @@ format_srt (GString *out, guint n, GstClockTime start, GstClockTime end, const g
   g_string_append_printf (out, "\n%s\n\n", text);
 }
 
-static void
-format_vtt (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+void
+gst_gemma_webvtt_append_header (GString *out, guint64 mpegts)
 {
+  g_return_if_fail (out != NULL);
+
+  g_string_append (out, "WEBVTT\n");
+  if (mpegts != GST_GEMMA_WEBVTT_NO_MAP)
+    g_string_append_printf (out, "X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:%" G_GUINT64_FORMAT "\n",
+        mpegts & ((G_GUINT64_CONSTANT (1) << MPEGTS_BITS) - 1));
+  g_string_append_c (out, '\n');
+}
+
+void
+gst_gemma_webvtt_append_cue (GString *out, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  g_return_if_fail (out != NULL);
+  g_return_if_fail (text != NULL);
+
   append_times (out, start, end, '.');
   g_string_append_c (out, '\n');
   for (const gchar *p = text; *p; p++)
@@ -74,6 +88,12 @@ format_vtt (GString *out, guint n, GstClockTime start, GstClockTime end, const g
       default: g_string_append_c (out, *p);
     }
   g_string_append (out, "\n\n");
+}
+
+static void
+format_vtt (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  gst_gemma_webvtt_append_cue (out, start, end, text);
 }
 
 static void
@@ -101,12 +121,12 @@ format_jsonl (GString *out, guint n, GstClockTime start, GstClockTime end, const
   g_string_append (out, "\"}\n");
 }
 
-static const CueFormat terminal_format = { NULL, NULL, format_terminal };
-static const CueFormat text_format = { ".txt", NULL, format_text };
+static const CueFormat terminal_format = { NULL, format_terminal };
+static const CueFormat text_format = { ".txt", format_text };
 static const CueFormat formats[] = {
-  { ".srt", NULL, format_srt },
-  { ".vtt", "WEBVTT\n", format_vtt, TRUE },
-  { ".jsonl", NULL, format_jsonl },
+  { ".srt", format_srt },
+  { ".vtt", format_vtt, gst_gemma_webvtt_append_header },
+  { ".jsonl", format_jsonl },
 };
 
 static const CueFormat *
@@ -138,21 +158,18 @@ put (GstGemmaCueWriter *self, const gchar *text, GError **error)
 static gboolean
 put_header (GstGemmaCueWriter *self, guint64 mpegts, GError **error)
 {
-  g_autoptr (GString) header = g_string_new (self->format->header);
+  g_autoptr (GString) header = g_string_new (NULL);
 
   if (!self->format->header)
     return TRUE;
-  if (self->format->mapped && mpegts != NO_MAP)
-    g_string_append_printf (header, "X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:%" G_GUINT64_FORMAT "\n",
-        mpegts & ((G_GUINT64_CONSTANT (1) << MPEGTS_BITS) - 1));
-  g_string_append_c (header, '\n');
+  self->format->header (header, mpegts);
   return put (self, header->str, error);
 }
 
 GstGemmaCueWriter *
 gst_gemma_cue_writer_new (const gchar *location, GError **error)
 {
-  return gst_gemma_cue_writer_new_mapped (location, NO_MAP, error);
+  return gst_gemma_cue_writer_new_mapped (location, GST_GEMMA_WEBVTT_NO_MAP, error);
 }
 
 GstGemmaCueWriter *

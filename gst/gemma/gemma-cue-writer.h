@@ -48,4 +48,31 @@ GST_GEMMA_API
 gboolean gst_gemma_cue_writer_write (GstGemmaCueWriter *writer, GstClockTime start, GstClockTime duration,
     const gchar *text, GError **error);
 
+/**
+ * GST_GEMMA_WEBVTT_NO_MAP:
+ *
+ * In the place of an MPEG-TS time: none.
+ */
+#define GST_GEMMA_WEBVTT_NO_MAP G_MAXUINT64
+
+/**
+ * gst_gemma_webvtt_append_header:
+ * @out: a WebVTT file to be
+ * @mpegts: as for gst_gemma_cue_writer_new_mapped(), or %GST_GEMMA_WEBVTT_NO_MAP
+ *
+ * What a WebVTT file begins with, for those who make one in memory.
+ */
+GST_GEMMA_API
+void gst_gemma_webvtt_append_header (GString *out, guint64 mpegts);
+
+/**
+ * gst_gemma_webvtt_append_cue:
+ * @out: a WebVTT file to be
+ * @start: where the cue begins
+ * @end: where it ends
+ * @text: its text, from gst_gemma_caption_text() and not empty; it is escaped
+ */
+GST_GEMMA_API
+void gst_gemma_webvtt_append_cue (GString *out, GstClockTime start, GstClockTime end, const gchar *text);
+
 G_END_DECLS

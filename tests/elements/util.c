@@ -171,12 +171,18 @@ set_live (GstPad *srcpad, gboolean live)
 void
 check_error_at_ready (GstElement *element, GQuark domain, gint code, const gchar *text)
 {
+  check_error_at (element, GST_STATE_READY, domain, code, text);
+}
+
+void
+check_error_at (GstElement *element, GstState state, GQuark domain, gint code, const gchar *text)
+{
   g_autoptr (GstBus) bus = gst_bus_new ();
   guint n_errors = 0;
   GstMessage *message;
 
   gst_element_set_bus (element, bus);
-  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+  fail_unless_equals_int (gst_element_set_state (element, state), GST_STATE_CHANGE_FAILURE);
   while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR))) {
     g_autoptr (GError) error = NULL;
     gst_message_parse_error (message, &error, NULL);

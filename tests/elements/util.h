@@ -44,6 +44,8 @@ void set_live (GstPad *srcpad, gboolean live);
 
 /** Takes @element to READY: it must fail with exactly one error, whose text contains @text. */
 void check_error_at_ready (GstElement *element, GQuark domain, gint code, const gchar *text);
+/** The same on the way to @state. */
+void check_error_at (GstElement *element, GstState state, GQuark domain, gint code, const gchar *text);
 /** Waits for an error on @bus and returns its text. (transfer full) */
 gchar *wait_error (GstBus *bus, guint seconds);
 
