@@ -62,8 +62,7 @@ check_layer_norm (Check *c)
   y = adds > 0 && check_int (c, 0, 1) ? p.add : check_output (c, rows, cols);
   check_describe (c, "%dx%d about %g, %d adds", rows, cols, centre, adds);
   ocl_layer_norm (check_queue (c), y, x, &p);
-  /* one column has no variance but eps: what its mean is off is 1000 times as large, and it is exact; values of 54 are
-   * good to 4e-6 and their mean to as much, against deviations of 2 */
+  /* values of 54 are good to 4e-6 and their mean to as much, against deviations of 2 */
   check_result (c, y, centre > 0 ? 4e-5f : 4e-6f, 4e-6f);
   check_result (c, x, 1e-6f, 2e-7f);
 }
