@@ -122,7 +122,7 @@ gboolean gemma_siglip_config_read_gguf (GemmaConfig *config, GemmaWeights *mmpro
 /** That values fit each other and the tensors of @weights. */
 gboolean gemma_siglip_config_check (const GemmaConfig *config, GemmaWeights *weights, const gchar *path, GError **error);
 
-/* ---- checks ------------------------------------------------------------------------------------------------------ */
+/* ---- checks --------------------------------------------------------------------------------------------------- */
 
 /** Checks that the values of text fit each other and the tensors. @path names the source of the values. */
 gboolean gemma_config_check_text (const GemmaConfig *config, GemmaWeights *weights, const gchar *path, GError **error);

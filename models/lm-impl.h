@@ -6,7 +6,10 @@
 
 G_BEGIN_DECLS
 
-/** Up to params.chunk positions, after those in the cache, no run of soft ids cut if lm.soft_run; for encode() a source. */
+/**
+ * Up to params.chunk positions, after those in the cache; with lm.soft_run no run of soft ids is cut. For encode() a whole
+ * source.
+ */
 typedef struct
 {
   const gint32 *ids; /* [n] */

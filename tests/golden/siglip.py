@@ -57,8 +57,12 @@ def t5gemma2_config():
                           architectures=["T5Gemma2ForConditionalGeneration"])
 
 
+def is_of_pictures(name):
+    return re.search(r"vision_tower|multi_modal_projector", name) is not None
+
+
 def rule(name, shape, text_rule):
-    if not re.search(r"vision_tower|multi_modal_projector", name):
+    if not is_of_pictures(name):
         return text_rule(name, shape)
     if "layer_norm" in name or "layernorm" in name:
         return (1., .1) if name.endswith("weight") else (0., .1)
@@ -76,10 +80,15 @@ def hub_name(name):
     return name.replace("encoder.text_model.", "encoder.")
 
 
+def list_tensors(model, text_rule):
+    """(name on the Hub, shape, mean, deviation) of all, and the module's own name for each."""
+    state = model.state_dict()
+    own = {hub_name(n): n for n in state if not re.search(r"lm_head|decoder\.embed_tokens", n)}
+    return [(n, tuple(state[own[n]].shape), *rule(n, state[own[n]].shape, text_rule)) for n in sorted(own)], own
+
+
 def load(model, text_rule):
-    own = {hub_name(n): n for n in model.state_dict() if not re.search(r"lm_head|decoder\.embed_tokens", n)}
-    tensors = [(n, tuple(v.shape), *rule(n, v.shape, text_rule))
-               for n, v in sorted((n, model.state_dict()[own[n]]) for n in own)]
+    tensors, own = list_tensors(model, text_rule)
     language.load(model, tensors, own.get, False)
     return tensors
 

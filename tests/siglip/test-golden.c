@@ -1,5 +1,5 @@
-/* Gemma 3 and T5Gemma 2 with pictures against transformers in float32 (tests/golden/siglip.py): SigLIP's layers and soft
- * tokens, the language models' states, logits and greedy ids; from Hugging Face directories and from GGUF. */
+/* Gemma 3 and T5Gemma 2 with pictures against transformers in float32 (tests/golden/siglip.py): SigLIP's layers and
+ * soft tokens, the language models' states, logits and greedy ids; from Hugging Face directories and from GGUF. */
 #include <glib/gstdio.h>
 #include <string.h>
 
@@ -138,6 +138,62 @@ GST_START_TEST (test_gguf)
 
 GST_END_TEST;
 
+/* Of Gemma 3's files, in which @from stands for what @to makes wrong. */
+static const struct
+{
+  const gchar *file, *from, *to, *message;
+} bad[] = {
+  { "config.json", "\"image_size\": 448", "\"image_size\": 450", "multiple of 224" },
+  { "config.json", "\"image_size\": 448", "\"image_size\": 672", "position_embedding" },
+  { "config.json", "\"image_size\": 448", "\"image_size\": 0", "vision_config.image_size" },
+  { "config.json", "\"patch_size\": 14", "\"patch_size\": 65", "vision_config.patch_size" },
+  { "config.json", "\"num_attention_heads\": 5", "\"num_attention_heads\": 7", "7 heads" },
+  { "config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", "claims 4 layers" },
+  { "config.json", "\"hidden_size\": 60", "\"hidden_size\": 65", "patch_embedding" },
+  { "config.json", "\"mm_tokens_per_image\": 256", "\"mm_tokens_per_image\": 64", "mm_tokens_per_image" },
+  { "preprocessor_config.json", "\"resample\": 2", "\"resample\": 3", "resample" },
+  { "preprocessor_config.json", "\"do_normalize\": true", "\"do_normalize\": false", "do_normalize" },
+  { "preprocessor_config.json", "\"image_mean\": [0.5, ", "\"image_mean\": [", "image_mean has 2 values" },
+  { "preprocessor_config.json", "\"image_std\": [0.5", "\"image_std\": [0", "image_std[0] is 0" },
+};
+
+static gchar *
+read_golden (const gchar *name)
+{
+  g_autofree gchar *path = g_build_filename (GOLDEN_DIR, GOLDEN_AREA, "gemma3", name, NULL);
+  gchar *text = NULL;
+  fail_unless (g_file_get_contents (path, &text, NULL, NULL), "%s", path);
+  return text;
+}
+
+static void
+write_golden (const gchar *dir, const gchar *name, const gchar *from, const gchar *to)
+{
+  g_autofree gchar *path = g_build_filename (dir, name, NULL), *text = read_golden (name);
+  g_autoptr (GString) changed = g_string_new (text);
+  if (from)
+    fail_unless_equals_int (g_string_replace (changed, from, to, 1), 1);
+  fail_unless (g_file_set_contents (path, changed->str, -1, NULL));
+}
+
+GST_START_TEST (test_bad_files)
+{
+  g_autofree gchar *config = g_build_filename (GOLDEN_DIR, GOLDEN_AREA, "gemma3", "config.json", NULL);
+  g_autofree gchar *list = g_build_filename (GOLDEN_DIR, GOLDEN_AREA, "gemma3", "tensors.txt", NULL);
+  gchar *dir = seeded_write_hf (config, list, SEED, OCL_TYPE_F32);
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_autoptr (GError) error = NULL;
+    write_golden (dir, "config.json", NULL, NULL);
+    write_golden (dir, "preprocessor_config.json", NULL, NULL);
+    write_golden (dir, bad[i].file, bad[i].from, bad[i].to);
+    fail_unless (gemma_model_probe (dir, NULL, GEMMA_PART_VISION, &error) == NULL, "%s", bad[i].to);
+    fail_unless (strstr (error->message, bad[i].message), "%s: %s", bad[i].to, error->message);
+  }
+  seeded_remove (dir);
+}
+
+GST_END_TEST;
+
 int
 main (int argc, char **argv)
 {
@@ -151,6 +207,7 @@ main (int argc, char **argv)
   tcase_add_loop_test (tc, test_greedy, 0, SIGLIP_N);
   tcase_add_test (tc, test_refused);
   tcase_add_loop_test (tc, test_gguf, 0, SIGLIP_N);
+  tcase_add_test (tc, test_bad_files);
   suite_add_tcase (suite, tc);
   int failed = gst_check_run_suite (suite, "siglip_golden", __FILE__);
   models_free ();
