@@ -6,6 +6,7 @@
 #include <math.h>
 
 #define VISION "clip.vision."
+#define PATCHES "v.patch_embd.weight"
 #define PROJECTION "mm.input_projection.weight"
 #define MAX_IMAGE 8192
 #define MAX_PATCH 64 /* of ocl_conv2d() */
@@ -36,7 +37,7 @@ gemma_siglip_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const G
   g_autofree gchar *prefix = g_strconcat (owner->prefix, "vision_config.", NULL);
   GemmaJsonObject vision;
 
-  config->has_vision = gemma_weights_peek (weights, PROJECTION) != NULL;
+  config->has_vision = gemma_weights_peek (weights, PATCHES) != NULL;
   if (!config->has_vision)
     return TRUE;
   config->siglip = defaults;
@@ -127,10 +128,10 @@ check_sizes (const GemmaSiglipConfig *s, const gchar *path, GError **error)
   const gint side = (gint) sqrt (GEMMA_VISION_TOKENS), cell = s->patch_size * side;
 
   if (s->hidden % s->n_heads != 0)
-    return gemma_config_fail (path, GEMMA_ERROR_INVALID, error, "the picture encoder's width of %d is not a multiple of "
-        "its %d heads", s->hidden, s->n_heads);
-  return s->image_size % cell == 0 || gemma_config_fail (path, GEMMA_ERROR_INVALID, error, "pictures of %d in patches of "
-      "%d do not make %d soft tokens of whole patches: the size must be a multiple of %d", s->image_size,
+    return gemma_config_fail (path, GEMMA_ERROR_INVALID, error, "the picture encoder's width of %d is not a multiple "
+        "of its %d heads", s->hidden, s->n_heads);
+  return s->image_size % cell == 0 || gemma_config_fail (path, GEMMA_ERROR_INVALID, error, "pictures of %d in patches "
+      "of %d do not make %d soft tokens of whole patches: the size must be a multiple of %d", s->image_size,
       s->patch_size, GEMMA_VISION_TOKENS, cell);
 }
 
@@ -159,7 +160,7 @@ gemma_siglip_config_check (const GemmaConfig *config, GemmaWeights *weights, con
   const gint64 grid = s->image_size / s->patch_size, patch = 3 * s->patch_size * s->patch_size;
 
   if (!check_sizes (s, path, error)
-      || !gemma_weights_check_shape (weights, "v.patch_embd.weight", s->hidden, patch, error)
+      || !gemma_weights_check_shape (weights, PATCHES, s->hidden, patch, error)
       || !gemma_weights_check_shape (weights, "v.patch_embd.bias", 1, s->hidden, error)
       || !gemma_weights_check_shape (weights, "v.position_embd.weight", grid * grid, s->hidden, error)
       || !gemma_weights_check_shape (weights, "v.post_ln.weight", 1, s->hidden, error)

@@ -25,7 +25,8 @@ tensors of a Gemma 3 behind "enc." and "dec.". What is ours:
 What reads pictures is in the same file, under the names and keys that it has in an mmproj of Gemma 3:
 
     clip.has_vision_encoder, clip.projector_type ("gemma3"), clip.vision.*
-    v.patch_embd, v.position_embd, v.blk.N.*, v.post_ln, mm.input_projection (stored [inputs][outputs]), mm.soft_emb_norm
+    v.patch_embd, v.position_embd, v.blk.N.*, v.post_ln, mm.soft_emb_norm
+    mm.input_projection (stored [inputs][outputs])
 
 RMS norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that
 are no whole blocks of it become f16, and so does mm.input_projection. What patches begin with is f32.

@@ -90,8 +90,8 @@ check_encoder (GemmaModel *model, gboolean takes, gboolean has, const gchar *wha
   if (has)
     return TRUE;
   if (!takes)
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s take text only, they have no %s "
-        "encoder", path, model->config->architecture, what);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s have no %s encoder", path,
+        model->config->architecture, what);
   else if (gemma_weights_is_gguf (model->weights) && !model->mmproj)
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND,
         "%s: has no %s encoder and no *mmproj*.gguf of it is beside it; name the file with mmproj", path, what);

@@ -3,8 +3,8 @@ and T5Gemma2ForConditionalGeneration, SigLIP included. Besides what language.py 
 t5gemma2.py has it), for each
 
     S/preprocessor_config.json      how pixels are normalized
-    S/R.txt, S/R.npy                samples (sampled.py) of SigLIP's embeddings, layers, last norm and soft tokens, of pixels
-                                    in [0, 1] at the model's own resolution R
+    S/R.txt, S/R.npy                samples (sampled.py) of SigLIP's embeddings, layers, last norm and soft tokens, of
+                                    pixels in [0, 1] at the model's own resolution R
 
 Prompts have pictures: Gemma 3's two, the second the first's negative; T5Gemma 2's source one. The greedy ids follow the
 whole of it. Gemma 3's window is shorter than a picture. Heads and widths are no multiples of anything.

@@ -476,7 +476,7 @@ check_gemma3 (GemmaConfig *c, gboolean has_turns)
   fail_unless (t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->rope_factor == 8 && t->attention_scale == 0.25f);
   for (gint i = 0; i < 4; i++)
     fail_unless (t->ffn[i] == 32 && (t->sliding[i] != 0) == (i % 2 == 0));
-  fail_if (c->hears || c->sees || c->has_audio || c->has_vision || t->gemma3n.n_altup || t->gemma3n.sparsity);
+  fail_if (c->hears || !c->sees || c->has_audio || c->has_vision || t->gemma3n.n_altup || t->gemma3n.sparsity);
   fail_unless (c->has_turns == has_turns && c->eos_ids[0] == 1);
   gemma_config_free (c);
 }

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """T5Gemma 2 at its full size: gemma-eval against transformers on seeded random weights.
 
-    compare_transformers.py [--tokens 64] [--source 600] [--dtype f32|bf16] [--picture] [--keep DIR] [--gguf CONVERTED.gguf]
+    compare_transformers.py [--tokens 64] [--source 600] [--dtype f32|bf16] [--picture] [--keep DIR] [--gguf FILE]
 
 Writes a checkpoint with the shapes of google/t5gemma-2-270m-270m (18 + 18 layers, a vocabulary of 262144; 1.5 GB in
-float32), encodes a random source longer than the window with both and decodes greedily. With --picture the checkpoint has
-SigLIP so400m too (27 layers of 1152, another 1.7 GB), and the source is a picture of 896 x 896 and some words; its soft
-tokens must be within 1e-3, too. Required: the
-logits of every step within 1e-3 of transformers' (norm of the difference over norm; transformers is fed our ids), and
+float32), encodes a random source longer than the window with both and decodes greedily. With --picture the checkpoint
+has SigLIP so400m, too (27 layers of 1152, another 1.7 GB), and the source is a picture of 896 x 896 and some words; its
+soft tokens must be within 1e-3, too. Required: the logits of every step within 1e-3 of transformers' (norm of the difference over norm; transformers is fed our ids), and
 ids identical up to the first step where its two best logits differ by less than 0.02. Both compute in float32, with
 --dtype bf16 from shortened weights.
 """
@@ -161,7 +160,7 @@ def main():
             write_checkpoint(folder, config, tensors, bf16)
         if args.picture:
             pixels = write_picture(out / "picture.png")
-            prompt = ["--image", str(out / "picture.png"), "--prompt", "five words of any kind"]    # all <unk>
+            prompt = ["--image", str(out / "picture.png"), "--prompt", "five words of any kind"]    # <unk>
         else:
             source = language.random_ids(TEXT["vocab_size"], args.source)
             source[5] = 256000
