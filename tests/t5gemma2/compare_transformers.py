@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """T5Gemma 2 at its full size: gemma-eval against transformers on seeded random weights.
 
-    compare_transformers.py [--tokens 64] [--source 600] [--dtype f32|bf16] [--picture] [--keep DIR] [--gguf FILE]
+    compare_transformers.py [--tokens 64] [--source 600] [--dtype f32|bf16] [--picture [--tower-layers 27]]
+                            [--keep DIR] [--gguf FILE]
 
 Writes a checkpoint with the shapes of google/t5gemma-2-270m-270m (18 + 18 layers, a vocabulary of 262144; 1.5 GB in
 float32), encodes a random source longer than the window with both and decodes greedily. With --picture the checkpoint
@@ -41,9 +42,11 @@ SO400M = {**VISION, "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_
 IMAGE = 256001
 
 
-def make_config(picture):
-    encoder = dict(text_config=dict(TEXT), vision_config=SO400M if picture else VISION,
-                   mm_tokens_per_image=256 if picture else 1, image_token_index=IMAGE)
+def make_config(tower_layers):
+    """With SigLIP in so400m's shapes if it has layers."""
+    vision = {**SO400M, "num_hidden_layers": tower_layers} if tower_layers else VISION
+    encoder = dict(text_config=dict(TEXT), vision_config=vision, mm_tokens_per_image=256 if tower_layers else 1,
+                   image_token_index=IMAGE)
     return T5Gemma2Config(encoder=encoder, decoder=dict(TEXT), image_token_index=IMAGE, bos_token_id=2,
                           eos_token_id=END, pad_token_id=0, architectures=["T5Gemma2ForConditionalGeneration"])
 
@@ -145,10 +148,11 @@ def main():
     ap.add_argument("--source", type=int, default=600)
     ap.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     ap.add_argument("--picture", action="store_true")
+    ap.add_argument("--tower-layers", type=int, default=27, help="fewer take less time")
     ap.add_argument("--keep", type=Path, help="write the checkpoint here and keep it; one that is there is used")
     ap.add_argument("--gguf", help="a GGUF made of the checkpoint, for our side")
     args = ap.parse_args()
-    config, bf16 = make_config(args.picture), args.dtype == "bf16"
+    config, bf16 = make_config(args.picture and args.tower_layers), args.dtype == "bf16"
     with torch.device("meta"):
         tensors, own_names = siglip.list_tensors(
             T5Gemma2ForConditionalGeneration(config), lambda n, s: t5gemma2.rule(n, s, TEXT["hidden_size"]))
@@ -171,7 +175,7 @@ def main():
         theirs, soft = reference(config, folder, own_names, source, ids, pixels)
         error, differ, close = compare(ours, theirs, ids)
         soft_error = relative_error(np.load(out / "image-tokens.npy"), soft) if args.picture else 0.
-    print(json.dumps({"source": len(source), "tokens": args.tokens, "dtype": args.dtype, "picture": args.picture,
+    print(json.dumps({"source": len(source), "tokens": args.tokens, "dtype": args.dtype, "picture": args.picture, "tower_layers": args.tower_layers,
                       "soft_token_error": soft_error, "worst_relative_error": float(error), "identical_ids": differ,
                       "first_close_call": close, "different_ids": len(set(ids.tolist()))}))
     return 0 if error < LIMIT and soft_error < LIMIT and differ >= close else 1
