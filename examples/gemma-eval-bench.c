@@ -70,7 +70,9 @@ bench_text (Eval *eval, gdouble *prefill_rate, gdouble *decode_rate, GError **er
   text.logits = g_new (gfloat, config->vocab_size);
   text.ids = g_new (gint32, n);
   for (gint i = 0; i < n; i++)
-    text.ids[i] = g_rand_int_range (rand, 0, MIN (config->first_soft_id, config->vocab_size));
+    do
+      text.ids[i] = g_rand_int_range (rand, 0, MIN (config->first_soft_id, config->vocab_size));
+    while (gemma_text_config_is_soft (config, text.ids[i]));
   text.prefill = MIN (text.prefill, WARM_UP);
   ok = run_text (&text, &prefill[0], &decode[0], error);
   text.prefill = eval->options->bench_prefill;
@@ -160,7 +162,7 @@ eval_bench (Eval *eval, GError **error)
   if (eval->samples)
     g_print (", audio encoder %.3f s for %.2f s", audio, eval->samples->len / 16000.);
   if (eval->image)
-    g_print (", picture encoder %.3f s at %d", image, eval->options->resolution);
+    g_print (", picture encoder %.3f s", image);
   g_print (" on %s\n", ocl_device_get_name (eval->device));
   return json_generator_to_file (generator, path, error);
 }

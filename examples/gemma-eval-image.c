@@ -8,6 +8,7 @@
 /* No picture is larger; what a file claims is not trusted with more. */
 #define MAX_SIDE 32767
 #define MAX_PIXELS (1 << 28)
+#define BEST_RESOLUTION 768 /* where the model leaves the choice */
 
 typedef struct
 {
@@ -102,15 +103,34 @@ eval_read_image (const gchar *path, GError **error)
   return image;
 }
 
+/* --resolution, or what is best for the model; 0 with an error for a size that its encoder does not have. */
+static gint
+get_resolution (const Eval *eval, GError **error)
+{
+  gint wanted = eval->options->resolution, own = gemma_vision_get_resolution (gemma_model_get_vision (eval->model), 0);
+
+  if (own == 0)
+    return wanted > 0 ? wanted : BEST_RESOLUTION;
+  if (wanted == 0 || wanted == own)
+    return own;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--resolution is %d, but %s has one size of its own, %d: "
+      "leave the option out", wanted, eval->options->model, own);
+  return 0;
+}
+
 GArray *
 eval_encode_image (Eval *eval, GError **error)
 {
-  GArray *rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  gint resolution = get_resolution (eval, error);
+  GArray *rows;
 
+  if (resolution == 0)
+    return NULL;
+  rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
   g_array_set_size (rows, GEMMA_VISION_TOKENS * gemma_model_get_config (eval->model)->text.hidden);
   if (!eval->vision)
     eval->vision = gemma_vision_session_new (gemma_model_get_vision (eval->model), error);
-  if (!eval->vision || !gemma_vision_session_encode (eval->vision, &eval->image->picture, eval->options->resolution,
+  if (!eval->vision || !gemma_vision_session_encode (eval->vision, &eval->image->picture, resolution,
           (gfloat *) (gpointer) rows->data, NULL, error))
     g_clear_pointer (&rows, g_array_unref);
   return rows;

@@ -54,7 +54,8 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"device", 'd', 0, G_OPTION_ARG_STRING, &o->device, "OpenCL device: auto, cpu, gpu or PLATFORM:DEVICE", "DEVICE"},
     {"audio", 'a', 0, G_OPTION_ARG_FILENAME, &o->audio, "Clip to encode, any format that GStreamer decodes", "FILE"},
     {"image", 'i', 0, G_OPTION_ARG_FILENAME, &o->image, "Picture to encode, a PNG", "FILE"},
-    {"resolution", 0, 0, G_OPTION_ARG_INT, &o->resolution, "Size that a picture is scaled to: 256, 512 or 768 (default)", "N"},
+    {"resolution", 0, 0, G_OPTION_ARG_INT, &o->resolution, "Size that a picture is scaled to: 256, 512 or "
+        "768 (default); Gemma 3 and T5Gemma 2 have one size of their own", "N"},
     {"prompt", 'p', 0, G_OPTION_ARG_STRING, &o->prompt, "Text of the user's turn", "TEXT"},
     {"ids", 0, 0, G_OPTION_ARG_STRING, &o->ids, "Token ids instead of a prompt", "2,10,..."},
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
@@ -100,7 +101,7 @@ check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
     return fail (error, "\"%s\" is no option; see gemma-eval --help", argv[1]);
   if (!o->model || !o->out)
     return fail (error, "--%s is missing; see gemma-eval --help", o->model ? "out" : "model");
-  if (o->resolution != 256 && o->resolution != 512 && o->resolution != 768)
+  if (o->resolution != 0 && o->resolution != 256 && o->resolution != 512 && o->resolution != 768)
     return fail (error, "--resolution is %d; allowed are 256, 512 and 768", o->resolution);
   if (o->prompt && o->ids)
     return fail (error, "--prompt and --ids exclude each other");
@@ -338,7 +339,7 @@ run (Eval *eval, GError **error)
 int
 main (int argc, char **argv)
 {
-  EvalOptions options = { .bench_prefill = 512, .bench_decode = 64, .bench_runs = 5, .resolution = 768 };
+  EvalOptions options = { .bench_prefill = 512, .bench_decode = 64, .bench_runs = 5 };
   Eval eval = { .options = &options };
   g_autoptr (GError) error = NULL;
   gboolean ok;

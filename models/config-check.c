@@ -319,6 +319,9 @@ check_vision (Check *c)
   const GemmaTensor *fusion = gemma_weights_peek (c->weights, expand);
   gint64 width, mid;
 
+  if (c->config->siglip.n_layers > 0)
+    return check_count (c, "v.blk.", c->config->siglip.n_layers)
+        && gemma_siglip_config_check (c->config, c->weights, c->path, c->error);
   if (input == NULL)
     return FAIL (c, NOT_FOUND, "tensor mm.input_projection.weight of the vision embedder is missing");
   width = input->dims[0];
@@ -371,6 +374,13 @@ check_n_tokens (Check *c)
       " are expected", n, t->vocab_size, t->first_soft_id, t->vocab_size);
 }
 
+/* The place of pictures' soft tokens where the vocabulary ends before it, see config-gemma3.c. */
+static gboolean
+is_behind_words (const GemmaConfig *k)
+{
+  return k->image_token_id == k->text.vocab_size && k->image_token_id == k->text.lone_soft_id;
+}
+
 static gboolean
 check_ids (Check *c)
 {
@@ -389,7 +399,7 @@ check_ids (Check *c)
       && check_id (c, "<audio_soft_token>", k->audio_token_id, k->has_audio)
       && check_id (c, "<start_of_audio>", k->boa_id, k->has_audio)
       && check_id (c, "<end_of_audio>", k->eoa_id, k->has_audio)
-      && check_id (c, "<image_soft_token>", k->image_token_id, k->has_vision)
+      && (is_behind_words (k) || check_id (c, "<image_soft_token>", k->image_token_id, k->has_vision))
       && check_id (c, "<start_of_image>", k->boi_id, k->has_vision)
       && check_id (c, "<end_of_image>", k->eoi_id, k->has_vision)
       && (!k->has_audio || check_range (c, "audio", k->audio.vocab_offset, k->audio.vocab_size))

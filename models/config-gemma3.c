@@ -1,5 +1,6 @@
 /* What Gemma 3 has to itself in config.json and in GGUF metadata. */
 #include "config-private.h"
+#include "vision.h"
 
 #include <math.h>
 
@@ -52,7 +53,7 @@ read_gguf_text (GemmaTextConfig *t, GemmaWeights *w, GError **error)
   return TRUE;
 }
 
-/* The ids of pictures, in the names of this architecture; the rows from image_token_index on are not words. */
+/* The ids of pictures, in the names of this architecture. */
 static gboolean
 read_hf_parts (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject *root, gboolean multimodal,
     GError **error)
@@ -66,8 +67,20 @@ read_hf_parts (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject
       || !gemma_json_get_int (root, "eoi_token_index", 0, GEMMA_MAX_VOCAB, &config->eoi_id, error)
       || !gemma_json_get_int (root, "image_token_index", 1, GEMMA_MAX_VOCAB, &config->image_token_id, error))
     return FALSE;
-  config->text.first_soft_id = MIN (config->text.vocab_size, config->image_token_id);
-  return TRUE;
+  return gemma_siglip_config_read_hf (config, weights, root, error);
+}
+
+/* The rows from the soft token on are not words. A GGUF may end before it: then it is right behind the words. */
+static void
+place_soft_ids (GemmaConfig *config)
+{
+  GemmaTextConfig *t = &config->text;
+
+  if (config->image_token_id >= 0)
+    t->first_soft_id = MIN (t->vocab_size, config->image_token_id);
+  else if (config->has_vision)
+    config->image_token_id = t->lone_soft_id = t->vocab_size;
+  t->soft_run = config->has_vision ? GEMMA_VISION_TOKENS : 0;
 }
 
 const GemmaArchitecture gemma_architecture_gemma3 = {
@@ -76,6 +89,8 @@ const GemmaArchitecture gemma_architecture_gemma3 = {
   .hf_text = "text_config",
   .hf_text_prefix = "text_config.",
   .hf_text_type = "gemma3_text",
+  .sees = TRUE,
+  .projector = "gemma3",
   .linear_rope = TRUE,
   .period = 6,
   .ffn = 9216,
@@ -83,4 +98,6 @@ const GemmaArchitecture gemma_architecture_gemma3 = {
   .read_hf_text = gemma3_config_read_hf,
   .read_gguf_text = read_gguf_text,
   .read_hf_parts = read_hf_parts,
+  .read_gguf_vision = gemma_siglip_config_read_gguf,
+  .place_soft_ids = place_soft_ids,
 };

@@ -27,8 +27,8 @@ gemma_config_get_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max,
   return TRUE;
 }
 
-static gboolean
-need_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value, GError **error)
+gboolean
+gemma_config_need_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value, GError **error)
 {
   if (!gemma_weights_has_key (w, key))
     return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_NOT_FOUND, error, "key %s is missing", key);
@@ -211,7 +211,7 @@ read_text_numbers (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights 
   for (guint i = 0; i < G_N_ELEMENTS (ints); i++) {
     g_autofree gchar *key = text_key (t, a, ints[i].name);
 
-    if (!(ints[i].needed ? need_int : gemma_config_get_int) (w, key, 1, ints[i].max, ints[i].value, error))
+    if (!(ints[i].needed ? gemma_config_need_int : gemma_config_get_int) (w, key, 1, ints[i].max, ints[i].value, error))
       return FALSE;
   }
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++) {
@@ -230,7 +230,7 @@ read_text (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GErr
     return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_NOT_FOUND, error,
         "tensor token_embd.weight is missing");
   a->set_defaults (t);
-  t->vocab_size = dim_of (w, "token_embd.weight", 1, 0);
+  t->first_soft_id = t->vocab_size = dim_of (w, "token_embd.weight", 1, 0);
   if (!read_text_numbers (t, a, w, error))
     return FALSE;
   gemma_text_config_set_layers (t, 1, a->period);
@@ -366,8 +366,8 @@ read_tokens (GemmaConfig *config, GemmaWeights *w, GError **error)
 
   config->pad_id = 0;
   if (!check_token_arrays (w, error)
-      || !need_int (w, "tokenizer.ggml.bos_token_id", 0, GEMMA_MAX_VOCAB, &config->bos_id, error)
-      || !need_int (w, "tokenizer.ggml.eos_token_id", 0, GEMMA_MAX_VOCAB, &eos, error)
+      || !gemma_config_need_int (w, "tokenizer.ggml.bos_token_id", 0, GEMMA_MAX_VOCAB, &config->bos_id, error)
+      || !gemma_config_need_int (w, "tokenizer.ggml.eos_token_id", 0, GEMMA_MAX_VOCAB, &eos, error)
       || !gemma_config_get_int (w, "tokenizer.ggml.padding_token_id", 0, GEMMA_MAX_VOCAB, &config->pad_id, error)
       || !gemma_config_get_int (w, "tokenizer.ggml.eot_token_id", 0, GEMMA_MAX_VOCAB, &eot, error))
     return FALSE;
@@ -408,18 +408,15 @@ read_encoder (GemmaConfig *config, const GemmaArchitecture *a, GemmaWeights *w, 
 }
 
 /*
- * Soft ids are the last ones: the vision embedder's rows, then the audio embedder's. Without an mmproj their
- * number is not in the file, but each range begins with the end-of token, followed by the soft token. An
- * encoder-decoder has none behind the words.
+ * Of Gemma 3n, soft ids are the last ones: the vision embedder's rows, then the audio embedder's. Without an mmproj
+ * their number is not in the file, but each range begins with the end-of token, followed by the soft token.
  */
 static void
 place_soft_ids (GemmaConfig *config)
 {
   GemmaTextConfig *t = &config->text;
-  gint first = t->first_soft_id = t->vocab_size;
+  gint first = t->vocab_size;
 
-  if (config->encoder.n_layers > 0)
-    return;
   if (config->has_audio)
     first = config->audio.vocab_offset = first - config->audio.vocab_size;
   if (config->has_vision)
@@ -466,24 +463,22 @@ read_audio (GemmaConfig *config, GemmaWeights *m, GError **error)
   /* clip.audio.attention.layer_norm_epsilon is 1e-5 in converted files, which is not what the model has */
   if (!check_projector (m, AUDIO "projector_type", "gemma3na", error)
       || !check_projection (config, m, AUDIO "projection_dim", error)
-      || !need_int (m, AUDIO "embedding_length", 2, GEMMA_MAX_WIDTH, &a->hidden, error)
-      || !need_int (m, AUDIO "block_count", 1, GEMMA_MAX_LAYERS, &a->n_layers, error)
-      || !need_int (m, AUDIO "attention.head_count", 1, GEMMA_MAX_HEADS, &a->n_heads, error)
+      || !gemma_config_need_int (m, AUDIO "embedding_length", 2, GEMMA_MAX_WIDTH, &a->hidden, error)
+      || !gemma_config_need_int (m, AUDIO "block_count", 1, GEMMA_MAX_LAYERS, &a->n_layers, error)
+      || !gemma_config_need_int (m, AUDIO "attention.head_count", 1, GEMMA_MAX_HEADS, &a->n_heads, error)
       || !gemma_config_get_int (m, AUDIO "num_mel_bins", 4, 4096, &a->n_mels, error))
     return FALSE;
   return !gemma_weights_has_key (m, "gemma.audio.pad_clip")
       || gemma_weights_get_bool (m, "gemma.audio.pad_clip", &a->pad_clip, error);
 }
 
-static gboolean
-read_vision (GemmaConfig *config, GemmaWeights *m, GError **error)
+gboolean
+gemma3n_config_read_gguf_vision (GemmaConfig *config, GemmaWeights *m, GError **error)
 {
   gint ignored;
 
   config->vision_vocab_size = dim_of (m, "mm.embedding.weight", 1, GEMMA_DEFAULT_MM_VOCAB);
-  return check_projector (m, VISION "projector_type", "gemma3nv", error)
-      && check_projection (config, m, VISION "projection_dim", error)
-      && gemma_config_get_int (m, VISION "image_size", 1, 65536, &ignored, error)
+  return gemma_config_get_int (m, VISION "image_size", 1, 65536, &ignored, error)
       && gemma_config_get_int (m, VISION "patch_size", 1, 65536, &ignored, error)
       && gemma_config_get_int (m, VISION "spatial_merge_size", 1, 65536, &ignored, error);
 }
@@ -495,14 +490,47 @@ has_part (GemmaWeights *m, const gchar *key, gboolean *has, GError **error)
   return !gemma_weights_has_key (m, key) || gemma_weights_get_bool (m, key, has, error);
 }
 
+/* @m may be the text model's own file. */
 static gboolean
-read_mmproj (GemmaConfig *config, GemmaWeights *m, GError **error)
+read_vision (GemmaConfig *config, const GemmaArchitecture *a, GemmaWeights *m, GError **error)
+{
+  return has_part (m, GEMMA_HAS_VISION, &config->has_vision, error)
+      && (!config->has_vision || (check_projector (m, VISION "projector_type", a->projector, error)
+              && check_projection (config, m, VISION "projection_dim", error)
+              && a->read_gguf_vision (config, m, error)));
+}
+
+static gboolean
+read_mmproj (GemmaConfig *config, const GemmaArchitecture *a, GemmaWeights *m, GError **error)
 {
   return require_string (m, "general.architecture", "clip", error)
-      && has_part (m, "clip.has_audio_encoder", &config->has_audio, error)
-      && has_part (m, "clip.has_vision_encoder", &config->has_vision, error)
+      && (!a->hears || has_part (m, "clip.has_audio_encoder", &config->has_audio, error))
       && (!config->has_audio || read_audio (config, m, error))
-      && (!config->has_vision || read_vision (config, m, error));
+      && read_vision (config, a, m, error);
+}
+
+static gboolean
+is_other_int (GemmaWeights *a, const gchar *key_a, GemmaWeights *b, const gchar *key_b)
+{
+  gint64 x, y;
+
+  return gemma_weights_get_int (a, key_a, &x, NULL) && gemma_weights_get_int (b, key_b, &y, NULL) && x != y;
+}
+
+gboolean
+gemma_config_mmproj_fits (GemmaWeights *weights, GemmaWeights *mmproj)
+{
+  const gchar *name = gemma_weights_get_string (weights, "general.architecture", NULL), *projector;
+  const GemmaArchitecture *a = name ? gemma_architecture_find ("", "", name, TRUE, NULL) : NULL;
+  g_autofree gchar *width = a ? text_key (&(GemmaTextConfig) { .prefix = "" }, a, "embedding_length") : NULL;
+
+  if (!a)
+    return TRUE;
+  projector = gemma_weights_get_string (mmproj, VISION "projector_type", NULL);
+  if (!projector)
+    projector = gemma_weights_get_string (mmproj, "clip.projector_type", NULL);
+  return (!projector || strcmp (projector, a->projector) == 0)
+      && !is_other_int (weights, width, mmproj, VISION "projection_dim");
 }
 
 static gboolean
@@ -533,9 +561,12 @@ gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights
       || !gemma_config_check_text (config, weights, path, error)
       || !read_tokens (config, weights, error)
       || (gemma_config_looks_for_template (config) && !find_template (config, weights, error))
-      || (mmproj && (a->hears || a->sees) && !read_mmproj (config, mmproj, error)))
+      || !(mmproj ? read_mmproj (config, a, mmproj, error) : read_vision (config, a, weights, error)))
     return FALSE;
-  place_soft_ids (config);
+  if (a->place_soft_ids)
+    a->place_soft_ids (config);
+  else
+    place_soft_ids (config);
   return config->text.first_soft_id > 0 || gemma_config_fail (gemma_weights_get_path (mmproj ? mmproj : weights),
       GEMMA_ERROR_INVALID, error, "tensors mm.a.embedding.weight and mm.embedding.weight have %d and %d rows, which "
       "leaves no id of the vocabulary of %d to text", config->audio.vocab_size, config->vision_vocab_size,

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-static gboolean
-require_string (const GemmaJsonObject *o, const gchar *key, const gchar *wanted, GError **error)
+gboolean
+gemma_config_require_string (const GemmaJsonObject *o, const gchar *key, const gchar *wanted, GError **error)
 {
   const gchar *found = wanted;
 
@@ -29,8 +29,8 @@ gemma_config_require_bool (const GemmaJsonObject *o, const gchar *key, gboolean 
       "%s%s is %s; %s is supported", o->prefix, key, wanted ? "false" : "true", wanted ? "true" : "false");
 }
 
-static gboolean
-require_int (const GemmaJsonObject *o, const gchar *key, gint wanted, GError **error)
+gboolean
+gemma_config_require_int (const GemmaJsonObject *o, const gchar *key, gint wanted, GError **error)
 {
   gint found = wanted;
 
@@ -40,10 +40,9 @@ require_int (const GemmaJsonObject *o, const gchar *key, gint wanted, GError **e
       "%s%s is %d; %d is supported", o->prefix, key, found, wanted);
 }
 
-/* Element @i as a number, of a list of exactly @n. */
-static gboolean
-get_element (const GemmaJsonObject *o, const gchar *key, JsonArray *array, guint i, guint n, gdouble *value,
-    GError **error)
+gboolean
+gemma_config_get_element (const GemmaJsonObject *o, const gchar *key, JsonArray *array, guint i, guint n,
+    gdouble *value, GError **error)
 {
   JsonNode *node;
 
@@ -85,7 +84,7 @@ read_ffn (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error)
   for (gint i = 0; i < text->n_layers; i++) {
     gdouble value;
 
-    if (!get_element (o, key, array, i, text->n_layers, &value, error))
+    if (!gemma_config_get_element (o, key, array, i, text->n_layers, &value, error))
       return FALSE;
     if (!(value >= 1 && value <= GEMMA_MAX_FFN) || value != floor (value))
       return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error, "%s%s[%d] is %g; 1 to %d are allowed", o->prefix,
@@ -114,7 +113,7 @@ read_sparsity (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error)
   for (gint i = 0; i < text->n_layers; i++) {
     gdouble p = all, scale;
 
-    if (array && !get_element (o, key, array, i, text->n_layers, &p, error))
+    if (array && !gemma_config_get_element (o, key, array, i, text->n_layers, &p, error))
       return FALSE;
     if (!(p >= 0 && p < 1))
       return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error,
@@ -159,7 +158,7 @@ read_scaling (const GemmaJsonObject *o, const gchar *key, gfloat *factor, GError
   if (!gemma_json_get_string (o, key, &type, error))
     return FALSE;
   if (factor == NULL || strcmp (type, "linear") != 0)
-    return require_string (o, key, "default", error);
+    return gemma_config_require_string (o, key, "default", error);
   return gemma_json_get_float (o, "factor", 1, GEMMA_MAX_CONTEXT, factor, error);
 }
 
@@ -216,7 +215,7 @@ read_text (GemmaTextConfig *t, const GemmaArchitecture *a, const GemmaJsonObject
   gemma_text_config_set_layers (t, a->ffn, a->period);
   return gemma_config_require_bool (o, "attention_bias", FALSE, error)
       && gemma_config_require_bool (o, "tie_word_embeddings", TRUE, error)
-      && require_string (o, "hidden_activation", "gelu_pytorch_tanh", error)
+      && gemma_config_require_string (o, "hidden_activation", "gelu_pytorch_tanh", error)
       && read_ffn (t, o, error) && a->read_hf_text (t, o, error) && read_layer_types (t, o, error)
       && read_rope (t, a, o, error);
 }
@@ -235,7 +234,7 @@ read_gemma3n_text (GemmaTextConfig *t, const GemmaJsonObject *o, GError **error)
     return FALSE;
   t->first_soft_id = MIN (t->vocab_size, ple_vocab);
   gemma3n_config_set_sparsity (t);
-  return require_int (o, "altup_active_idx", 0, error)
+  return gemma_config_require_int (o, "altup_active_idx", 0, error)
       && gemma_config_require_bool (o, "altup_correct_scale", TRUE, error)
       && read_sparsity (t, o, error);
 }
@@ -256,7 +255,7 @@ require_squares (const GemmaJsonObject *o, const gchar *key, gint wanted, GError
 
       if (!JSON_NODE_HOLDS_ARRAY (pair))
         return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error, "%s%s[%u] is not an array", o->prefix, key, i);
-      if (!get_element (o, key, json_node_get_array (pair), k, 2, &value, error))
+      if (!gemma_config_get_element (o, key, json_node_get_array (pair), k, 2, &value, error))
         return FALSE;
       if (value != wanted)
         return gemma_config_fail (o->file, GEMMA_ERROR_UNSUPPORTED, error, "%s%s[%u] has %g; %d is supported",
@@ -277,7 +276,7 @@ read_conv_channels (GemmaAudioConfig *a, const GemmaJsonObject *o, GError **erro
   for (guint i = 0; array && i < 2; i++) {
     gdouble value;
 
-    if (!get_element (o, key, array, i, 2, &value, error))
+    if (!gemma_config_get_element (o, key, array, i, 2, &value, error))
       return FALSE;
     if (!(value >= 1 && value <= GEMMA_MAX_WIDTH) || value != floor (value))
       return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error, "%s%s[%u] is %g; 1 to %d are allowed", o->prefix,
@@ -312,7 +311,7 @@ read_audio (GemmaAudioConfig *a, const GemmaJsonObject *o, GError **error)
       || !gemma_json_get_float (o, "conf_residual_weight", -1e3, 1e3, &a->residual_weight, error))
     return FALSE;
   a->left = left - 1;
-  return require_int (o, "conf_attention_context_right", 0, error)
+  return gemma_config_require_int (o, "conf_attention_context_right", 0, error)
       && require_squares (o, "sscp_conv_kernel_size", 3, error)
       && require_squares (o, "sscp_conv_stride_size", 2, error)
       && read_conv_channels (a, o, error);
@@ -341,7 +340,7 @@ read_eos (GemmaConfig *config, const GemmaJsonObject *o, GError **error)
   for (guint i = 0; i < n; i++) {
     gdouble value;
 
-    if (!get_element (o, key, array, i, n, &value, error))
+    if (!gemma_config_get_element (o, key, array, i, n, &value, error))
       return FALSE;
     if (!(value >= 0 && value <= GEMMA_MAX_VOCAB) || value != floor (value))
       return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error, "%s%s[%u] is %g; 0 to %d are allowed", o->prefix,
@@ -412,9 +411,11 @@ check_extractor (const GemmaConfig *config, const GemmaJsonObject *o, GError **e
 
   if (o->object == NULL || !config->has_audio)
     return TRUE;
-  if (!require_int (o, "sampling_rate", 16000, error) || !require_int (o, "frame_length", 512, error)
-      || !require_int (o, "hop_length", 160, error) || !require_int (o, "fft_length", 1024, error)
-      || !require_int (o, "feature_size", config->audio.n_mels, error)
+  if (!gemma_config_require_int (o, "sampling_rate", 16000, error)
+      || !gemma_config_require_int (o, "frame_length", 512, error)
+      || !gemma_config_require_int (o, "hop_length", 160, error)
+      || !gemma_config_require_int (o, "fft_length", 1024, error)
+      || !gemma_config_require_int (o, "feature_size", config->audio.n_mels, error)
       || !gemma_config_require_bool (o, "preemphasis_htk_flavor", TRUE, error)
       || !gemma_json_get_float (o, "min_frequency", 0, 8000, &low, error)
       || !gemma_json_get_float (o, "max_frequency", 0, 8000, &high, error)
@@ -478,6 +479,7 @@ const GemmaArchitecture gemma_architecture_gemma3n = {
   .hf_text_type = "gemma3n_text",
   .hears = TRUE,
   .sees = TRUE,
+  .projector = "gemma3nv",
   .always_turns = TRUE,
   .period = 5,
   .ffn = 16384,
@@ -485,6 +487,7 @@ const GemmaArchitecture gemma_architecture_gemma3n = {
   .read_hf_text = read_gemma3n_text,
   .read_gguf_text = gemma3n_config_read_gguf,
   .read_hf_parts = read_gemma3n_parts,
+  .read_gguf_vision = gemma3n_config_read_gguf_vision,
 };
 
 /* The text model, or both of an encoder-decoder; @text is where the first was found. */
@@ -518,7 +521,7 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
 {
   const gchar *directory = gemma_weights_get_path (weights), *type = "";
   g_autofree gchar *generation_path = NULL, *processor_path = NULL, *preprocessor_path = NULL;
-  GemmaJsonObject root, text, generation, processor, preprocessor, extractor;
+  GemmaJsonObject root, text, generation, processor, preprocessor, extractor, images;
   const GemmaArchitecture *architecture;
   gboolean multimodal;
 
@@ -536,12 +539,18 @@ gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *p
     return FALSE;
   gemma_config_set_architecture (config, architecture);
   multimodal = strcmp (type, architecture->hf_type) == 0;
-  return gemma_config_require_bool (&root, "tie_word_embeddings", TRUE, error)
-      && read_texts (config, architecture, &root, multimodal, &text, error)
-      && gemma_config_check_text (config, weights, path, error)
-      && architecture->read_hf_parts (config, weights, &root, multimodal, error)
-      && gemma_json_get_int (&processor, "audio_seq_length", 1, 65536, &config->audio.tokens_per_clip, error)
+  if (!gemma_config_require_bool (&root, "tie_word_embeddings", TRUE, error)
+      || !read_texts (config, architecture, &root, multimodal, &text, error)
+      || !gemma_config_check_text (config, weights, path, error)
+      || !architecture->read_hf_parts (config, weights, &root, multimodal, error))
+    return FALSE;
+  if (architecture->place_soft_ids)
+    architecture->place_soft_ids (config);
+  return gemma_json_get_int (&processor, "audio_seq_length", 1, 65536, &config->audio.tokens_per_clip, error)
       && gemma_json_get_object (&processor, "feature_extractor", "feature_extractor.", &extractor, error)
+      && gemma_json_get_object (&processor, "image_processor", "image_processor.", &images, error)
       && check_extractor (config, &preprocessor, error) && check_extractor (config, &extractor, error)
+      && gemma_siglip_config_read_processor (config, &preprocessor, error)
+      && gemma_siglip_config_read_processor (config, &images, error)
       && read_ids (config, &root, &text, &generation, error);
 }

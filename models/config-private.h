@@ -36,6 +36,7 @@ typedef struct
   /* model_type of config.json, with its member that has the text model; model_type of the text model alone, or NULL */
   const gchar *hf_type, *hf_text, *hf_text_prefix, *hf_text_type;
   gboolean hears, sees;         /* as in GemmaConfig */
+  const gchar *projector;       /* what an mmproj calls its encoder of pictures */
   gboolean always_turns;        /* no base models are used, and the template is not looked for */
   gboolean never_turns;         /* nor where only base models exist, whatever template they bring */
   gboolean linear_rope;         /* rope_scaling may be "linear" */
@@ -48,9 +49,13 @@ typedef struct
   /* The rest of the text model: n_layers and what is common are known. */
   gboolean (*read_hf_text) (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error);
   gboolean (*read_gguf_text) (GemmaTextConfig *text, GemmaWeights *weights, GError **error);
-  /* Audio, vision and their ids, and which ids are soft. */
+  /* Audio, vision and their ids. */
   gboolean (*read_hf_parts) (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject *root,
       gboolean multimodal, GError **error);
+  /* What a GGUF says of the encoder of pictures that it has. */
+  gboolean (*read_gguf_vision) (GemmaConfig *config, GemmaWeights *mmproj, GError **error);
+  /* NULL, or: which ids are soft, and how they see each other; the parts are known. */
+  void (*place_soft_ids) (GemmaConfig *config);
 } GemmaArchitecture;
 
 extern const GemmaArchitecture gemma_architecture_gemma3, gemma_architecture_gemma3n, gemma_architecture_t5gemma2;
@@ -73,6 +78,8 @@ void gemma3n_config_set_sparsity (GemmaTextConfig *text);
 /** Gemma 3's, which T5Gemma 2 shares. */
 void gemma3_config_set_defaults (GemmaTextConfig *text);
 gboolean gemma3_config_read_hf (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error);
+/** Gemma 3n's pictures in an mmproj. */
+gboolean gemma3n_config_read_gguf_vision (GemmaConfig *config, GemmaWeights *mmproj, GError **error);
 /** Inverse of the normal distribution function, for 0 < @p < 1. */
 gdouble gemma_normal_quantile (gdouble p);
 
@@ -84,7 +91,14 @@ gboolean gemma_config_fail (const gchar *path, GemmaError code, GError **error, 
 
 /** A member that must have the one value that we compute with, where it is present. */
 gboolean gemma_config_require_bool (const GemmaJsonObject *o, const gchar *key, gboolean wanted, GError **error);
+gboolean gemma_config_require_int (const GemmaJsonObject *o, const gchar *key, gint wanted, GError **error);
+gboolean gemma_config_require_string (const GemmaJsonObject *o, const gchar *key, const gchar *wanted, GError **error);
+/** Element @i as a number, of a list of exactly @n. */
+gboolean gemma_config_get_element (const GemmaJsonObject *o, const gchar *key, JsonArray *array, guint i, guint n,
+    gdouble *value, GError **error);
 gboolean gemma_config_get_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value, GError **error);
+/** An error if the key is missing. */
+gboolean gemma_config_need_int (GemmaWeights *w, const gchar *key, gint64 min, gint64 max, gint *value, GError **error);
 gboolean gemma_config_get_float (GemmaWeights *w, const gchar *key, gdouble min, gdouble max, gfloat *value,
     GError **error);
 
@@ -92,6 +106,23 @@ gboolean gemma_config_get_float (GemmaWeights *w, const gchar *key, gdouble min,
 gboolean gemma_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const gchar *path, JsonNode *root,
     JsonNode *generation, JsonNode *processor, JsonNode *preprocessor, GError **error);
 gboolean gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights *mmproj, GError **error);
+/** FALSE for the mmproj of another model than @weights; what is merely wrong in it is found when it is read. */
+gboolean gemma_config_mmproj_fits (GemmaWeights *weights, GemmaWeights *mmproj);
+/** Key of a GGUF that says whether it has an encoder of pictures; in ours of T5Gemma 2, where it needs no mmproj. */
+#define GEMMA_HAS_VISION "clip.has_vision_encoder"
+
+/* ---- SigLIP (config-siglip.c) ---------------------------------------------------------------------------------- */
+
+/** vision_config of @owner, and has_vision, if the tensors are there. */
+gboolean gemma_siglip_config_read_hf (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject *owner,
+    GError **error);
+/** What a preprocessor says of pictures, for a config that sees with SigLIP. */
+gboolean gemma_siglip_config_read_processor (GemmaConfig *config, const GemmaJsonObject *processor, GError **error);
+gboolean gemma_siglip_config_read_gguf (GemmaConfig *config, GemmaWeights *mmproj, GError **error);
+/** That values fit each other and the tensors of @weights. */
+gboolean gemma_siglip_config_check (const GemmaConfig *config, GemmaWeights *weights, const gchar *path, GError **error);
+
+/* ---- checks --------------------------------------------------------------------------------------------------- */
 
 /** Checks that the values of text fit each other and the tensors. @path names the source of the values. */
 gboolean gemma_config_check_text (const GemmaConfig *config, GemmaWeights *weights, const gchar *path, GError **error);

@@ -36,7 +36,15 @@ read_hf_parts (GemmaConfig *config, GemmaWeights *weights, const GemmaJsonObject
   return gemma_json_get_object (root, "encoder", "encoder.", &encoder, error)
       && gemma_json_get_int (&encoder, "boi_token_index", 0, GEMMA_MAX_VOCAB, &config->boi_id, error)
       && gemma_json_get_int (&encoder, "eoi_token_index", 0, GEMMA_MAX_VOCAB, &config->eoi_id, error)
-      && gemma_json_get_int (root, "image_token_index", 0, GEMMA_MAX_VOCAB, &config->image_token_id, error);
+      && gemma_json_get_int (root, "image_token_index", 0, GEMMA_MAX_VOCAB, &config->image_token_id, error)
+      && gemma_siglip_config_read_hf (config, weights, &encoder, error);
+}
+
+static void
+place_soft_ids (GemmaConfig *config)
+{
+  if (config->has_vision)
+    config->text.lone_soft_id = config->image_token_id;
 }
 
 const GemmaArchitecture gemma_architecture_t5gemma2 = {
@@ -44,6 +52,8 @@ const GemmaArchitecture gemma_architecture_t5gemma2 = {
   .hf_type = "t5gemma2",
   .hf_text = "decoder",
   .hf_text_prefix = "decoder.",
+  .sees = TRUE,
+  .projector = "gemma3",
   .never_turns = TRUE,
   .linear_rope = TRUE,
   .period = 6,
@@ -53,4 +63,6 @@ const GemmaArchitecture gemma_architecture_t5gemma2 = {
   .read_hf_text = gemma3_config_read_hf,
   .read_gguf_text = read_gguf_text,
   .read_hf_parts = read_hf_parts,
+  .read_gguf_vision = gemma_siglip_config_read_gguf,
+  .place_soft_ids = place_soft_ids,
 };

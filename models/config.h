@@ -23,6 +23,8 @@ typedef struct
   gint window, context_length;
   gint vocab_size;              /* rows of the token table, soft and hard ids included */
   gint first_soft_id;           /* ids from here on are not looked up in the token table: vision's, then audio's */
+  gint lone_soft_id;            /* nor is this one, amid the words or right behind the vocabulary; -1 for none */
+  gint soft_run;                /* soft ids in a row, at most so many, see each other both ways; 0: only those before */
   gfloat rms_eps, rope_base, rope_base_local, logit_softcap;   /* 0: no cap */
   gfloat rope_factor;           /* positions of full layers are divided by it */
   gfloat attention_scale;       /* of q k */
@@ -30,6 +32,13 @@ typedef struct
   gboolean *sliding;
   Gemma3nTextConfig gemma3n;
 } GemmaTextConfig;
+
+/** TRUE if @id takes a row that comes with it, not one of the token table. */
+static inline gboolean
+gemma_text_config_is_soft (const GemmaTextConfig *text, gint id)
+{
+  return id >= text->first_soft_id || id == text->lone_soft_id;
+}
 
 /** Copies with arrays of its own, for gemma_text_config_clear(). */
 void gemma_text_config_copy (GemmaTextConfig *to, const GemmaTextConfig *from);
@@ -49,6 +58,15 @@ typedef struct
   gboolean pad_clip;            /* whether it is; FALSE by the mmproj's key gemma.audio.pad_clip */
 } GemmaAudioConfig;
 
+/** SigLIP, a vision transformer with one size of pictures; zero where another network sees. */
+typedef struct
+{
+  gint image_size, patch_size;  /* sides */
+  gint hidden, n_layers, n_heads, ffn;
+  gfloat norm_eps;              /* of all norms, the embedder's too */
+  gfloat mean[3], std[3];       /* of RGB in [0, 1] */
+} GemmaSiglipConfig;
+
 typedef struct
 {
   const gchar *architecture;    /* "gemma3n", "gemma3", "t5gemma2": what GGUF calls it; static */
@@ -58,6 +76,7 @@ typedef struct
   GemmaTextConfig encoder;      /* what reads the prompt; n_layers 0 where text does. Same hidden and vocabulary */
   gboolean has_audio, has_vision;
   GemmaAudioConfig audio;
+  GemmaSiglipConfig siglip;
   gint vision_vocab_size, vision_vocab_offset;
   gint start_id;                /* what a decoder begins with */
   gint bos_id, pad_id, eos_ids[4], n_eos;       /* generation stops at any of eos_ids */

@@ -3,8 +3,7 @@
 
     convert-t5gemma2.py DIRECTORY OUT.gguf [--outtype f32|f16|bf16|q8_0|q4_0]
 
-The text network only: what reads pictures is left out. Needs the package gguf, and of it only the writer and the
-quantizers. The file is llama.cpp's in everything that it has names for: tokenizer.ggml.*, and of the two networks the
+Needs the package gguf, and of it only the writer and the quantizers. The file is llama.cpp's in everything that it has names for: tokenizer.ggml.*, and of the two networks the
 tensors of a Gemma 3 behind "enc." and "dec.". What is ours:
 
     general.architecture                "t5gemma2"
@@ -23,8 +22,14 @@ tensors of a Gemma 3 behind "enc." and "dec.". What is ours:
                                         *: attn_norm, attn_q, attn_k, attn_v, attn_q_norm, attn_k_norm, attn_output,
                                         post_attention_norm, ffn_norm, ffn_gate, ffn_up, ffn_down, post_ffw_norm
 
-Norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that are
-no whole blocks of it become f16.
+What reads pictures is in the same file, under the names and keys that it has in an mmproj of Gemma 3:
+
+    clip.has_vision_encoder, clip.projector_type ("gemma3"), clip.vision.*
+    v.patch_embd, v.position_embd, v.blk.N.*, v.post_ln, mm.soft_emb_norm
+    mm.input_projection (stored [inputs][outputs])
+
+RMS norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that
+are no whole blocks of it become f16, and so does mm.input_projection. What patches begin with is f32.
 """
 import argparse
 import json
@@ -47,16 +52,38 @@ LAYER = {
 }
 ONCE = {"encoder.embed_tokens.weight": "token_embd.weight", "encoder.embed_tokens.eoi_embedding": "eoi_embd.weight",
         "encoder.norm.weight": "enc.output_norm.weight", "decoder.norm.weight": "dec.output_norm.weight"}
+TOWER = {"embeddings.patch_embedding": "v.patch_embd", "embeddings.position_embedding": "v.position_embd",
+         "post_layernorm": "v.post_ln"}
+TOWER_LAYER = {
+    "layer_norm1": "ln1", "layer_norm2": "ln2", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.out_proj": "attn_out", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down",
+}
+PROJECTION = "mm.input_projection.weight"
+PROJECTOR = {"mm_input_projection_weight": PROJECTION, "mm_soft_emb_norm.weight": "mm.soft_emb_norm.weight"}
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 
 # ---- tensors --------------------------------------------------------------------------------------------------------
 
 
+def tower_name(name):
+    part, _, kind = name.rpartition(".")
+    found = re.fullmatch(r"encoder\.layers\.(\d+)\.(.+)", part)
+    if found and found[2] in TOWER_LAYER:
+        return f"v.blk.{found[1]}.{TOWER_LAYER[found[2]]}.{kind}"
+    return f"{TOWER[part]}.{kind}" if part in TOWER else None
+
+
 def gguf_name(name):
-    """None for tensors of pictures and for copies of tied ones."""
+    """None for copies of tied tensors and for what is not used."""
     name = name.removeprefix("model.").replace("encoder.text_model.", "encoder.")
     if name in ONCE:
         return ONCE[name]
+    found = re.fullmatch(r"(?:encoder\.)?multi_modal_projector\.(.+)", name)
+    if found:
+        return PROJECTOR.get(found[1])
+    found = re.fullmatch(r"(?:encoder\.)?vision_tower\.(?:vision_model\.)?(.+)", name)
+    if found:
+        return tower_name(found[1])
     found = re.fullmatch(r"(enc|dec)oder\.layers\.(\d+)\.(.+)\.weight", name)
     return found and found[3] in LAYER and f"{found[1]}.blk.{found[2]}.{LAYER[found[3]]}.weight"
 
@@ -81,10 +108,17 @@ def read_tensors(directory):
             yield wanted, x.reshape(entry["shape"])
 
 
+def type_of(name, x, outtype):
+    if x.ndim == 1 or name.startswith(("v.patch_embd", "v.position_embd")):
+        return TYPES["f32"]
+    return TYPES["f16"] if name == PROJECTION and outtype != "f32" else TYPES[outtype]
+
+
 def add_tensors(out, directory, outtype):
+    """Returns whether there was what reads pictures."""
     names = set()
     for name, x in read_tensors(directory):
-        kind = TYPES[outtype] if x.ndim > 1 else TYPES["f32"]
+        kind = type_of(name, x, outtype)
         if x.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
             kind = TYPES["f16"]
         if name.endswith("norm.weight"):
@@ -94,6 +128,7 @@ def add_tensors(out, directory, outtype):
     missing = [n for n in ONCE.values() if n not in names]
     if missing:
         sys.exit(f"{directory}: no tensor for {', '.join(missing)}")
+    return PROJECTION in names
 
 
 # ---- metadata -------------------------------------------------------------------------------------------------------
@@ -129,6 +164,28 @@ def add_network(out, part, config):
     if full.get("rope_type", "default") == "linear":
         out.add_string(key + "rope.scaling.type", "linear")
         out.add_float32(key + "rope.scaling.factor", float(full["factor"]))
+
+
+def add_pictures(out, config, directory):
+    """What a config.json may leave out has the values of transformers' SiglipVisionConfig."""
+    vision, processor = config["encoder"].get("vision_config", {}), {}
+    for name in "processor_config.json", "preprocessor_config.json":
+        if (directory / name).exists():
+            read = json.loads((directory / name).read_text())
+            processor.update(read.get("image_processor") or read)
+    out.add_bool("clip.has_vision_encoder", True)
+    out.add_string("clip.projector_type", "gemma3")
+    for name, value in {
+            "projection_dim": config["encoder"]["text_config"].get("hidden_size", 2304),
+            "image_size": vision.get("image_size", 224), "patch_size": vision.get("patch_size", 16),
+            "embedding_length": vision.get("hidden_size", 768),
+            "feed_forward_length": vision.get("intermediate_size", 3072),
+            "block_count": vision.get("num_hidden_layers", 12),
+            "attention.head_count": vision.get("num_attention_heads", 12)}.items():
+        out.add_uint32("clip.vision." + name, value)
+    out.add_float32("clip.vision.attention.layer_norm_epsilon", vision.get("layer_norm_eps", 1e-6))
+    for name in "image_mean", "image_std":
+        out.add_array("clip.vision." + name, [float(x) for x in processor.get(name) or [.5] * 3])
 
 
 def add_tokenizer(out, directory):
@@ -187,7 +244,8 @@ def main():
     add_network(out, "dec", config["decoder"])
     add_ids(out, config, json.loads(generation.read_text()) if generation.exists() else {})
     add_tokenizer(out, args.directory)
-    add_tensors(out, args.directory, args.outtype)
+    if add_tensors(out, args.directory, args.outtype):
+        add_pictures(out, config, args.directory)
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()

@@ -33,6 +33,7 @@ typedef struct
 typedef struct
 {
   gint rows, position0;
+  const gint32 *ids;       /* [M] */
   OclTensor state, normed; /* [M][C] */
   OclTensor rope[2];       /* [M][D] */
 } Flow;
@@ -55,6 +56,7 @@ embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
   gint M = chunk->n;
 
   f->rows = M;
+  f->ids = chunk->ids;
   f->position0 = gemma_lm_session_get_length (&s->session);
   f->state = top (s->state, M);
   f->normed = top (s->arena.normed, M);
@@ -86,17 +88,40 @@ project (Session *s, gint layer, const Flow *f)
   return ocl_tensor_cols (qkv, 0, H * D);
 }
 
-/** The second half, from the queries of the rows in flight to before its post norm. */
+/* How many rows from @first on are one picture, or none; without pictures all. */
+static gint
+count_alike (const GemmaLm *lm, const Flow *f, gint first, gboolean *picture)
+{
+  gint end = first + 1;
+  *picture = lm->soft_run > 0 && gemma_lm_is_soft (lm, f->ids[first]);
+  while (end < f->rows && (lm->soft_run == 0 || gemma_lm_is_soft (lm, f->ids[end]) == *picture))
+    end++;
+  return end - first;
+}
+
+/**
+ * The second half, from the queries of the rows in flight to before its post norm. What is of one picture sees all of
+ * it, and of what is before it as much as a word does.
+ */
 static void
 attend (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor queries)
 {
   const Gemma3 *m = session_model (s);
   const GemmaTextConfig *c = &m->stack.config;
   OclTensor attended = top (s->arena.attended, f->rows);
-  OclAttention p = { c->n_heads, c->n_kv_heads, c->head_dim, f->position0, c->sliding[layer] ? c->window : 0,
-    c->attention_scale };
+  gboolean picture;
 
-  ocl_attention (s->session.queue, attended, queries, gemma_kv_cache_get (s->session.cache, layer), &p);
+  for (gint first = 0, n; first < f->rows; first += n) {
+    OclAttention p = { c->n_heads, c->n_kv_heads, c->head_dim, f->position0 + first,
+      c->sliding[layer] ? c->window : 0, c->attention_scale };
+    n = count_alike (&m->lm, f, first, &picture);
+    if (picture) {
+      p.ahead = n;
+      p.n_keys = p.position0 + n;
+    }
+    ocl_attention (s->session.queue, ocl_tensor_rows (attended, first, n), ocl_tensor_rows (queries, first, n),
+        gemma_kv_cache_get (s->session.cache, layer), &p);
+  }
   gemma_lm_session_multiply (&s->session, y, attended, m->stack.layers[layer].attn_out);
 }
 
@@ -115,6 +140,7 @@ keep_last (Flow *f, OclTensor queries)
   f->state = ocl_tensor_rows (f->state, last, 1);
   f->normed = ocl_tensor_rows (f->normed, last, 1);
   f->position0 += last;
+  f->ids += last;
   f->rows = 1;
   return ocl_tensor_rows (queries, last, 1);
 }
@@ -234,12 +260,8 @@ gemma3_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device
   gemma_block_stack_init (&m->stack, &config->text);
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
-  m->lm.klass = &gemma3_lm_class;
-  m->lm.context_length = config->text.context_length;
+  gemma_lm_init (&m->lm, &gemma3_lm_class, &config->text);
   m->lm.default_chunk = DEFAULT_CHUNK;
-  m->lm.hidden = config->text.hidden;
-  m->lm.vocab_size = config->text.vocab_size;
-  m->lm.first_soft_id = config->text.first_soft_id;
   if (load_all (m, progress, user_data, error))
     return &m->lm;
   gemma3_free (&m->lm);

@@ -471,12 +471,8 @@ gemma3n_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *devic
   Gemma3n *m = gemma3n_weights_load (weights, &config->text, device, progress, user_data, error);
   if (!m)
     return NULL;
-  m->lm.klass = &gemma3n_lm_class;
-  m->lm.context_length = m->config.context_length;
+  gemma_lm_init (&m->lm, &gemma3n_lm_class, &m->config);
   m->lm.default_chunk = DEFAULT_CHUNK;
-  m->lm.hidden = m->config.hidden;
-  m->lm.vocab_size = m->config.vocab_size;
-  m->lm.first_soft_id = m->config.first_soft_id;
   return &m->lm;
 }
 

@@ -39,6 +39,8 @@ find_forbidden (Generation *g)
   for (gint32 id = config->text.first_soft_id; id < config->text.vocab_size; id++)
     if (!gemma_model_has_hard_embedding (g->model, id))
       g_array_append_val (g->forbidden, id);
+  if (config->text.lone_soft_id >= 0 && config->text.lone_soft_id < config->text.vocab_size)
+    g_array_append_val (g->forbidden, config->text.lone_soft_id);
   for (gint i = 0; g->params->ignore_eos && i < config->n_eos; i++)
     if (config->eos_ids[i] >= 0 && config->eos_ids[i] < config->text.vocab_size)
       g_array_append_val (g->forbidden, config->eos_ids[i]);
@@ -97,7 +99,7 @@ choose (Generation *g, GError **error)
 static gboolean
 run_token (Generation *g, gint32 id, GCancellable *cancellable, GError **error)
 {
-  gboolean soft = id >= gemma_model_get_config (g->model)->text.first_soft_id;
+  gboolean soft = gemma_text_config_is_soft (&gemma_model_get_config (g->model)->text, id);
 
   if (soft && !gemma_model_hard_embedding (g->model, id, g->row, error))
     return FALSE;

@@ -82,6 +82,18 @@ gemma_lm_stack_clear (GemmaLmStack *stack)
   stack->n_parts = 0;
 }
 
+void
+gemma_lm_init (GemmaLm *lm, const GemmaLmClass *klass, const GemmaTextConfig *text)
+{
+  lm->klass = klass;
+  lm->context_length = text->context_length;
+  lm->hidden = text->hidden;
+  lm->vocab_size = text->vocab_size;
+  lm->first_soft_id = text->first_soft_id;
+  lm->lone_soft_id = text->lone_soft_id;
+  lm->soft_run = text->soft_run;
+}
+
 /* ---- a session ------------------------------------------------------------------------------------------------ */
 
 static GemmaKvCache *
@@ -156,7 +168,7 @@ gemma_lm_look_up (GemmaLm *lm, GemmaWeights *weights, const GemmaTensor *table, 
   gint C = lm->hidden;
   for (gint i = 0; i < chunk->n; i++) {
     gfloat *row = rows + (gsize) i * C;
-    if (chunk->ids[i] >= lm->first_soft_id) {
+    if (gemma_lm_is_soft (lm, chunk->ids[i])) {
       memcpy (row, soft, C * sizeof (gfloat));
       soft += C;
       continue;

@@ -32,7 +32,7 @@ gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **
     p.context_size = lm->context_length;
   if (p.chunk <= 0)
     p.chunk = lm->default_chunk;
-  p.chunk = MIN (p.chunk, p.context_size);
+  p.chunk = MIN (MAX (p.chunk, lm->soft_run), p.context_size);
   p.rollback = CLAMP (p.rollback, 0, p.context_size);
   return lm->klass->session_new (lm, &p, error);
 }
@@ -126,14 +126,29 @@ check_ids (GemmaLm *lm, const gint32 *ids, gint n, GError **error)
 {
   gint n_soft = 0;
   for (gint i = 0; i < n; i++) {
-    if (ids[i] < 0 || ids[i] >= lm->vocab_size) {
+    if (ids[i] < 0 || (ids[i] >= lm->vocab_size && ids[i] != lm->lone_soft_id)) {
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "id %d at position %d is not a token; allowed: 0 to %d",
           ids[i], i, lm->vocab_size - 1);
       return -1;
     }
-    n_soft += ids[i] >= lm->first_soft_id;
+    n_soft += gemma_lm_is_soft (lm, ids[i]);
   }
   return n_soft;
+}
+
+/* FALSE with @error for soft ids in a row that see each other and do not fit into a chunk. */
+static gboolean
+check_runs (GemmaLmSession *self, const gint32 *ids, gint n, GError **error)
+{
+  for (gint i = 0, run = 0; self->lm->soft_run > 0 && i < n; i++) {
+    run = gemma_lm_is_soft (self->lm, ids[i]) ? run + 1 : 0;
+    if (run > self->params.chunk) {
+      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG,
+          "more than %d soft tokens in a row, which have to be computed together", self->params.chunk);
+      return FALSE;
+    }
+  }
+  return TRUE;
 }
 
 /* TRUE if the next append is what the encoder reads. */
@@ -177,7 +192,7 @@ check_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *row
   if (n_soft > 0 && !rows)
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%d soft tokens (ids from %d) come without their rows",
         n_soft, self->lm->first_soft_id);
-  return n_soft == 0 || (n_soft > 0 && rows);
+  return n_soft == 0 || (n_soft > 0 && rows && check_runs (self, ids, n, error));
 }
 
 typedef gboolean (*RunFunc) (GemmaLmSession *session, const GemmaLmChunk *chunk, GError **error);
@@ -197,13 +212,25 @@ run (GemmaLmSession *self, RunFunc func, const GemmaLmChunk *chunk, GError **err
   return ok;
 }
 
+/* How many of @n ids run together: as many as fit, but a run of soft ids that see each other stays whole. */
+static gint
+get_chunk (GemmaLmSession *self, const gint32 *ids, gint n)
+{
+  gint most = MIN (n, self->params.chunk), end = most;
+  if (self->lm->soft_run == 0 || most == n || !gemma_lm_is_soft (self->lm, ids[most]))
+    return most;
+  while (end > 0 && gemma_lm_is_soft (self->lm, ids[end - 1]))
+    end--;
+  return end;
+}
+
 static gboolean
 append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all_logits,
     GCancellable *cancellable, GError **error)
 {
   GemmaLm *lm = self->lm;
   for (gint done = 0; done < n;) {
-    GemmaLmChunk chunk = { ids + done, MIN (n - done, self->params.chunk), rows, NULL, all_logits, cancellable };
+    GemmaLmChunk chunk = { ids + done, get_chunk (self, ids + done, n - done), rows, NULL, all_logits, cancellable };
     if (all_logits && logits)
       chunk.logits = logits + (gsize) done * lm->vocab_size;
     else if (done + chunk.n == n)
@@ -217,7 +244,7 @@ append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *ro
       return FALSE;
     gemma_kv_cache_advance (self->cache, chunk.n);
     for (gint i = 0; rows && i < chunk.n; i++)
-      rows += ids[done + i] >= lm->first_soft_id ? lm->hidden : 0;
+      rows += gemma_lm_is_soft (lm, ids[done + i]) ? lm->hidden : 0;
     done += chunk.n;
   }
   return TRUE;

@@ -68,7 +68,8 @@ gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
 
 /**
  * gemma_lm_session_append:
- * @ids: token ids; an id >= text.first_soft_id takes the next row of @rows instead of the token table
+ * @ids: token ids; a soft one (gemma_text_config_is_soft()) takes the next row of @rows instead of the token table. With
+ *   text.soft_run, soft ids in a row are one picture, which is appended as a whole and taken back as a whole
  * @rows: (nullable): text.hidden floats for each such id, in order
  * @logits: (nullable): vocab_size floats for the last position, or for all @n with @all_logits; only for the decoder's
  *   start token where @ids are a source

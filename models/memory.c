@@ -6,7 +6,8 @@ struct _GemmaMemory
 {
   GemmaModel *model;
   GemmaLmSession *session;
-  gint hidden, first_soft_id;
+  gint hidden;
+  const GemmaTextConfig *text;  /* the model's */
   GemmaPrompt *held;            /* the first positions of the session; what follows them is forgotten */
 };
 
@@ -23,7 +24,7 @@ gemma_memory_new (GemmaModel *model, const GemmaLmSessionParams *params, GError 
   self->model = gemma_model_ref (model);
   self->session = session;
   self->hidden = config->hidden;
-  self->first_soft_id = config->first_soft_id;
+  self->text = config;
   self->held = gemma_prompt_new ();
   return self;
 }
@@ -52,8 +53,21 @@ count_rows (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
   guint n_rows = 0;
 
   for (guint i = 0; i < n; i++)
-    n_rows += g_array_index (prompt->ids, gint32, i) >= self->first_soft_id;
+    n_rows += gemma_text_config_is_soft (self->text, g_array_index (prompt->ids, gint32, i));
   return n_rows;
+}
+
+/* Of soft ids that see each other, each depends on all: they are held as a whole or not at all. */
+static guint
+leave_run (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
+{
+  const gint32 *ids = (const gint32 *) (gpointer) prompt->ids->data;
+
+  if (self->text->soft_run == 0 || n == prompt->ids->len || !gemma_text_config_is_soft (self->text, ids[n]))
+    return n;
+  while (n > 0 && gemma_text_config_is_soft (self->text, ids[n - 1]))
+    n--;
+  return n;
 }
 
 /* How many positions of @prompt are held: the same ids, and the same rows where they are soft. */
@@ -66,14 +80,14 @@ count_held (GemmaMemory *self, const GemmaPrompt *prompt)
     gint32 id = g_array_index (prompt->ids, gint32, i);
     if (id != g_array_index (self->held->ids, gint32, i))
       break;
-    if (id < self->first_soft_id)
+    if (!gemma_text_config_is_soft (self->text, id))
       continue;
     guint at = row++ * self->hidden;
     if (memcmp (&g_array_index (prompt->rows, gfloat, at), &g_array_index (self->held->rows, gfloat, at),
             self->hidden * sizeof (gfloat)) != 0)
       break;
   }
-  return i;
+  return leave_run (self, prompt, i);
 }
 
 /* Holds only the first @n positions. */

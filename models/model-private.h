@@ -5,7 +5,7 @@
 
 G_BEGIN_DECLS
 
-/** TRUE if @id takes a row (>= text.first_soft_id) and the model has what makes its hard embedding. */
+/** TRUE if @id takes a row and the model has what makes its hard embedding. */
 gboolean gemma_model_has_hard_embedding (GemmaModel *model, gint id);
 /** The row of a hard id of audio or vision: writes text.hidden floats. */
 gboolean gemma_model_hard_embedding (GemmaModel *model, gint id, gfloat *row, GError **error);

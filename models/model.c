@@ -1,3 +1,4 @@
+#include "config-private.h"
 #include "model-private.h"
 
 #include <glib/gstdio.h>
@@ -69,12 +70,16 @@ open_files (GemmaModel *model, const gchar *path, const gchar *mmproj, GError **
   model->weights = gemma_weights_open_gguf (path, error);
   if (!model->weights)
     return FALSE;
-  if (!mmproj)
+  if (!mmproj && !gemma_weights_has_key (model->weights, GEMMA_HAS_VISION))
     mmproj = found = find_mmproj (path);
   if (!mmproj)
     return TRUE;
   model->mmproj = gemma_weights_open_gguf (mmproj, error);
-  return model->mmproj != NULL;
+  if (!model->mmproj)
+    return FALSE;
+  if (found && !gemma_config_mmproj_fits (model->weights, model->mmproj))
+    g_clear_pointer (&model->mmproj, gemma_weights_unref);
+  return TRUE;
 }
 
 static gboolean
@@ -85,11 +90,11 @@ check_encoder (GemmaModel *model, gboolean takes, gboolean has, const gchar *wha
   if (has)
     return TRUE;
   if (!takes)
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s take text only, they have no %s "
-        "encoder", path, model->config->architecture, what);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED, "%s: models of architecture %s have no %s encoder", path,
+        model->config->architecture, what);
   else if (gemma_weights_is_gguf (model->weights) && !model->mmproj)
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND,
-        "%s: has no %s encoder and no *mmproj*.gguf is beside it; name the file with mmproj", path, what);
+        "%s: has no %s encoder and no *mmproj*.gguf of it is beside it; name the file with mmproj", path, what);
   else
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND, "%s: has no %s encoder",
         model->mmproj ? gemma_weights_get_path (model->mmproj) : path, what);

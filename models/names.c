@@ -77,6 +77,28 @@ static const struct
   { "audio_tower.subsample_conv_projection.conv_#.conv.weight", "a.conv1d.#.weight" },
   { "audio_tower.subsample_conv_projection.conv_#.norm.weight", "a.conv1d.#.norm.weight" },
   { "audio_tower.subsample_conv_projection.input_proj_linear.weight", "a.pre_encode.out.weight" },
+  /* SigLIP */
+  { "vision_tower.vision_model.embeddings.patch_embedding.weight", "v.patch_embd.weight" },
+  { "vision_tower.vision_model.embeddings.patch_embedding.bias", "v.patch_embd.bias" },
+  { "vision_tower.vision_model.embeddings.position_embedding.weight", "v.position_embd.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.layer_norm1.weight", "v.blk.#.ln1.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.layer_norm1.bias", "v.blk.#.ln1.bias" },
+  { "vision_tower.vision_model.encoder.layers.#.layer_norm2.weight", "v.blk.#.ln2.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.layer_norm2.bias", "v.blk.#.ln2.bias" },
+  { "vision_tower.vision_model.encoder.layers.#.mlp.fc1.weight", "v.blk.#.ffn_up.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.mlp.fc1.bias", "v.blk.#.ffn_up.bias" },
+  { "vision_tower.vision_model.encoder.layers.#.mlp.fc2.weight", "v.blk.#.ffn_down.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.mlp.fc2.bias", "v.blk.#.ffn_down.bias" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.k_proj.weight", "v.blk.#.attn_k.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.k_proj.bias", "v.blk.#.attn_k.bias" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.out_proj.weight", "v.blk.#.attn_out.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.out_proj.bias", "v.blk.#.attn_out.bias" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.q_proj.weight", "v.blk.#.attn_q.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.q_proj.bias", "v.blk.#.attn_q.bias" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.v_proj.weight", "v.blk.#.attn_v.weight" },
+  { "vision_tower.vision_model.encoder.layers.#.self_attn.v_proj.bias", "v.blk.#.attn_v.bias" },
+  { "vision_tower.vision_model.post_layernorm.weight", "v.post_ln.weight" },
+  { "vision_tower.vision_model.post_layernorm.bias", "v.post_ln.bias" },
   /* embedders */
   { "embed_audio.embedding.weight", "mm.a.embedding.weight" },
   { "embed_audio.embedding_projection.weight", "mm.a.input_projection.weight" },
@@ -86,6 +108,9 @@ static const struct
   { "embed_vision.embedding_projection.weight", "mm.input_projection.weight" },
   { "embed_vision.hard_embedding_norm.weight", "mm.hard_emb_norm.weight" },
   { "embed_vision.soft_embedding_norm.weight", "mm.soft_emb_norm.weight" },
+  /* SigLIP's */
+  { "multi_modal_projector.mm_input_projection_weight", "mm.input_projection.weight" },
+  { "multi_modal_projector.mm_soft_emb_norm.weight", "mm.soft_emb_norm.weight" },
 };
 
 /* Of an encoder-decoder. */
@@ -94,13 +119,17 @@ static const struct
   const gchar *hf, *gguf;
 } parts[] = { { "encoder.", "enc." }, { "decoder.", "dec." } };
 
-/* The vision tower keeps its names behind other prefixes. */
+/* Gemma 3n's vision tower keeps its names behind other prefixes. */
 #define HF_VISION_BLOCKS "vision_tower.timm_model.blocks."
 #define HF_VISION "vision_tower.timm_model."
 #define GGUF_VISION_BLOCKS "v.blk."
 #define GGUF_VISION "v."
 /* What transformers calls T5Gemma 2's encoder in memory; files have it without the second word. */
 #define HF_TEXT_ENCODER "encoder.text_model."
+/* What reads pictures is its encoder's, in Gemma 3 nobody's; and newer files have no word between the two. */
+#define HF_TOWER "vision_tower."
+#define HF_SIGLIP "vision_tower.vision_model."
+#define HF_PROJECTOR "multi_modal_projector."
 
 /* Applies @to to the number that @from has in @name; NULL if @name is not of that form. */
 static gchar *
@@ -185,6 +214,16 @@ find_hf_of_part (const gchar *name)
   return NULL;
 }
 
+/* SigLIP's name as the table has it; NULL for what is not of it. */
+static gchar *
+normalize_siglip (const gchar *rest)
+{
+  rest = without (rest, "encoder.");
+  if (g_str_has_prefix (rest, HF_PROJECTOR) || g_str_has_prefix (rest, HF_SIGLIP))
+    return g_strdup (rest);
+  return g_str_has_prefix (rest, HF_TOWER) ? g_strconcat (HF_SIGLIP, rest + strlen (HF_TOWER), NULL) : NULL;
+}
+
 gchar *
 gemma_name_from_hf (const gchar *name)
 {
@@ -198,6 +237,8 @@ gemma_name_from_hf (const gchar *name)
     return g_strconcat (GGUF_VISION, rest + strlen (HF_VISION), NULL);
   if (g_str_has_prefix (rest, HF_TEXT_ENCODER))
     rest = whole = g_strconcat ("encoder.", rest + strlen (HF_TEXT_ENCODER), NULL);
+  else if ((whole = normalize_siglip (rest)))
+    rest = whole;
   found = find_gguf (rest);
   found = found ? found : find_gguf_of_part (rest);
   return found ? found : g_strdup (name);
@@ -206,14 +247,14 @@ gemma_name_from_hf (const gchar *name)
 gchar *
 gemma_name_to_hf (const gchar *name)
 {
-  static const gchar *const outside[] = { "audio_tower.", "embed_audio.", "embed_vision.", "encoder.", "decoder." };
-  g_autofree gchar *found = NULL;
+  static const gchar *const outside[] = { "audio_tower.", "embed_audio.", "embed_vision.", "encoder.", "decoder.",
+    HF_TOWER, HF_PROJECTOR };
+  g_autofree gchar *found = find_hf (name);
 
-  if (g_str_has_prefix (name, GGUF_VISION_BLOCKS))
+  if (found == NULL && g_str_has_prefix (name, GGUF_VISION_BLOCKS))
     return g_strconcat ("model." HF_VISION_BLOCKS, name + strlen (GGUF_VISION_BLOCKS), NULL);
-  if (g_str_has_prefix (name, GGUF_VISION))
+  if (found == NULL && g_str_has_prefix (name, GGUF_VISION))
     return g_strconcat ("model." HF_VISION, name + strlen (GGUF_VISION), NULL);
-  found = find_hf (name);
   if (found == NULL)
     found = find_hf_of_part (name);
   if (found == NULL)

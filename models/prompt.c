@@ -144,7 +144,8 @@ put_image (Builder *b, const GemmaContent *content)
   for (gint i = 0; i < GEMMA_VISION_TOKENS; i++)
     if (!put_id (b, config->image_token_id, "<image_soft_token>"))
       return FALSE;
-  if (!put_id (b, config->eoi_id, "<end_of_image>") || !put_hard_row (b, config->eoi_id))
+  if (!put_id (b, config->eoi_id, "<end_of_image>")
+      || (gemma_text_config_is_soft (&config->text, config->eoi_id) && !put_hard_row (b, config->eoi_id)))
     return FALSE;
   g_string_append (b->text, "\n\n");
   return TRUE;
@@ -249,7 +250,7 @@ put_plain_id (Builder *b, gint32 id)
         "token id %d holds a place for audio or a picture, which plain ids cannot have", id);
     return FALSE;
   }
-  if (id >= config->text.first_soft_id && !put_hard_row (b, id))
+  if (gemma_text_config_is_soft (&config->text, id) && !put_hard_row (b, id))
     return FALSE;
   g_array_append_val (b->prompt->ids, id);
   return TRUE;

@@ -96,7 +96,7 @@ embed_source (Session *s, const Source *source, GError **error)
       return FALSE;
     gemma_lm_session_observe (&s->session, "encoder.embed", state);
     for (gint i = 0; rows && i < n; i++)
-      rows += part.ids[i] >= s->session.lm->first_soft_id ? s->session.lm->hidden : 0;
+      rows += gemma_lm_is_soft (s->session.lm, part.ids[i]) ? s->session.lm->hidden : 0;
   }
   return TRUE;
 }
@@ -444,14 +444,11 @@ t5gemma2_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *devi
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
   m->eoi_id = config->eoi_id;
-  m->lm.klass = &t5gemma2_lm_class;
+  gemma_lm_init (&m->lm, &t5gemma2_lm_class, &config->text);
   m->lm.source_length = config->encoder.context_length;
   m->lm.context_length = m->lm.source_length + config->text.context_length;
   m->lm.start_id = config->start_id;
   m->lm.default_chunk = DEFAULT_CHUNK;
-  m->lm.hidden = config->text.hidden;
-  m->lm.vocab_size = config->text.vocab_size;
-  m->lm.first_soft_id = config->text.first_soft_id;
   if (load_all (m, progress, user_data, error))
     return &m->lm;
   t5gemma2_free (&m->lm);

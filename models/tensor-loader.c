@@ -60,12 +60,12 @@ read_kernel (GemmaLoader *l, const gchar *name, gint height, gint width, gint in
   return gemma_load_f32 (l, name, out, height * width * in);
 }
 
-OclWeight *
-gemma_load_conv (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name)
+gfloat *
+gemma_load_kernel (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name)
 {
-  g_autofree gfloat *file = read_kernel (l, name, height, width, in, out), *turned = NULL;
+  g_autofree gfloat *file = read_kernel (l, name, height, width, in, out);
   gint taps = height * width;
-  OclMatrix matrix;
+  gfloat *turned;
 
   if (file == NULL)
     return NULL;
@@ -74,8 +74,16 @@ gemma_load_conv (GemmaLoader *l, gint height, gint width, gint in, gint out, con
     for (gint c = 0; c < in; c++)
       for (gint tap = 0; tap < taps; tap++)
         turned[((gsize) o * taps + tap) * in + c] = file[((gsize) o * in + c) * taps + tap];
-  matrix = (OclMatrix){ OCL_TYPE_F32, out, taps * in, turned };
-  return ocl_weight_new (l->device, &matrix, 1, &l->error);
+  return turned;
+}
+
+OclWeight *
+gemma_load_conv (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name)
+{
+  g_autofree gfloat *turned = gemma_load_kernel (l, height, width, in, out, name);
+  OclMatrix matrix = { OCL_TYPE_F32, out, height * width * in, turned };
+
+  return turned != NULL ? ocl_weight_new (l->device, &matrix, 1, &l->error) : NULL;
 }
 
 OclTensor

@@ -17,7 +17,7 @@ typedef struct
   void (*session_free) (GemmaVisionSession *session);
   /* Memory for pictures of @resolution, kept for the next one. */
   gboolean (*reserve) (GemmaVisionSession *session, gint resolution, GError **error);
-  /* Enqueues the whole network on pixels [resolution * resolution][3]; soft tokens [GEMMA_VISION_TOKENS][text.hidden],
+  /* Enqueues the whole network on pixels [resolution * resolution][3] in [0, 1]; soft tokens [GEMMA_VISION_TOKENS][text.hidden],
    * or .mem NULL where gemma_vision_session_go_on() said no. */
   OclTensor (*forward) (GemmaVisionSession *session, OclTensor pixels, gint resolution);
 } GemmaVisionClass;
@@ -28,6 +28,7 @@ struct _GemmaVision
   const GemmaVisionClass *klass;
   OclDevice *device;
   gint text_hidden;
+  gint resolution; /* the only one; 0: any */
 };
 
 struct _GemmaVisionSession
@@ -37,11 +38,12 @@ struct _GemmaVisionSession
   OclTensor pixels; /* [resolution^2][3] of the largest resolution so far */
   OclPictureScaler *scaler;
   GCancellable *cancellable; /* of the picture that is being encoded */
+  gboolean warming_up;       /* blocks that are like one before may be left out */
   GemmaObserver observer;
   gpointer observer_data;
 };
 
-extern const GemmaVisionClass gemma_mobilenet_v5_class;
+extern const GemmaVisionClass gemma_mobilenet_v5_class, gemma_siglip_class;
 
 /** Shows @t to the observer, if there is one. */
 void gemma_vision_session_observe (GemmaVisionSession *session, const gchar *name, OclTensor t);

@@ -5,7 +5,7 @@
 #define MIN_RESOLUTION 32
 #define MAX_RESOLUTION 1024
 
-static const GemmaVisionClass *const classes[] = { &gemma_mobilenet_v5_class };
+static const GemmaVisionClass *const classes[] = { &gemma_mobilenet_v5_class, &gemma_siglip_class };
 
 GemmaVision *
 gemma_vision_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
@@ -17,8 +17,15 @@ gemma_vision_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *
     if (gemma_weights_peek (weights, classes[i]->tensor) != NULL)
       return classes[i]->load (weights, config, device, progress, user_data, error);
   g_set_error (error, GEMMA_ERROR, config->has_vision ? GEMMA_ERROR_UNSUPPORTED : GEMMA_ERROR_NOT_FOUND,
-      "%s: has no picture encoder of a known kind; %s has a tensor %s", path, classes[0]->name, classes[0]->tensor);
+      "%s: has no picture encoder of a known kind; %s has a tensor %s, %s has %s", path, classes[0]->name,
+      classes[0]->tensor, classes[1]->name, classes[1]->tensor);
   return NULL;
+}
+
+gint
+gemma_vision_get_resolution (GemmaVision *vision, gint wanted)
+{
+  return vision->resolution > 0 ? vision->resolution : wanted;
 }
 
 void
@@ -92,9 +99,12 @@ reserve (GemmaVisionSession *session, gint resolution, GError **error)
 {
   GemmaVision *vision = session->vision;
 
-  if (resolution < MIN_RESOLUTION || resolution > MAX_RESOLUTION) {
+  gint least = gemma_vision_get_resolution (vision, MIN_RESOLUTION);
+  gint most = gemma_vision_get_resolution (vision, MAX_RESOLUTION);
+
+  if (resolution < least || resolution > most) {
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "a picture cannot be encoded at a resolution of %d; %d to %d"
-        " are allowed", resolution, MIN_RESOLUTION, MAX_RESOLUTION);
+        " are allowed", resolution, least, most);
     return FALSE;
   }
   if (session->pixels.rows < resolution * resolution) {
@@ -148,4 +158,21 @@ gemma_vision_session_encode (GemmaVisionSession *session, const OclPicture *pict
     return FALSE;
   }
   return run (session, resolution, rows, cancellable, error);
+}
+
+#define SMALL 256 /* where a network leaves the choice */
+
+gboolean
+gemma_vision_session_warm_up (GemmaVisionSession *session, GCancellable *cancellable, GError **error)
+{
+  g_autofree guint8 *black = g_malloc0 (3 * SMALL * SMALL);
+  g_autofree gfloat *rows = g_new (gfloat, GEMMA_VISION_TOKENS * (gsize) session->vision->text_hidden);
+  const OclPicture picture = { OCL_PICTURE_RGB, SMALL, SMALL, { black }, { 3 * SMALL } };
+  gboolean ok;
+
+  session->warming_up = TRUE;
+  ok = gemma_vision_session_encode (session, &picture, gemma_vision_get_resolution (session->vision, SMALL), rows,
+      cancellable, error);
+  session->warming_up = FALSE;
+  return ok;
 }

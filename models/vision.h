@@ -17,12 +17,18 @@ GemmaVision *gemma_vision_load (GemmaWeights *weights, const GemmaConfig *config
     GemmaProgressFunc progress, gpointer user_data, GError **error);
 void gemma_vision_free (GemmaVision *vision);
 
+/**
+ * The side of the square that a picture is resized to if @wanted (256, 512 or 768) would be liked: that, or the one size
+ * that the network has.
+ */
+gint gemma_vision_get_resolution (GemmaVision *vision, gint wanted);
+
 GemmaVisionSession *gemma_vision_session_new (GemmaVision *vision, GError **error);
 void gemma_vision_session_free (GemmaVisionSession *session);
 
 /**
  * gemma_vision_session_encode:
- * @resolution: 256, 512 or 768: the side of the square that the picture is resized to
+ * @resolution: as of gemma_vision_get_resolution()
  * @rows: GEMMA_VISION_TOKENS * text.hidden floats
  * @cancellable: (nullable): checked between the blocks of the network
  *
@@ -35,7 +41,13 @@ gboolean gemma_vision_session_encode (GemmaVisionSession *session, const OclPict
 gboolean gemma_vision_session_encode_pixels (GemmaVisionSession *session, const gfloat *pixels, gint resolution,
     gfloat *rows, GCancellable *cancellable, GError **error);
 
-/** Observes "stem", "block0.0" (stage.block), ..., "msfa", "soft" as [height * width][channels], for tests. */
+/** Runs, on a black picture, as much as needs every kernel: they are compiled then. */
+gboolean gemma_vision_session_warm_up (GemmaVisionSession *session, GCancellable *cancellable, GError **error);
+
+/**
+ * Observes, for tests, as [height * width][channels]: of MobileNet-V5 "stem", "block0.0" (stage.block), ..., "msfa",
+ * "soft"; of SigLIP "embed", "layer0", ..., "norm", "soft".
+ */
 void gemma_vision_session_set_observer (GemmaVisionSession *session, GemmaObserver observer, gpointer user_data);
 
 G_END_DECLS

@@ -50,6 +50,8 @@ run_elementwise (OclQueue *q, const OclOperation *operation, const ElementwiseAr
   OCL_DEFINE_OPERATION (name)
 
 DEFINE_ELEMENTWISE (add, ref_add (v[0], v[1], v[2]))
+DEFINE_ELEMENTWISE (bias, ref_bias (v[0], v[1], v[2], FALSE))
+DEFINE_ELEMENTWISE (bias_gelu, ref_bias (v[0], v[1], v[2], TRUE))
 DEFINE_ELEMENTWISE (copy, ref_copy (v[0], v[1]))
 DEFINE_ELEMENTWISE (silu, ref_silu (v[0], v[1]))
 DEFINE_ELEMENTWISE (gelu_mul, ref_gelu_mul (v[0], v[1], v[2]))
@@ -110,14 +112,33 @@ ocl_softcap (OclQueue *q, OclTensor x, gfloat cap)
   run_elementwise (q, &ocl_op_softcap, &args, TRUE);
 }
 
+/* Every row of x meets the same row. */
+static void
+run_with_row (OclQueue *q, const OclOperation *operation, OclTensor y, OclTensor x, OclTensor row)
+{
+  gboolean fits = ocl_same_shape (y, x) && ocl_has_shape (row, 1, x.cols);
+  ElementwiseArgs args = { y, x, row };
+
+  args.b.stride = 0;
+  run_elementwise (q, operation, &args, fits);
+}
+
 void
 ocl_scale_cols (OclQueue *q, OclTensor y, OclTensor x, OclTensor weight)
 {
-  gboolean fits = ocl_same_shape (y, x) && ocl_has_shape (weight, 1, x.cols);
-  ElementwiseArgs args = { y, x, weight };
+  run_with_row (q, &ocl_op_scale_cols, y, x, weight);
+}
 
-  args.b.stride = 0;            /* every row meets the same weights */
-  run_elementwise (q, &ocl_op_scale_cols, &args, fits);
+void
+ocl_bias (OclQueue *q, OclTensor y, OclTensor x, OclTensor bias)
+{
+  run_with_row (q, &ocl_op_bias, y, x, bias);
+}
+
+void
+ocl_bias_gelu (OclQueue *q, OclTensor y, OclTensor x, OclTensor bias)
+{
+  run_with_row (q, &ocl_op_bias_gelu, y, x, bias);
 }
 
 /* ---- fill ----------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Norms of rows: RMS, magnitude matching, USM's cumulative norm. */
+/* Norms of rows: RMS, LayerNorm, magnitude matching, USM's cumulative norm. */
 #include "launch.h"
 #include "ops.h"
 #include "ref/map.h"
@@ -72,6 +72,61 @@ ocl_rms_norm (OclQueue *q, OclTensor y, OclTensor x, const OclRmsNorm *p)
 
   if (ocl_launch_check (q, &ocl_op_rms_norm, fits) && y.rows > 0)
     ocl_variant_run (q, &ocl_op_rms_norm, &args);
+}
+
+/* ---- layer_norm --------------------------------------------------------------- */
+
+typedef struct
+{
+  OclTensor y, x;
+  OclLayerNorm p;
+} LayerNormArgs;
+
+static void
+layer_norm_ref (OclQueue *q, gconstpointer data)
+{
+  const LayerNormArgs *a = data;
+  REF_VIEWS (q, v, a->y, a->x, a->p.weight, a->p.bias, a->p.add, a->p.add_bias);
+
+  ref_layer_norm (v[0], v[1], v[2], v[3], v[4], v[5], a->p.eps);
+}
+
+static void
+layer_norm_portable (OclQueue *q, gconstpointer data)
+{
+  const LayerNormArgs *a = data;
+  const OclLayerNorm *p = &a->p;
+  gsize global = (gsize) a->y.rows * OCL_GROUP_SIZE;
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "norm", "layer_norm", NULL), 1, &global, ocl_row_group,
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->bias),
+      OCL_ARG_TENSOR (p->add), OCL_ARG_TENSOR (p->add_bias), OCL_ARG (a->y.cols), OCL_ARG (p->eps), OCL_ARGS_END);
+}
+
+static void
+layer_norm_cpu (OclQueue *q, gconstpointer data)
+{
+  const LayerNormArgs *a = data;
+  const OclLayerNorm *p = &a->p;
+  OclCut cut = ocl_cut_rows (q, a->y.rows, a->y.cols, OCL_ITEM_ELEMENTS);
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "norm-cpu", "layer_norm", NULL), 2, cut.global, ocl_single_item,
+      OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (p->weight), OCL_ARG_TENSOR (p->bias),
+      OCL_ARG_TENSOR (p->add), OCL_ARG_TENSOR (p->add_bias), OCL_ARG (a->y.rows), OCL_ARG (cut.row_step),
+      OCL_ARG (a->y.cols), OCL_ARG (p->eps), OCL_ARGS_END);
+}
+
+OCL_DEFINE_OPERATION (layer_norm)
+
+void
+ocl_layer_norm (OclQueue *q, OclTensor y, OclTensor x, const OclLayerNorm *p)
+{
+  LayerNormArgs args = { y, x, *p };
+  gboolean fits = ocl_same_shape (y, x) && ocl_has_shape (p->weight, 1, x.cols) && ocl_has_shape (p->bias, 1, x.cols)
+      && ocl_fits (p->add, x.rows, x.cols) && ocl_fits (p->add_bias, 1, x.cols);
+
+  if (ocl_launch_check (q, &ocl_op_layer_norm, fits) && y.rows > 0)
+    ocl_variant_run (q, &ocl_op_layer_norm, &args);
 }
 
 /* ---- match_magnitude ------------------------------------------------------------ */

@@ -43,8 +43,26 @@ typedef struct
 #define OCL_RMS_NORM_INIT(w, e) { .weight = (w), .eps = (e), .norm_scale = 1.f, .out_scale = 1.f }
 void ocl_rms_norm (OclQueue *q, OclTensor y, OclTensor x, const OclRmsNorm *p);
 
+/**
+ * ocl_layer_norm: y = (x - mean (x)) * rsqrt (mean ((x - mean (x))^2) + eps) * weight + bias, over rows
+ *
+ * @weight, @bias: [1][cols]. If @add has memory, x += add + add_bias comes first, and stays in x; @add [rows][cols],
+ * @add_bias [1][cols] or .mem NULL for none. y may be add, not x.
+ */
+typedef struct
+{
+  OclTensor weight, bias;
+  gfloat eps;
+  OclTensor add, add_bias;
+} OclLayerNorm;
+void ocl_layer_norm (OclQueue *q, OclTensor y, OclTensor x, const OclLayerNorm *p);
+
 /** y = a + b; in place allowed. */
 void ocl_add (OclQueue *q, OclTensor y, OclTensor a, OclTensor b);
+/** y [M][C] = x + bias ([1][C]); in place allowed. */
+void ocl_bias (OclQueue *q, OclTensor y, OclTensor x, OclTensor bias);
+/** y [M][C] = gelu_tanh (x + bias); in place allowed. */
+void ocl_bias_gelu (OclQueue *q, OclTensor y, OclTensor x, OclTensor bias);
 /** y = x (any strides). */
 void ocl_copy (OclQueue *q, OclTensor y, OclTensor x);
 /** Every element of y becomes @value. */

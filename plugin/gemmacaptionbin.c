@@ -525,7 +525,8 @@ install_properties (GObjectClass *klass)
           "A picture is looked at every so often (ns, 0: as often as the encoder can)", 0, G_MAXUINT64, 2 * GST_SECOND,
           playing));
   g_object_class_install_property (klass, PROP_RESOLUTION, g_param_spec_uint ("resolution", "Resolution",
-          "Size that pictures are scaled to before they are looked at: 256, 512 or 768", 256, 768, 256, playing));
+          "Size that pictures are scaled to before they are looked at: 256, 512 or 768; ignored with models that have one "
+          "size of their own (Gemma 3, T5Gemma 2)", 256, 768, 256, playing));
   g_object_class_install_property (klass, PROP_MODE, g_param_spec_enum ("mode", "Mode", "Where captions go",
           GST_TYPE_GEMMA_CAPTION_MODE, MODE_OVERLAY, playing));
   g_object_class_install_property (klass, PROP_ROLL_UP_ROWS, g_param_spec_uint ("roll-up-rows", "Roll-up rows",

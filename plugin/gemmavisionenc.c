@@ -2,9 +2,10 @@
  * SECTION:element-gemmavisionenc
  * @title: gemmavisionenc
  *
- * Turns frames of video into soft tokens with Gemma 3n's vision encoder (MobileNet-V5), for gemmalm or gemmasink. One
- * buffer holds the 256 tokens of one frame and has its PTS and DURATION. A frame of any size is resized to a square of
- * #GstGemmaVisionEnc:resolution; its aspect ratio does not matter to the model.
+ * Turns frames of video into soft tokens with the vision encoder of Gemma 3n (MobileNet-V5), or of Gemma 3 and
+ * T5Gemma 2 (SigLIP), for gemmalm or gemmasink. One buffer holds the 256 tokens of one frame and has its PTS and
+ * DURATION. A frame of any size is resized to a square, of #GstGemmaVisionEnc:resolution where the model leaves the
+ * choice; its aspect ratio does not matter to the model.
  *
  * Encoding takes longer than a frame lasts, so a few frames are chosen: with #GstGemmaVisionEnc:interval one of each
  * stretch of stream time, with #GstGemmaVisionEnc:max-rate so many a second of running time, with
@@ -441,7 +442,8 @@ encode (GstGemmaVisionEnc *self, GstBuffer *buffer, gint resolution)
   gboolean ok;
 
   gemma_frame_queue_set_busy (&self->queue, get_expected_time (self));
-  ok = gemma_vision_session_encode (self->session, &self->picture, resolution, rows, self->cancellable, &error);
+  ok = gemma_vision_session_encode (self->session, &self->picture,
+      gemma_vision_get_resolution (gemma_model_get_vision (self->model), resolution), rows, self->cancellable, &error);
   if (ok)
     note_time (self, (g_get_monotonic_time () - before) * GST_USECOND);
   gemma_frame_queue_set_busy (&self->queue, 0);
@@ -762,7 +764,8 @@ install_properties (GObjectClass *klass)
 
   gemma_model_user_install_properties (klass, PROP_MODEL);
   g_object_class_install_property (klass, PROP_RESOLUTION, g_param_spec_enum ("resolution", "Resolution",
-          "Side of the square that a frame is resized to; published Gemma 3n weights are most often used with 768",
+          "Side of the square that a frame is resized to, of Gemma 3n, whose published weights are most often used with 768; "
+          "Gemma 3 and T5Gemma 2 have one size of their own (896), and this is ignored",
           resolution_get_type (), DEFAULT_RESOLUTION, flags));
   g_object_class_install_property (klass, PROP_INTERVAL, g_param_spec_uint64 ("interval", "Interval",
           "Encode one frame of each stretch of stream time of this length (ns); 0: no limit", 0, G_MAXINT64, 0, flags));

@@ -188,16 +188,10 @@ warm_up_audio (GemmaModel *model, GError **error)
 static gboolean
 warm_up_vision (GemmaModel *model, GCancellable *cancellable, GError **error)
 {
-  const gint side = 256;
-  g_autofree guint8 *black = g_malloc0 (3 * side * side);
-  g_autofree gfloat *rows = g_new (gfloat, GEMMA_VISION_TOKENS * (gsize) gemma_model_get_config (model)->text.hidden);
-  const OclPicture picture = { OCL_PICTURE_RGB, side, side, { black }, { 3 * side } };
-  gboolean ok;
-
   GemmaVisionSession *session = gemma_vision_session_new (gemma_model_get_vision (model), error);
   if (!session)
     return FALSE;
-  ok = gemma_vision_session_encode (session, &picture, side, rows, cancellable, error);
+  gboolean ok = gemma_vision_session_warm_up (session, cancellable, error);
   gemma_vision_session_free (session);
   return ok;
 }

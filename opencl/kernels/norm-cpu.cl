@@ -126,3 +126,43 @@ cumulative_norm (TENSOR (x), TENSOR (weight), TENSOR (state), int rows, int cols
   vstore2 (sum, 1, saved);
   vstore2 (square, 2, saved);
 }
+
+/* x += add + bias, which may be 0 */
+void
+add_row (global float *x, global const float *add, global const float *bias, int n)
+{
+  int c = 0;
+
+  for (; c + 16 <= n; c += 16) {
+    float16 v = vload16 (0, add + c);
+
+    if (bias)
+      v += vload16 (0, bias + c);
+    vstore16 (vload16 (0, x + c) + v, 0, x + c);
+  }
+  for (; c < n; c++)
+    x[c] += add[c] + (bias ? bias[c] : 0);
+}
+
+SINGLE_ITEM kernel void
+layer_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (bias), TENSOR (add), TENSOR (add_bias), int rows,
+    int row_step, int cols, float eps)
+{
+  int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
+  global const float *w = ROW (weight, 0), *b = ROW (bias, 0);
+
+  for (int row = first; row < end; row++) {
+    global float *xr = ROW (x, row), *yr = ROW (y, row);
+    float mean, scale;
+    int c = 0;
+
+    if (add)
+      add_row (xr, ROW (add, row), add_bias ? ROW (add_bias, 0) : 0, cols);
+    mean = sum_row (xr, cols) / cols;
+    scale = 1 / sqrt (sum_square_deviations (xr, cols, mean) / cols + eps);
+    for (; c + 16 <= cols; c += 16)
+      vstore16 (fma ((vload16 (0, xr + c) - mean) * scale, vload16 (0, w + c), vload16 (0, b + c)), 0, yr + c);
+    for (; c < cols; c++)
+      yr[c] = fma ((xr[c] - mean) * scale, w[c], b[c]);
+  }
+}

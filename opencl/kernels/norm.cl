@@ -34,6 +34,29 @@ rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1),
   }
 }
 
+/* Each item reads again only what it wrote itself. */
+ROW_GROUP kernel void
+layer_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (bias), TENSOR (add), TENSOR (add_bias), int cols, float eps)
+{
+  local float scratch[GROUP_SIZE];
+  int row = get_group_id (0), id = get_local_id (0);
+  global float *xr = ROW (x, row);
+  float part = 0, mean, scale;
+
+  for (int c = id; c < cols; c += GROUP_SIZE) {
+    if (add)
+      xr[c] += ROW (add, row)[c] + (add_bias ? ROW (add_bias, 0)[c] : 0);
+    part += xr[c];
+  }
+  mean = group_sum (part, scratch) / cols;
+  part = 0;
+  for (int c = id; c < cols; c += GROUP_SIZE)
+    part = fma (xr[c] - mean, xr[c] - mean, part);
+  scale = 1 / sqrt (group_sum (part, scratch) / cols + eps);
+  for (int c = id; c < cols; c += GROUP_SIZE)
+    ROW (y, row)[c] = (xr[c] - mean) * scale * ROW (weight, 0)[c] + ROW (bias, 0)[c];
+}
+
 ROW_GROUP kernel void
 match_magnitude (TENSOR (x), TENSOR (ref), int cols, int ref_cols, float least)
 {

@@ -104,3 +104,14 @@ ref_scale_cols (RefTensor y, RefTensor x, RefTensor weight)
     for (gint c = 0; c < y.cols; c++)
       ref_row (y, r)[c] = ref_row (x, r)[c] * weight.data[c];
 }
+
+void
+ref_bias (RefTensor y, RefTensor x, RefTensor bias, gboolean gelu)
+{
+  for (gint r = 0; r < y.rows; r++)
+    for (gint c = 0; c < y.cols; c++) {
+      gfloat v = ref_row (x, r)[c] + bias.data[c];
+
+      ref_row (y, r)[c] = gelu ? ref_gelu_tanh (v) : v;
+    }
+}

@@ -42,6 +42,9 @@ typedef struct
   gboolean gelu;
 } RefRmsNorm;
 void ref_rms_norm (RefTensor y, RefTensor x, const RefRmsNorm *p);
+/** x += add + add_bias first where add has data. */
+void ref_layer_norm (RefTensor y, RefTensor x, RefTensor weight, RefTensor bias, RefTensor add, RefTensor add_bias,
+    gfloat eps);
 void ref_match_magnitude (RefTensor x, RefTensor ref, gfloat floor);
 void ref_cumulative_norm (RefTensor x, RefTensor weight, RefTensor state, gfloat eps);
 
@@ -58,6 +61,7 @@ void ref_gelu_mul (RefTensor y, RefTensor a, RefTensor b);
 void ref_gated_gelu (RefTensor y, RefTensor gate, RefTensor up, gfloat sparsity);
 void ref_softcap (RefTensor x, gfloat cap);
 void ref_scale_cols (RefTensor y, RefTensor x, RefTensor weight);
+void ref_bias (RefTensor y, RefTensor x, RefTensor bias, gboolean gelu);
 
 /* attention.c */
 gfloat ref_rope_inv_freq (gint i, gint head_dim, gfloat base, gfloat factor);

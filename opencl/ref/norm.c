@@ -49,6 +49,32 @@ ref_rms_norm (RefTensor y, RefTensor x, const RefRmsNorm *p)
   }
 }
 
+static void
+layer_norm_row (gfloat *y, const gfloat *x, gint n, const gfloat *weight, const gfloat *bias, gfloat eps)
+{
+  gdouble mean = 0, variance = 0, scale;
+
+  for (gint c = 0; c < n; c++)
+    mean += x[c];
+  mean /= n;
+  for (gint c = 0; c < n; c++)
+    variance += (x[c] - mean) * (x[c] - mean);
+  scale = 1 / sqrt (variance / n + eps);
+  for (gint c = 0; c < n; c++)
+    y[c] = (x[c] - mean) * scale * weight[c] + bias[c];
+}
+
+void
+ref_layer_norm (RefTensor y, RefTensor x, RefTensor weight, RefTensor bias, RefTensor add, RefTensor add_bias,
+    gfloat eps)
+{
+  for (gint r = 0; r < y.rows; r++) {
+    for (gint c = 0; add.data && c < x.cols; c++)
+      ref_row (x, r)[c] += ref_row (add, r)[c] + (add_bias.data ? add_bias.data[c] : 0);
+    layer_norm_row (ref_row (y, r), ref_row (x, r), x.cols, weight.data, bias.data, eps);
+  }
+}
+
 void
 ref_match_magnitude (RefTensor x, RefTensor ref, gfloat floor)
 {

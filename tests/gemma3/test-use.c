@@ -156,8 +156,8 @@ GST_END_TEST;
 
 GST_START_TEST (test_text_only)
 {
-  eval_check_lacks (GEMMA_PART_AUDIO, "audio");
-  eval_check_lacks (GEMMA_PART_VISION, "picture");
+  eval_check_lacks (GEMMA_PART_AUDIO, GEMMA_ERROR_UNSUPPORTED, "gemma3", "audio");
+  eval_check_lacks (GEMMA_PART_VISION, GEMMA_ERROR_NOT_FOUND, eval_files.directory, "picture"); /* of this one */
 }
 
 GST_END_TEST;

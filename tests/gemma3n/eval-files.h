@@ -22,5 +22,5 @@ void eval_run (const gchar *model, const gchar *option, const gchar *value, cons
 Npy *eval_result (const gchar *name);
 /** As "--ids" takes them. (transfer full) */
 gchar *eval_list_ids (const gint32 *ids, gint n);
-/** Fails the test unless both formats refuse @part with one error that names the area and @what. */
-void eval_check_lacks (GemmaParts part, const gchar *what);
+/** Fails the test unless both formats refuse @part with one error of @code that has @named and @what in it. */
+void eval_check_lacks (GemmaParts part, GemmaError code, const gchar *named, const gchar *what);

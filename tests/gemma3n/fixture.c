@@ -34,6 +34,7 @@ model_free (Model *m)
   gemma_config_free (m->config);
   gemma_weights_unref (m->weights);
   g_free (m->size);
+  g_free (m->rows);
   g_free (m);
 }
 
@@ -41,6 +42,16 @@ void
 models_free (void)
 {
   g_clear_pointer (&models, g_hash_table_unref);
+}
+
+/* A file that not every size has. */
+static void
+copy_golden (const gchar *size, const gchar *name, const gchar *dir)
+{
+  g_autofree gchar *from = golden_path (size, name), *to = g_build_filename (dir, name, NULL), *text = NULL;
+  gsize length;
+  if (g_file_get_contents (from, &text, &length, NULL))
+    fail_unless (g_file_set_contents (to, text, length, NULL));
 }
 
 const Model *
@@ -54,6 +65,7 @@ model_get (const gchar *size)
   g_autoptr (GError) error = NULL;
   g_autofree gchar *config = golden_path (size, "config.json"), *list = golden_path (size, "tensors.txt");
   gchar *dir = seeded_write_hf (config, list, SEED, g_str_equal (size, "e2b") ? OCL_TYPE_BF16 : OCL_TYPE_F32);
+  copy_golden (size, "preprocessor_config.json", dir);
   GemmaWeights *weights = gemma_weights_open_hf (dir, &error);
   fail_unless (weights != NULL, "%s", error ? error->message : "no error");
   m = model_new (size, weights);
@@ -83,11 +95,17 @@ session_new (const Model *model, gint context, gint chunk, gint rollback)
 }
 
 void
-append (GemmaLmSession *session, const gint32 *ids, gint n, gfloat *logits, gboolean all)
+append_rows (GemmaLmSession *session, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all)
 {
   g_autoptr (GError) error = NULL;
-  gboolean ok = gemma_lm_session_append (session, ids, n, NULL, logits, all, NULL, &error);
+  gboolean ok = gemma_lm_session_append (session, ids, n, rows, logits, all, NULL, &error);
   fail_unless (ok, "%s", error ? error->message : "no error");
+}
+
+void
+append (GemmaLmSession *session, const gint32 *ids, gint n, gfloat *logits, gboolean all)
+{
+  append_rows (session, ids, n, NULL, logits, all);
 }
 
 gfloat *

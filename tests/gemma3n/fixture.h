@@ -18,6 +18,7 @@ typedef struct
   GemmaConfig *config;
   OclDevice *device;
   GemmaLm *lm;
+  gfloat *rows; /* (nullable): of the soft ids of the golden prompt, whose greedy ids then follow all of it */
 } Model;
 
 /** A size that the area has, "tiny" for one; freed by models_free(). */
@@ -34,6 +35,8 @@ Npy *golden (const gchar *size, const gchar *name, NpyType type);
 GemmaLmSession *session_new (const Model *model, gint context, gint chunk, gint rollback);
 /** Appends and fails the test on an error. */
 void append (GemmaLmSession *session, const gint32 *ids, gint n, gfloat *logits, gboolean all);
+/** The same with the rows of soft ids. */
+void append_rows (GemmaLmSession *session, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all);
 /** Logits of the last of @n ids in a fresh session. (transfer full) */
 gfloat *logits_after (const Model *model, const gint32 *ids, gint n, gint chunk);
 /** The best id that can be fed back. */
@@ -52,7 +55,7 @@ void check_close (const gchar *what, const gfloat *got, const gfloat *expected, 
 
 /** The states after every layer, of an encoder, too, and the logits of a golden prompt that runs in chunks of @chunk. */
 void golden_check_states (const gchar *size, gint chunk);
-/** The 64 greedy ids after the first PROMPT. */
+/** The 64 greedy ids after the first PROMPT, or after all with model.rows. */
 void golden_check_greedy (const gchar *size);
 /** The same of an empty session of @model, of which @n_layers run, with the golden data of @size. */
 void golden_check_states_of (const Model *model, GemmaLmSession *session, const gchar *size, gint n_layers);

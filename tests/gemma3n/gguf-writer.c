@@ -85,10 +85,14 @@ put_array (Metadata *kv, const gchar *key, guint32 type, guint64 n)
   put_u64 (kv->bytes, n);
 }
 
-/* Soft ids are found by these names. */
+/* Soft ids are found by these names. Of a Gemma 3 that sees, the first is what pictures consist of. */
 static gchar *
 token_name (const GemmaTextConfig *c, gint id)
 {
+  if (c->soft_run > 0)
+    return id == c->first_soft_id ? g_strdup ("<image_soft_token>")
+        : id == c->first_soft_id - 1 ? g_strdup ("<end_of_image>")
+        : id == c->first_soft_id - 2 ? g_strdup ("<start_of_image>") : g_strdup_printf ("<%d>", id);
   if (id == c->first_soft_id)
     return g_strdup ("<end_of_image>");
   return id == c->first_soft_id + 1 ? g_strdup ("<image_soft_token>") : g_strdup_printf ("<%d>", id);
@@ -207,6 +211,33 @@ put_t5gemma2 (Metadata *kv, const GemmaConfig *config)
   put_int (kv, "t5gemma2.image_token_id", config->image_token_id);
 }
 
+static void
+put_floats (Metadata *kv, const gchar *key, const gfloat *values, guint n)
+{
+  put_array (kv, key, KV_F32, n);
+  put (kv->bytes, values, n * sizeof (gfloat));
+}
+
+static void
+put_siglip (Metadata *kv, const GemmaConfig *config)
+{
+  const GemmaSiglipConfig *s = &config->siglip;
+  put_key (kv, "clip.has_vision_encoder", KV_BOOL);
+  put (kv->bytes, &(guint8){ 1 }, 1);
+  put_key (kv, "clip.projector_type", KV_STRING);
+  put_string (kv->bytes, "gemma3");
+  put_int (kv, "clip.vision.projection_dim", config->text.hidden);
+  put_int (kv, "clip.vision.image_size", s->image_size);
+  put_int (kv, "clip.vision.patch_size", s->patch_size);
+  put_int (kv, "clip.vision.embedding_length", s->hidden);
+  put_int (kv, "clip.vision.feed_forward_length", s->ffn);
+  put_int (kv, "clip.vision.block_count", s->n_layers);
+  put_int (kv, "clip.vision.attention.head_count", s->n_heads);
+  put_float (kv, "clip.vision.attention.layer_norm_epsilon", s->norm_eps);
+  put_floats (kv, "clip.vision.image_mean", s->mean, 3);
+  put_floats (kv, "clip.vision.image_std", s->std, 3);
+}
+
 /* ---- tensors ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -233,6 +264,7 @@ gguf_list_add (GPtrArray *list, const gchar *name, OclType type, gint cols, gint
   t->dims[0] = cols;
   t->dims[1] = rows;
   t->dims[2] = slices;
+  t->dims[3] = 1;
   t->n_dims = slices > 1 ? 3 : rows > 1 ? 2 : 1;
   g_ptr_array_add (list, t);
   return t;
@@ -305,9 +337,10 @@ add_tensor (GPtrArray *list, GemmaWeights *weights, const GemmaTensor *from, Ocl
     gfloat norm_offset)
 {
   gint cols = from->dims[0], rows = from->n_dims > 1 ? from->dims[1] : 1;
-  gsize n = (gsize) rows * cols;
+  gint slices = from->n_dims == 4 ? from->dims[2] * from->dims[3] : 1; /* a convolution's */
+  gsize n = (gsize) rows * cols * slices;
   g_autoptr (GError) error = NULL;
-  g_autofree gfloat *x = gemma_weights_read_f32 (weights, from->name, rows, cols, &error);
+  g_autofree gfloat *x = gemma_weights_read_f32 (weights, from->name, rows * slices, cols, &error);
   if (!x)
     g_error ("%s", error->message);
   for (gsize i = 0; g_str_has_suffix (from->name, "norm.weight") && i < n; i++)
@@ -332,7 +365,16 @@ add_tensor (GPtrArray *list, GemmaWeights *weights, const GemmaTensor *from, Ocl
   g_autofree gchar *stacked = g_strdup_printf ("%s.weight", word[0]);
   GgufTensor *t = gguf_list_add (list, slice ? stacked : from->name, type, cols, rows, 1);
   t->n_dims = slice ? 3 : from->n_dims;
+  for (guint d = 2; d < t->n_dims && !slice; d++)
+    t->dims[d] = from->dims[d];
   t->data = g_steal_pointer (&encoded);
+}
+
+/* SigLIP's and its embedder's. */
+static gboolean
+is_of_pictures (const gchar *name)
+{
+  return g_str_has_prefix (name, "v.") || g_str_has_prefix (name, "mm.");
 }
 
 static GPtrArray *
@@ -343,9 +385,21 @@ convert (GemmaWeights *weights, OclType type, gboolean dequantized, gfloat norm_
   for (guint i = 0; i < gemma_weights_get_n_tensors (weights); i++)
     g_ptr_array_add (sorted, (gpointer) gemma_weights_get_nth (weights, i));
   g_ptr_array_sort (sorted, compare_names);
-  for (guint i = 0; i < sorted->len; i++)
-    add_tensor (list, weights, sorted->pdata[i], type_of (sorted->pdata[i], type), dequantized, norm_offset);
+  for (guint i = 0; i < sorted->len; i++) {
+    const GemmaTensor *t = sorted->pdata[i];
+    OclType own = is_of_pictures (t->name) ? OCL_TYPE_F32 : type_of (t, type);
+    add_tensor (list, weights, t, own, dequantized, norm_offset);
+  }
   return list;
+}
+
+/* Keeps what is of pictures, or the rest. */
+static void
+keep (GPtrArray *list, gboolean of_pictures)
+{
+  for (guint i = list->len; i > 0; i--)
+    if (is_of_pictures (((GgufTensor *) list->pdata[i - 1])->name) != of_pictures)
+      g_ptr_array_remove_index (list, i - 1);
 }
 
 /* ---- the file ------------------------------------------------------------------------------------------------- */
@@ -353,7 +407,7 @@ convert (GemmaWeights *weights, OclType type, gboolean dequantized, gfloat norm_
 static gsize
 tensor_bytes (const GgufTensor *t)
 {
-  return ocl_type_row_bytes (t->type, t->dims[0]) * t->dims[1] * t->dims[2];
+  return ocl_type_row_bytes (t->type, t->dims[0]) * t->dims[1] * t->dims[2] * t->dims[3];
 }
 
 /* Scales of random bytes of a quantized type that make weights uniform, with a standard deviation of about @std. */
@@ -457,5 +511,21 @@ gguf_write_text (
   put_metadata (&kv, config->architecture, &config->text);
   if (config->encoder.n_layers > 0)
     put_t5gemma2 (&kv, config);
+  if (config->encoder.n_layers > 0 && config->siglip.n_layers > 0)
+    put_siglip (&kv, config);
+  else if (config->siglip.n_layers > 0)
+    keep (list, FALSE);
+  write_file (path, &kv, list);
+}
+
+void
+gguf_write_mmproj (const gchar *path, GemmaWeights *weights, const GemmaConfig *config)
+{
+  g_autoptr (GPtrArray) list = convert (weights, OCL_TYPE_F32, FALSE, 1);
+  Metadata kv = { g_byte_array_new (), 0 };
+  keep (list, TRUE);
+  put_key (&kv, "general.architecture", KV_STRING);
+  put_string (kv.bytes, "clip");
+  put_siglip (&kv, config);
   write_file (path, &kv, list);
 }

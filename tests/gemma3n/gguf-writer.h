@@ -6,7 +6,7 @@
 typedef struct
 {
   gchar *name;
-  gint64 dims[3]; /* fastest first; all three are set */
+  gint64 dims[4]; /* fastest first; all are set */
   guint n_dims;
   OclType type;
   GByteArray *data; /* NULL: random weights */
@@ -29,6 +29,11 @@ void gguf_write (const gchar *path, const gchar *architecture, const GemmaTextCo
  * @weights: an open Hugging Face directory
  * @type: of the matrices that llama-quantize would quantize; the others are F16, norms F32
  * @dequantized: instead, F32 throughout with the values that the quantized tensors stand for
+ *
+ * What SigLIP has is written for T5Gemma 2 alone, in float32; see gguf_write_mmproj().
  */
 void gguf_write_text (
     const gchar *path, GemmaWeights *weights, const GemmaConfig *config, OclType type, gboolean dequantized);
+
+/** SigLIP and its embedder as llama.cpp's mmproj of a Gemma 3, in float32. */
+void gguf_write_mmproj (const gchar *path, GemmaWeights *weights, const GemmaConfig *config);

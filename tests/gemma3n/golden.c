@@ -69,13 +69,13 @@ static void
 run (const Model *m, GemmaLmSession *session, const gchar *size, const Npy *ids, gfloat *logits, GHashTable *states)
 {
   if (m->config->encoder.n_layers == 0) {
-    append (session, ids->i32, ids->n, logits, TRUE);
+    append_rows (session, ids->i32, ids->n, m->rows, logits, TRUE);
     fail_unless_equals_int (gemma_lm_session_get_length (session), ids->n);
     return;
   }
   g_autoptr (Npy) source = golden (size, "source", NPY_I32);
   fail_unless_equals_int (ids->i32[0], m->config->start_id);
-  append (session, source->i32, source->n, logits, TRUE);
+  append_rows (session, source->i32, source->n, m->rows, logits, TRUE);
   append (session, ids->i32 + 1, ids->n - 1, logits + m->config->text.vocab_size, TRUE);
   fail_unless_equals_int (gemma_lm_session_get_length (session), source->n + ids->n - 1);
   check_states (m, size, m->config->encoder.n_layers, states, TRUE, source->n);
@@ -111,7 +111,7 @@ golden_check_greedy_of (const Model *m, GemmaLmSession *session, const gchar *si
   g_autoptr (Npy) margins = golden (size, "margins", NPY_F32);
   g_autofree gfloat *logits = g_new (gfloat, m->config->text.vocab_size);
   g_autofree gint32 *got = g_new (gint32, expected->n);
-  append (session, ids->i32, PROMPT, logits, FALSE);
+  append_rows (session, ids->i32, m->rows ? (gint) ids->n : PROMPT, m->rows, logits, FALSE);
   decode (m, session, logits, got, expected->n);
   fail_unless_equals_int (expected->n, 64);
   for (gsize i = 0; i < expected->n && (got[i] == expected->i32[i] || margins->f32[i] >= CLOSE_CALL); i++)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 AREAS = ["quants", "readers", "tokenizer", "gemma3n", "submodel", "gemma3", "t5gemma2", "usm", "model", "picture",
-         "vision"]
+         "vision", "siglip"]
 PACKAGES = ["torch", "transformers", "timm", "tokenizers", "sentencepiece", "gguf", "numpy"]
 
 

@@ -2,11 +2,7 @@
 Gemma3nMultimodalEmbedder. Variants: tiny and odd, narrow ones; full, mobilenetv5_300m_enc (bfloat16 weights).
 
     V/tensors.txt     list of seeded tensors (seeded.py)
-    V/R.txt           for resolution R a line "name side channels norm" for the stem, each block, msfa and soft
-    V/R.npy           their samples one after another: the elements 0, step, 2 step, ... of [side * side][channels],
-                      where step = 1 + elements // SAMPLES rounded up to an odd number
-
-The pixels are pixels() below.
+    V/R.txt, V/R.npy  samples (sampled.py) of the stem, each block, msfa and soft at resolution R
 """
 import numpy as np
 import torch
@@ -19,9 +15,8 @@ from transformers.models.gemma3n.configuration_gemma3n import Gemma3nTextConfig,
 from transformers.models.gemma3n.modeling_gemma3n import Gemma3nMultimodalEmbedder
 
 import seeded
+from sampled import SEED, pixels, sample, save
 
-SEED = 9
-SAMPLES = 400
 NARROW = {  # name: (stem, layer scale, width, text hidden, stages)
     "tiny": (16, 1., 96, 64, [
         ["er_r1_k3_s2_e4_c16", "er_r1_k3_s1_e4_c16"],
@@ -34,12 +29,6 @@ NARROW = {  # name: (stem, layer scale, width, text hidden, stages)
         ["uir_r1_a0_k3_s2_e2_c72", "mqa_r1_k3_h2_s1_d40_c72", "uir_r1_a0_k0_s1_e2_c72"]]),
 }
 RESOLUTIONS = {"tiny": (256, 768), "odd": (200, 333), "full": (256, 512, 768)}
-
-
-def pixels(resolution):
-    """[3][R][R] in [0, 1]; the same bits in tests/vision/, where they are [R * R][3]."""
-    values = seeded.fill("pixels", (resolution, resolution, 3), SEED, .5, .25)
-    return torch.from_numpy(np.clip(values, 0, 1).transpose(2, 0, 1).copy())
 
 
 def encoder(variant):
@@ -79,12 +68,6 @@ def build(variant):
     return tower, embed, found
 
 
-def sample(t):
-    """t [1][C][H][W] as elements of [H * W][C]."""
-    flat = t[0].permute(1, 2, 0).reshape(-1)
-    return flat[::(flat.numel() // SAMPLES + 1) | 1].numpy().copy(), flat.double().norm().item(), t.shape[2], t.shape[1]
-
-
 @torch.no_grad()
 def encode(tower, embed, resolution):
     kept = {}
@@ -111,8 +94,5 @@ def make(out):
         seeded.write_list(folder / "tensors.txt", found)
         for resolution in resolutions:
             kept = encode(tower, embed, resolution)
-            np.save(folder / f"{resolution}.npy", np.concatenate([values for values, *_ in kept.values()]))
-            with open(folder / f"{resolution}.txt", "w") as f:
-                for name, (_, norm, side, channels) in kept.items():
-                    print(name, side, channels, f"{norm:.9g}", file=f)
+            save(folder, resolution, kept)
     return {"seed": SEED}

@@ -126,6 +126,28 @@ check_scale_cols (Check *c)
   check_result (c, y, 0, 0);
 }
 
+static void
+check_bias (Check *c)
+{
+  Shape s = make_shape (c);
+  OclTensor x = check_input (c, s.rows, s.cols, -4, 4), bias = check_input (c, 1, s.cols, -4, 4);
+  OclTensor y = s.in_place ? x : check_output (c, s.rows, s.cols);
+
+  ocl_bias (check_queue (c), y, x, bias);
+  check_result (c, y, 0, 0);
+}
+
+static void
+check_bias_gelu (Check *c)
+{
+  Shape s = make_shape (c);
+  OclTensor x = check_input (c, s.rows, s.cols, -4, 4), bias = check_input (c, 1, s.cols, -2, 2);
+  OclTensor y = s.in_place ? x : check_output (c, s.rows, s.cols);
+
+  ocl_bias_gelu (check_queue (c), y, x, bias);
+  check_result (c, y, 1e-7f, 2 * TRANSCENDENTAL);       /* as of gelu_mul */
+}
+
 /* ---- benches: a decoded token, and a chunk of prefill or of audio frames -------------- */
 
 static void
@@ -198,8 +220,19 @@ bench_scale_cols (Check *c)
     ocl_scale_cols (check_queue (c), x, x, w);
 }
 
+static void
+bench_bias_gelu (Check *c)
+{
+  OclTensor x = check_dense (c, 1024, 4304, -1, 1), bias = check_dense (c, 1, 4304, -1, 1);
+
+  check_bench (c, "1024x4304", 8.0 * 1024 * 4304, 0)
+    ocl_bias_gelu (check_queue (c), x, x, bias);
+}
+
 const CheckOp check_ops_elementwise[] = {
   { "add", 12, check_add, bench_add },
+  { "bias", 12, check_bias, NULL },
+  { "bias_gelu", 12, check_bias_gelu, bench_bias_gelu },
   { "copy", 12, check_copy, NULL },
   { "fill", 12, check_fill, NULL },
   { "silu", 12, check_silu, bench_silu },

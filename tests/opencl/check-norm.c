@@ -45,6 +45,38 @@ bench_rms_norm (Check *c)
   }
 }
 
+/* Half of the cases are not centred: the mean must be taken off before the squares are summed. */
+static void
+check_layer_norm (Check *c)
+{
+  gint rows = check_int (c, 1, 40), cols = check_case (c) == 0 ? 1152 : check_int (c, 1, 300);
+  gint adds = check_int (c, 0, 2);
+  gfloat centre = check_int (c, 0, 1) * 50;
+  OclTensor x = check_input (c, rows, cols, centre - 4, centre + 4), y;
+  OclLayerNorm p = { check_input (c, 1, cols, -2, 2), check_input (c, 1, cols, -2, 2), 1e-6f };
+
+  if (adds > 0)
+    p.add = check_input (c, rows, cols, -4, 4);
+  if (adds > 1)
+    p.add_bias = check_input (c, 1, cols, -1, 1);
+  y = adds > 0 && check_int (c, 0, 1) ? p.add : check_output (c, rows, cols);
+  check_describe (c, "%dx%d about %g, %d adds", rows, cols, centre, adds);
+  ocl_layer_norm (check_queue (c), y, x, &p);
+  /* values of 54 are good to 4e-6 and their mean to as much, against deviations of 2 */
+  check_result (c, y, centre > 0 ? 4e-5f : 4e-6f, 4e-6f);
+  check_result (c, x, 1e-6f, 2e-7f);
+}
+
+static void
+bench_layer_norm (Check *c)
+{
+  OclTensor x = check_dense (c, 4096, 1152, -1, 1), y = check_dense (c, 4096, 1152, -1, 1);
+  OclLayerNorm p = { check_dense (c, 1, 1152, -1, 1), check_dense (c, 1, 1152, -1, 1), 1e-6f };
+
+  check_bench (c, "4096x1152", 8.0 * 4096 * 1152, 0)
+    ocl_layer_norm (check_queue (c), y, x, &p);
+}
+
 static void
 check_match_magnitude (Check *c)
 {
@@ -118,6 +150,7 @@ bench_cumulative_norm (Check *c)
 
 const CheckOp check_ops_norm[] = {
   { "rms_norm", 24, check_rms_norm, bench_rms_norm },
+  { "layer_norm", 24, check_layer_norm, bench_layer_norm },
   { "match_magnitude", 12, check_match_magnitude, NULL },
   { "cumulative_norm", 16, check_cumulative_norm, bench_cumulative_norm },
   { NULL }

@@ -57,13 +57,20 @@ GST_START_TEST (test_elementwise)
   expect_refused ("gated_gelu");
   ocl_scale_cols (queue, a, a, none);
   expect_refused ("scale_cols");
+  ocl_bias (queue, a, a, b);
+  expect_refused ("bias");
+  ocl_bias_gelu (queue, a, a, none);
+  expect_refused ("bias_gelu");
 }
 GST_END_TEST
 
 GST_START_TEST (test_norms)
 {
   OclRmsNorm norm = OCL_RMS_NORM_INIT (b, 1e-6f);
+  OclLayerNorm layer_norm = { ocl_tensor_rows (a, 0, 1), none, 1e-6f };
 
+  ocl_layer_norm (queue, a, a, &layer_norm);
+  expect_refused ("layer_norm");
   ocl_rms_norm (queue, a, a, &norm);
   expect_refused ("rms_norm");
   ocl_match_magnitude (queue, a, b, 1e-5f);

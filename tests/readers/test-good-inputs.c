@@ -476,7 +476,7 @@ check_gemma3 (GemmaConfig *c, gboolean has_turns)
   fail_unless (t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->rope_factor == 8 && t->attention_scale == 0.25f);
   for (gint i = 0; i < 4; i++)
     fail_unless (t->ffn[i] == 32 && (t->sliding[i] != 0) == (i % 2 == 0));
-  fail_if (c->hears || c->sees || c->has_audio || c->has_vision || t->gemma3n.n_altup || t->gemma3n.sparsity);
+  fail_if (c->hears || !c->sees || c->has_audio || c->has_vision || t->gemma3n.n_altup || t->gemma3n.sparsity);
   fail_unless (c->has_turns == has_turns && c->eos_ids[0] == 1);
   gemma_config_free (c);
 }
@@ -620,6 +620,32 @@ GST_START_TEST (test_names_of_t5gemma2)
 }
 GST_END_TEST;
 
+/* Of both models, with a word in the name that newer files lack, and from an mmproj. */
+GST_START_TEST (test_names_of_siglip)
+{
+  static const gchar *const pairs[][2] = {
+    { "vision_tower.vision_model.embeddings.patch_embedding.weight", "v.patch_embd.weight" },
+    { "model.encoder.vision_tower.vision_model.embeddings.patch_embedding.bias", "v.patch_embd.bias" },
+    { "model.vision_tower.embeddings.position_embedding.weight", "v.position_embd.weight" },
+    { "vision_tower.vision_model.encoder.layers.26.mlp.fc1.weight", "v.blk.26.ffn_up.weight" },
+    { "model.encoder.vision_tower.encoder.layers.0.mlp.fc2.bias", "v.blk.0.ffn_down.bias" },
+    { "model.vision_tower.vision_model.encoder.layers.3.self_attn.out_proj.weight", "v.blk.3.attn_out.weight" },
+    { "vision_tower.vision_model.encoder.layers.3.layer_norm2.bias", "v.blk.3.ln2.bias" },
+    { "model.encoder.vision_tower.vision_model.post_layernorm.weight", "v.post_ln.weight" },
+    { "multi_modal_projector.mm_input_projection_weight", "mm.input_projection.weight" },
+    { "model.encoder.multi_modal_projector.mm_soft_emb_norm.weight", "mm.soft_emb_norm.weight" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {
+    g_autofree gchar *gguf = gemma_name_from_hf (pairs[i][0]), *hf = gemma_name_to_hf (pairs[i][1]), *again = NULL;
+
+    fail_unless_equals_string (gguf, pairs[i][1]);
+    again = gemma_name_from_hf (hf);
+    fail_unless_equals_string (again, pairs[i][1]);
+  }
+}
+GST_END_TEST;
+
 /* ---- JSON ----------------------------------------------------------------------- */
 
 static const struct
@@ -689,6 +715,7 @@ readers_good_inputs_suite (void)
   tcase_add_test (tcase, test_config_of_t5gemma2);
   tcase_add_test (tcase, test_config_of_bad_t5gemma2);
   tcase_add_test (tcase, test_names_of_t5gemma2);
+  tcase_add_test (tcase, test_names_of_siglip);
   tcase_add_loop_test (tcase, test_json_document, 0, G_N_ELEMENTS (documents));
   tcase_add_test (tcase, test_json_depth);
   return suite;

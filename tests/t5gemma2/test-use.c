@@ -65,7 +65,8 @@ GST_END_TEST;
 
 GST_START_TEST (test_text_only)
 {
-  eval_check_lacks (GEMMA_PART_AUDIO, "audio");
+  eval_check_lacks (GEMMA_PART_AUDIO, GEMMA_ERROR_UNSUPPORTED, "t5gemma2", "audio");
+  eval_check_lacks (GEMMA_PART_VISION, GEMMA_ERROR_NOT_FOUND, eval_files.directory, "picture"); /* of this one */
 }
 
 GST_END_TEST;

@@ -7,9 +7,9 @@
 #include <string.h>
 
 const VisionVariant vision_variants[3] = {
-  { "tiny", 64, OCL_TYPE_F32, { 256, 768 } },
-  { "odd", 40, OCL_TYPE_F32, { 200, 333 } },
-  { "full", 2048, OCL_TYPE_BF16, { 256, 512, 768 } },
+  { "vision/tiny", 64, OCL_TYPE_F32, { 256, 768 } },
+  { "vision/odd", 40, OCL_TYPE_F32, { 200, 333 } },
+  { "vision/full", 2048, OCL_TYPE_BF16, { 256, 512, 768 } },
 };
 
 OclDevice *

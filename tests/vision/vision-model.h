@@ -10,7 +10,7 @@
 /** As NARROW and RESOLUTIONS in tests/golden/vision.py. */
 typedef struct
 {
-  const gchar *name; /* the folder in tests/golden/vision/ */
+  const gchar *name; /* the folder in tests/golden/ */
   gint text_hidden;
   OclType type;      /* of the weights */
   gint resolutions[4];
