@@ -505,12 +505,15 @@ read_mmproj (GemmaConfig *config, GemmaWeights *m, GError **error)
       && (!config->has_vision || read_vision (config, m, error));
 }
 
+/* How it is asked. */
 static gboolean
 find_template (GemmaConfig *config, GemmaWeights *w, GError **error)
 {
-  static const gchar key[] = "tokenizer.chat_template";
+  static const gchar key[] = "tokenizer.chat_template", examples[] = "gemma.translation.examples";
   const gchar *text;
 
+  if (gemma_weights_has_key (w, examples) && !gemma_weights_get_bool (w, examples, &config->wants_examples, error))
+    return FALSE;
   if (!gemma_weights_has_key (w, key))
     return TRUE;
   text = gemma_weights_get_string (w, key, error);

@@ -124,7 +124,9 @@ def feed_forward(x, layer, w):
 
 
 def add(x, branch, layer, norm, w, rate):
-    return x + F.dropout(rms(branch, w[f"{layer}{norm}.weight"], EPS), rate, rate > 0)
+    """@rate: of channels of a whole sequence that are dropped"""
+    y = rms(branch, w[f"{layer}{norm}.weight"], EPS)
+    return torch.addcmul(x, y, F.dropout(torch.ones(len(y), 1, y.shape[2]), rate)) if rate else x + y
 
 
 def hide(visible):
