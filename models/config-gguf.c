@@ -505,20 +505,28 @@ read_mmproj (GemmaConfig *config, GemmaWeights *m, GError **error)
       && (!config->has_vision || read_vision (config, m, error));
 }
 
-/* How it is asked. */
 static gboolean
 find_template (GemmaConfig *config, GemmaWeights *w, GError **error)
 {
-  static const gchar key[] = "tokenizer.chat_template", examples[] = "gemma.translation.examples";
+  static const gchar key[] = "tokenizer.chat_template";
   const gchar *text;
 
-  if (gemma_weights_has_key (w, examples) && !gemma_weights_get_bool (w, examples, &config->wants_examples, error))
-    return FALSE;
   if (!gemma_weights_has_key (w, key))
     return TRUE;
   text = gemma_weights_get_string (w, key, error);
   config->has_turns = text && strstr (text, GEMMA_TURN);
   return text != NULL;
+}
+
+/* How it is asked. */
+static gboolean
+read_manners (GemmaConfig *config, GemmaWeights *w, GError **error)
+{
+  static const gchar examples[] = "gemma.translation.examples";
+
+  return (!gemma_weights_has_key (w, examples)
+          || gemma_weights_get_bool (w, examples, &config->wants_examples, error))
+      && (!gemma_config_looks_for_template (config) || find_template (config, w, error));
 }
 
 gboolean
@@ -535,7 +543,7 @@ gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights
       || !read_encoder (config, a, weights, error)
       || !gemma_config_check_text (config, weights, path, error)
       || !read_tokens (config, weights, error)
-      || (gemma_config_looks_for_template (config) && !find_template (config, weights, error))
+      || !read_manners (config, weights, error)
       || (mmproj && (a->hears || a->sees) && !read_mmproj (config, mmproj, error)))
     return FALSE;
   place_soft_ids (config);
