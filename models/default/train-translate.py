@@ -62,7 +62,7 @@ def main():
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train-translate")
     learning.arguments(ap, steps=4000, parts=2, lr=.02, adam_lr=3e-3, smoothing=.1)
     ap.add_argument("--tokens", type=int, default=4096, help="in a part")
-    ap.add_argument("--prompts", type=float, default=.6, help="share of the texts that are prompts, not stamps'")
+    ap.add_argument("--prompts", type=float, default=.7, help="share of the texts that are prompts, not stamps'")
     ap.add_argument("--dropout", type=float, default=.1)
     ap.add_argument("--merge-dropout", type=float, default=.1, help="share of BPE's merges that are left out, in half of the sources")
     ap.add_argument("--doubt", type=float, default=.1, help="share of the answer so far that is replaced")

@@ -168,6 +168,8 @@ class Phrases:
                 if (j - i, l - k) != (len(a), len(b)):
                     self.at.append((n, i, j, k, l))
                     self.between[self.around(*self.at[-1])].append(self.at[-1])
+        # each as often as any other, however often it stands somewhere
+        self.each = list({tuple(x.lower().strip(".,;:!?") for x in self.text(at)): at for at in self.at}.values())
         self.exchangeable = [at for at in self.at if len(self.between[self.around(*at)]) > 1]
 
     def around(self, n, i, j, k, l):
@@ -176,9 +178,12 @@ class Phrases:
         end = (a[j].lower() if j < len(a) else "", l == len(b), a[j - 1][-1] in ".,;:!?", b[l - 1][-1] in ".,;:!?")
         return (a[i - 1].lower() if i else "", b[k - 1].lower() if k else "", *end)
 
-    def draw(self, rng):
-        n, i, j, k, l = self.at[int(rng.integers(len(self.at)))]
+    def text(self, at):
+        n, i, j, k, l = at
         return " ".join(self.words[n][0][i:j]), " ".join(self.words[n][1][k:l])
+
+    def draw(self, rng):
+        return self.text(self.each[int(rng.integers(len(self.each)))])
 
     def exchange(self, rng):
         n, i, j, k, l = at = self.exchangeable[int(rng.integers(len(self.exchangeable)))]
@@ -215,7 +220,7 @@ def roughen(a, b, rng):
 class Pairs:
     """Draws a text and its translation."""
 
-    def __init__(self, prompts=.6, align=True):
+    def __init__(self, prompts=.7, align=True):
         """@prompts: their share"""
         self.share = prompts
         self.prompts, self.stamps = split(read_prompts())[0], split(read_stamps())[0]
