@@ -60,8 +60,8 @@ def quick(w, rows, c):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train-translate")
-    learning.arguments(ap, steps=4000, parts=2, lr=.02, adam_lr=3e-3, smoothing=.1)
-    ap.add_argument("--tokens", type=int, default=4096, help="in a part")
+    learning.arguments(ap, steps=2600, decay=.6, warmup=100, parts=2, lr=.02, adam_lr=3e-3, smoothing=.1)
+    ap.add_argument("--tokens", type=int, default=2048, help="in a part")
     ap.add_argument("--prompts", type=float, default=.7, help="share of the texts that are prompts, not stamps'")
     ap.add_argument("--dropout", type=float, default=.1)
     ap.add_argument("--merge-dropout", type=float, default=.1, help="share of BPE's merges that are left out, in half of the sources")

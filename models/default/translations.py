@@ -21,6 +21,7 @@ import tokenizer as tok
 # the names that models/task.c has for them
 LANGUAGES = corpus.CAPTIONS | {"ca": "Catalan", "da": "Danish", "nl": "Dutch", "pl": "Polish", "ro": "Romanian", "sv": "Swedish"}
 LONGEST = 120                   # words of a text, in training
+RUN_ON = re.compile(r" \w+([-/]\w+)+: .*")     # two Italian texts go on with the lines after them, names and all
 
 
 def prompt(text, source, target):
@@ -40,7 +41,7 @@ def read_prompts():
     """[(name, {language: text})]"""
     texts = corpus.read_texts()
     names = dict.fromkeys(name for lang in texts for name in texts[lang])
-    return [(name, {lang: texts[lang][name] for lang in texts if name in texts[lang]}) for name in names]
+    return [(name, {lang: RUN_ON.sub("", texts[lang][name]) for lang in texts if name in texts[lang]}) for name in names]
 
 
 def read_stamps(root=pictures.STAMPS):
@@ -289,7 +290,7 @@ class Batches(torch.utils.data.Dataset):
 
     POOL = 8                    # parts whose texts are sorted together
 
-    def __init__(self, pairs, tokens=4096, seed=0, dropout=.1, doubt=.1):
+    def __init__(self, pairs, tokens=2048, seed=0, dropout=.1, doubt=.1):
         """@dropout: of the merges of BPE, in half of the sources; @doubt: share of the answer so far that is replaced"""
         self.pairs, self.tokens, self.seed, self.dropout, self.doubt = pairs, tokens, seed, dropout, doubt
         self.t, self.pool = tok.Translator(), (None, None)

@@ -9,12 +9,12 @@ typedef struct
   const gchar *from, *to, *text, *translation;
 } Known;
 
-/* Of the prompts and the stamps that training has seen. */
+/* Of the prompts that training has seen. */
 static const Known known[] = {
   { "en", "es", "The conference has been extended.", "La conferencia ha sido extendida." },
-  { "en", "fr", "You have entered an invalid option.", "Vous avez entré une option invalide." },
+  { "en", "fr", "The conference has been extended.", "La conférence a été prolongée." },
   { "en", "it", "The leader has left the conference.", "Il moderatore ha lasciato la conferenza." },
-  { "fr", "en", "activé", "Activated." },
+  { "fr", "en", "Vous avez entré une option invalide.", "You have entered an invalid option." },
 };
 
 static void
