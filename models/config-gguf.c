@@ -546,6 +546,17 @@ find_template (GemmaConfig *config, GemmaWeights *w, GError **error)
   return text != NULL;
 }
 
+/* How it is asked. */
+static gboolean
+read_manners (GemmaConfig *config, GemmaWeights *w, GError **error)
+{
+  static const gchar examples[] = "gemma.translation.examples";
+
+  return (!gemma_weights_has_key (w, examples)
+          || gemma_weights_get_bool (w, examples, &config->wants_examples, error))
+      && (!gemma_config_looks_for_template (config) || find_template (config, w, error));
+}
+
 gboolean
 gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights *mmproj, GError **error)
 {
@@ -560,7 +571,7 @@ gemma_config_read_gguf (GemmaConfig *config, GemmaWeights *weights, GemmaWeights
       || !read_encoder (config, a, weights, error)
       || !gemma_config_check_text (config, weights, path, error)
       || !read_tokens (config, weights, error)
-      || (gemma_config_looks_for_template (config) && !find_template (config, weights, error))
+      || !read_manners (config, weights, error)
       || !(mmproj ? read_mmproj (config, a, mmproj, error) : read_vision (config, a, weights, error)))
     return FALSE;
   if (a->place_soft_ids)

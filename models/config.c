@@ -168,6 +168,7 @@ gemma_config_set_architecture (GemmaConfig *config, const GemmaArchitecture *arc
   config->hears = architecture->hears;
   config->sees = architecture->sees;
   config->has_turns = architecture->always_turns;
+  config->wants_examples = TRUE;
   config->text.prefix = architecture->find_hf_encoder ? "dec." : "";
   if (!architecture->find_hf_encoder)
     return;

@@ -72,6 +72,8 @@ typedef struct
   const gchar *architecture;    /* "gemma3n", "gemma3", "t5gemma2": what GGUF calls it; static */
   gboolean hears, sees;         /* whether models of this architecture may have these parts, as far as we know them */
   gboolean has_turns;           /* the chat template is for it; a base model just goes on with a text */
+  gboolean wants_examples;      /* of translations, before a text; FALSE by a GGUF's key gemma.translation.examples, of a
+                                 * model that has learned to translate and nothing else */
   GemmaTextConfig text;         /* what answers: of an encoder-decoder the decoder */
   GemmaTextConfig encoder;      /* what reads the prompt; n_layers 0 where text does. Same hidden and vocabulary */
   gboolean has_audio, has_vision;

@@ -343,6 +343,19 @@ close_tags (Writing *w, guint keep)
   }
 }
 
+/* Between tags, quotes stand for themselves, and srtenc writes what it gets: "l&apos;ami" would be read as that. */
+static void
+append_escaped (GString *out, const gchar *line)
+{
+  g_autofree gchar *escaped = g_markup_escape_text (line, -1);
+  GString *plain = g_string_new (escaped);
+
+  g_string_replace (plain, "&apos;", "'", 0);
+  g_string_replace (plain, "&quot;", "\"", 0);
+  g_string_append (out, plain->str);
+  g_string_free (plain, TRUE);
+}
+
 /* @tags: (nullable): as it is */
 static void
 write_line (Writing *w, const GPtrArray *tags, const gchar *prefix, gsize prefix_length, const gchar *text)
@@ -358,8 +371,10 @@ write_line (Writing *w, const GPtrArray *tags, const gchar *prefix, gsize prefix
     g_ptr_array_add (w->open, tags->pdata[i]);
   }
   g_autofree gchar *line = g_strdup_printf ("%.*s%s", (gint) prefix_length, prefix, text);
-  g_autofree gchar *escaped = w->cue->markup ? g_markup_escape_text (line, -1) : g_strdup (line);
-  g_string_append (w->out, escaped);
+  if (w->cue->markup)
+    append_escaped (w->out, line);
+  else
+    g_string_append (w->out, line);
 }
 
 gchar *

@@ -24,13 +24,14 @@
  *
  * A model with a chat template is asked to translate; a base model, which has none, goes on with lines ("English: Good
  * morning.", "Spanish: Buenos días.", and so on). #GstGemmaTranslate:prompt takes the place of the instruction, or of
- * the first pair of lines.
+ * the first pair of lines. A model whose file says that it wants no examples (`gemma.translation.examples`: the embedded
+ * one) is given neither the first pair nor history.
  *
  * ## Examples
  * |[
  * gst-launch-1.0 filesrc location=en.srt ! subparse !
- *     gemmatranslate model=gemma-3-270m-q4_k_m.gguf target-language=es ! srtenc ! filesink location=es.srt
- * ]| Captions in another language, with the same times.
+ *     gemmatranslate target-language=es ! srtenc ! filesink location=es.srt
+ * ]| Captions in another language, with the same times, by the embedded model.
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber language-code=en !
  *     gemmatranslate model=t5gemma-2-1b-1b target-language=fr ! srtenc ! filesink location=fr.srt
@@ -429,6 +430,9 @@ gst_gemma_translate_finalize (GObject *object)
 static void
 describe_properties (GObjectClass *klass, GParamFlags flags)
 {
+  g_object_class_install_property (klass, GEMMA_LM_PROP_MODEL, g_param_spec_string ("model", "Model",
+          "A .gguf file or a Hugging Face directory (unset: $GEMMA_DEFAULT_TRANSLATOR, else the embedded translator)", NULL,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, GEMMA_LM_PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
           "What the prompt begins with, instead of an instruction to translate, or, of a base model, of a pair of lines "
           "as an example; with {text} in the place of the text it is all of the prompt, without history", NULL, flags));
@@ -488,6 +492,7 @@ gst_gemma_translate_init (GstGemmaTranslate *self)
   GstPadTemplate *templ = gst_element_class_get_pad_template (GST_ELEMENT_GET_CLASS (self), "sink");
   GstPad *sinkpad = gst_gemma_lm_pad_new (base, templ, "sink", GEMMA_LM_PAD_TEXT);
 
+  base->user.unnamed = &gemma_default_translator;
   base->settings.task = GEMMA_TASK_TRANSLATE;
   self->history_size = 4;
   self->sentences = gemma_sentences_new (&funcs, self);

@@ -178,11 +178,12 @@ join_text (const gchar *instruction, const gchar *text)
 static gchar *
 make_text (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work)
 {
-  const gchar *prompt = settings->prompt;
+  const GemmaConfig *config = gemma_model_get_config (self->model);
+  const gchar *prompt = settings->prompt, *first = prompt ? prompt : config->wants_examples ? NULL : "";
 
   if (translates_text (settings, work) && !(prompt && strstr (prompt, TEXT_PLACE)))
-    return gemma_task_text_translation (settings->source_language, settings->target_language, prompt, work->examples,
-        work->text, gemma_model_get_config (self->model)->has_turns);
+    return gemma_task_text_translation (settings->source_language, settings->target_language, first,
+        config->wants_examples ? work->examples : NULL, work->text, config->has_turns);
   g_autofree gchar *instruction = translates_text (settings, work) ? g_strdup (prompt) :
       gemma_task_instruction (get_task (settings, work), settings->source_language, settings->target_language,
       prompt ? prompt : "");

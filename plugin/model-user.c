@@ -3,7 +3,6 @@
 #include <glib/gstdio.h>
 
 #include "debug.h"
-#include "default-model.h"
 #include "models/submodel.h"
 #include "models/weight-cache.h"
 
@@ -309,7 +308,7 @@ resolve (GemmaModelUser *user)
   g_autofree gchar *model = NULL, *mmproj = NULL;
 
   g_mutex_lock (&user->lock);
-  model = user->model && *user->model ? g_strdup (user->model) : gemma_default_model ();
+  model = user->model && *user->model ? g_strdup (user->model) : gemma_default_model (user->unnamed);
   mmproj = g_strdup (user->mmproj && *user->mmproj ? user->mmproj : NULL);
   load->device = g_strdup (user->device && *user->device ? user->device : "auto");
   load->weights = g_strdup (user->weights && *user->weights ? user->weights : "auto");
@@ -455,6 +454,7 @@ gemma_model_user_init (GemmaModelUser *user, GstElement *element, GemmaParts par
 {
   user->element = element;
   user->parts = parts;
+  user->unnamed = &gemma_default_listener;
   user->device = g_strdup ("auto");
   user->weights = g_strdup ("auto");
   user->flushing = TRUE;

@@ -3,6 +3,7 @@
 
 #include <gst/gemma/gemma.h>
 
+#include "default-model.h"
 #include "models/model.h"
 
 G_BEGIN_DECLS
@@ -11,6 +12,7 @@ typedef struct
 {
   GstElement *element;          /* not owned: this struct is part of it */
   GemmaParts parts;
+  const GemmaDefaultModel *unnamed;     /* the model that it is if the property is not set */
   GMutex lock;
   GCond cond;
   gchar *model, *mmproj, *device, *weights;     /* properties; guarded by lock, like the rest */
@@ -20,6 +22,7 @@ typedef struct
   gdouble reported;             /* progress that was posted last */
 } GemmaModelUser;
 
+/** The model that is not named is gemma_default_listener, unless @user->unnamed is set to another afterwards. */
 void gemma_model_user_init (GemmaModelUser *user, GstElement *element, GemmaParts parts);
 void gemma_model_user_clear (GemmaModelUser *user);
 

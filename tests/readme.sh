@@ -26,5 +26,9 @@ while IFS= read -r line; do
   count=$((count + 1))
 done <<<"$lines"
 [ "$count" -ge 3 ]
-[ -s build/recording.srt ] && grep -q -- '-->' build/recording.srt
+for file in recording fr it; do
+  [ -s build/$file.srt ] && grep -q -- '-->' build/$file.srt
+done
+# a translation has the times of what it is of
+diff <(grep -- '-->' build/recording.srt) <(grep -- '-->' build/fr.srt)
 echo "$count lines of the README ran"

@@ -286,10 +286,10 @@ def tables(work, got):
 
 # ---- what evaluate-vision.py shares ------------------------------------------------------------------------
 
-def arguments(ap, what):
-    """@what is counted by --limit"""
-    ap.add_argument("--gguf", type=Path, default=Path(__file__).parent, help="directory of the pair")
-    ap.add_argument("--checkpoint", type=Path, help="train.py's instead")
+def arguments(ap, what, gguf=Path(__file__).parent, about="directory of the pair"):
+    """@what is counted by --limit; @about: what @gguf is"""
+    ap.add_argument("--gguf", type=Path, default=gguf, help=about)
+    ap.add_argument("--checkpoint", type=Path, help="the training's instead")
     ap.add_argument("--pipeline", action="store_true", help="measure gst-launch-1.0 instead of PyTorch")
     ap.add_argument("--launch", default=os.environ.get("GST_LAUNCH", "gst-launch-1.0"))
     ap.add_argument("--limit", type=int, help=what)

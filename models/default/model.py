@@ -127,14 +127,21 @@ def init(c, seed=0):
     return w
 
 
-def from_gguf(directory, c):
-    """The float32 values of a shipped pair."""
+def read_gguf(path):
+    """{name: float32 values}"""
     import gguf
     out = {}
+    for t in gguf.GGUFReader(path).tensors:
+        shape = [int(n) for n in reversed(t.shape)]
+        out[t.name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape).copy()).float()
+    return out
+
+
+def from_gguf(directory, c):
+    """The float32 values of a shipped pair."""
+    out = {}
     for name in ("gemma3n-default.gguf", "mmproj-gemma3n-default.gguf"):
-        for t in gguf.GGUFReader(Path(directory) / name).tensors:
-            shape = [int(n) for n in reversed(t.shape)]
-            out[t.name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape).copy()).float()
+        out |= read_gguf(Path(directory) / name)
     wanted = shapes(c) | (mobilenet_v5.shapes(c.hidden, tok.RESERVED) if any(map(mobilenet_v5.mine, out)) else {})
     for name, shape in wanted.items():
         if name not in out or out[name].numel() != math.prod(shape):

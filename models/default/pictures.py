@@ -41,13 +41,18 @@ def describe(text, language):
     return SENTENCE.split(text)[0] if text else ""
 
 
-def read_texts(path):
-    """{language: description} of a stamp's .txt"""
+def lines(path):
+    """{language: all that a stamp's .txt says}"""
     english, *rest = path.read_text("utf-8", errors="replace").splitlines() or [""]
     found = dict(m.groups() for m in (re.match(r"(\w+)\.utf8=(.*)", line) for line in rest) if m) | {"en": english}
     found.setdefault("pt", found.get("pt_BR", ""))
-    texts = {lang: describe(found.get(lang, ""), lang) for lang in corpus.CAPTIONS}
-    return {k: v for k, v in texts.items() if v}
+    return found
+
+
+def read_texts(path):
+    """{language: description} of a stamp's .txt"""
+    texts = {lang: describe(text, lang) for lang, text in lines(path).items() if lang in corpus.CAPTIONS}
+    return {k: texts[k] for k in corpus.CAPTIONS if texts.get(k)}
 
 
 def stamps(root=STAMPS):

@@ -21,6 +21,7 @@ SPECIAL = {BOI: "<start_of_image>", BOA: "<start_of_audio>", EOI: "<end_of_image
            EOA: "<end_of_audio>", AUDIO: "<audio_soft_token>"}
 SOFT = {"audio": ("<start_of_audio>", AUDIO, EOA), "image": ("<start_of_image>", IMAGE, EOI)}    # what goes around soft tokens
 MODEL = Path(__file__).with_name("tokenizer.model")
+TRANSLATOR = Path(__file__).with_name("translator.model")
 
 
 def user_symbols():
@@ -28,18 +29,23 @@ def user_symbols():
             + ["\n" * n for n in range(1, 32)] + ["▁" * n for n in range(2, 32)])
 
 
-def train(texts):
-    lines = [t for lang in texts for t in texts[lang].values()]
-    asked = [corpus.instruction(task, s, t) for s, t in corpus.PAIRS for task in ("transcribe", "translate", "chain")]
-    asked += [f"{name}: " for name in corpus.LANGUAGES.values()] + ["user", "model"]
+def learn(lines, size):
+    """-> the model of @size pieces"""
     blob = io.BytesIO()
     spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines + asked * 8), model_writer=blob, vocab_size=TEXT_VOCAB - 2, model_type="bpe",
+        sentence_iterator=iter(lines), model_writer=blob, vocab_size=size, model_type="bpe",
         pad_id=PAD, eos_id=EOS, bos_id=BOS, unk_id=UNK, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>",
         user_defined_symbols=user_symbols(), byte_fallback=True, add_dummy_prefix=False, remove_extra_whitespaces=False,
         normalization_rule_name="identity", split_digits=True, max_sentencepiece_length=16, character_coverage=1.0,
         num_threads=1, minloglevel=2)
-    out = blob.getvalue()
+    return blob.getvalue()
+
+
+def train(texts):
+    lines = [t for lang in texts for t in texts[lang].values()]
+    asked = [corpus.instruction(task, s, t) for s, t in corpus.PAIRS for task in ("transcribe", "translate", "chain")]
+    asked += [f"{name}: " for name in corpus.LANGUAGES.values()] + ["user", "model"]
+    out = learn(lines + asked * 8, TEXT_VOCAB - 2)
     for i in (BOI, BOA):                        # a repeated protobuf field grows by appending: pieces {1: text 2: score 3: type}
         text = SPECIAL[i].encode()
         piece = b"\x0a" + bytes([len(text)]) + text + b"\x15" + struct.pack("<f", 0.) + b"\x18\x04"
@@ -47,17 +53,41 @@ def train(texts):
     return out
 
 
-class Tokenizer:
-    def __init__(self, path=MODEL):
-        self.blob = Path(path).read_bytes()
+class Pieces:
+    """A SentencePiece model, and what follows its @size ids."""
+
+    def __init__(self, path, size, more):
+        """@more: [(token, type)]"""
+        self.blob, self.size, self.more = Path(path).read_bytes(), size, more
         self.sp = spm.SentencePieceProcessor(model_proto=self.blob)
-        assert self.sp.vocab_size() == TEXT_VOCAB and self.sp.piece_to_id("<end_of_turn>") == END_OF_TURN
+        assert self.sp.vocab_size() == size and self.sp.piece_to_id("<end_of_turn>") == END_OF_TURN
         self.cache = {}
 
     def encode(self, text):
         if text not in self.cache:
             self.cache[text] = self.sp.encode(text)
         return self.cache[text]
+
+    def decode(self, ids):
+        return self.sp.decode([i for i in ids if 4 <= i < self.size and i != END_OF_TURN])
+
+    def pieces(self):
+        """(token, score, type) of every id, with GGUF's types: 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte."""
+        users = set(user_symbols()) | set(SPECIAL.values())
+        for i in range(self.size):
+            text = self.sp.id_to_piece(i)
+            kind = 6 if self.sp.is_byte(i) else 2 if i == UNK else 3 if self.sp.is_control(i) else 4 if text in users else 1
+            if kind == 4 and text[0] in "<[" and "unused" not in text:
+                kind = 3
+            yield text, self.sp.get_score(i), kind
+        for text, kind in self.more:
+            yield text, -1000., kind
+
+
+class Tokenizer(Pieces):
+    def __init__(self, path=MODEL):
+        super().__init__(path, TEXT_VOCAB, [(SPECIAL.get(i, f"<reserved{i}>"), 3 if i in SPECIAL else 5)
+                                            for i in range(TEXT_VOCAB, VOCAB)])
 
     def before(self, instruction="", what="audio"):
         """Up to and with <start_of_audio>, or <start_of_image>. An instruction precedes a clip, but follows a picture."""
@@ -73,20 +103,27 @@ class Tokenizer:
         assert whole[:len(ids)] == ids
         return ids, whole[len(ids):]
 
-    def decode(self, ids):
-        return self.sp.decode([i for i in ids if 4 <= i < TEXT_VOCAB and i != END_OF_TURN])
 
-    def pieces(self):
-        """(token, score, type) of every id, with GGUF's types: 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte."""
-        users = set(user_symbols()) | set(SPECIAL.values())
-        for i in range(TEXT_VOCAB):
-            text = self.sp.id_to_piece(i)
-            kind = 6 if self.sp.is_byte(i) else 2 if i == UNK else 3 if self.sp.is_control(i) else 4 if text in users else 1
-            if kind == 4 and text[0] in "<[" and "unused" not in text:
-                kind = 3
-            yield text, self.sp.get_score(i), kind
-        for i in range(TEXT_VOCAB, VOCAB):
-            yield SPECIAL.get(i, f"<reserved{i}>"), -1000., 3 if i in SPECIAL else 5
+class Translator(Pieces):
+    """Of the small T5Gemma 2."""
+
+    VOCAB = 4096
+    PICTURES = "<start_of_image>", "<end_of_image>", "<image_soft_token>"      # the last ids, which it has no use for
+
+    def __init__(self, path=TRANSLATOR):
+        super().__init__(path, self.VOCAB - len(self.PICTURES), [(name, 3) for name in self.PICTURES])
+
+    @classmethod
+    def learned(cls, lines):
+        return learn(lines, cls.VOCAB - len(cls.PICTURES))
+
+    def question(self, text, dropout=0.):
+        """What the encoder reads. @dropout: share of the merges that are left out, so that words have many spellings"""
+        return [BOS] + (self.sp.encode(text, enable_sampling=True, alpha=dropout) if dropout else self.encode(text))
+
+    def reply(self, text):
+        """What the decoder says after <bos>."""
+        return self.encode(" " + text) + [EOS]
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ GST_START_TEST (test_markup)
   check ("<span foreground=\"#ff0000\" font='a&amp;b'>red</span>", TRUE, "red", NULL,
       "<span foreground=\"#ff0000\" font=\"a&amp;b\">RED</span>");
   check ("Tom &amp; &lt;Jerry&gt;", TRUE, "Tom & <Jerry>", NULL, "TOM &amp; &lt;JERRY&gt;");
+  check ("It&apos;s &quot;here&quot;", TRUE, "It's \"here\"", NULL, "IT'S \"HERE\"");
+  check ("&amp;apos; &amp;quot;", TRUE, "&apos; &quot;", NULL, "&amp;APOS; &amp;QUOT;");
   /* Words of a sentence that is marked up as a whole. */
   check ("<i>a</i> <i>b</i>", TRUE, "a b", NULL, "<i>A B</i>");
   /* Nobody knows which word this is in the translation. */

@@ -1,5 +1,5 @@
 /* What the tests of the elements share. Elements are tested with the embedded model, or the one that
- * GEMMA_DEFAULT_MODEL names; structure is asserted, never words. */
+ * GEMMA_DEFAULT_MODEL names; structure is asserted, not words (but for texts that a model was taught: translator.c). */
 #pragma once
 
 #include <gst/check/gstcheck.h>

@@ -284,6 +284,7 @@ CHANGE (audio_width) { image_set_u32 (image, "clip.audio.embedding_length", 32);
 CHANGE (audio_mels) { image_set_u32 (image, "clip.audio.num_mel_bins", 128); }
 CHANGE (audio_embedding_absurd) { reshape (image, "mm.a.embedding.weight", 1, 128, 0, 0); }
 CHANGE (audio_norm) { reshape (image, "a.blk.0.ln2.weight", 8, 0, 0, 0); }
+CHANGE (examples_int) { image_set_u32 (image, "gemma.translation.examples", 0); }
 CHANGE (pad_clip_int) { image_set_u32 (image, "gemma.audio.pad_clip", 1); }
 CHANGE (has_audio_int) { image_set_u32 (image, "clip.has_audio_encoder", 1); }
 
@@ -424,6 +425,7 @@ const BadGguf bad_ggufs[] = {
   TEXT (27, "no audio token", no_audio_token, NOT_FOUND, "<audio_soft_token>"),
   TEXT (27, "no start of image", no_image_start, NOT_FOUND, "<start_of_image>"),
   TEXT (28, "token of over 2^31 - 1 bytes", token_past_end, INVALID, "tokenizer.ggml.tokens"),
+  TEXT (28, "examples as an integer", examples_int, INVALID, "gemma.translation.examples"),
   MMPROJ (29, "mmproj of another architecture", mmproj_architecture, UNSUPPORTED, "general.architecture"),
   MMPROJ (29, "another vision projector", mmproj_vision_kind, UNSUPPORTED, "clip.vision.projector_type"),
   MMPROJ (29, "another audio projector", mmproj_audio_kind, UNSUPPORTED, "clip.audio.projector_type"),

@@ -399,6 +399,7 @@ GST_START_TEST (test_config_of_sparse_gguf)
     image_remove (image, keys[i]);
   image_set_u32 (image, "gemma3n.feed_forward_length", 32);
   image_set_bool (mmproj, "gemma.audio.pad_clip", FALSE);
+  image_set_bool (image, "gemma.translation.examples", FALSE);
   config = config_of (image, mmproj);
   t = &config->text;
   fail_unless (t->gemma3n.n_altup == 4 && t->gemma3n.ple_dim == 8 && t->gemma3n.laurel_rank == 4 && t->head_dim == 16);
@@ -406,7 +407,7 @@ GST_START_TEST (test_config_of_sparse_gguf)
   fail_unless (t->rms_eps == 1e-6f && t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->logit_softcap == 30);
   for (gint i = 0; i < 4; i++)
     fail_unless (t->ffn[i] == 32 && t->sliding[i] && t->gemma3n.sparsity[i] == 0);
-  fail_unless (config->pad_id == 0 && !config->audio.pad_clip);
+  fail_unless (config->pad_id == 0 && !config->audio.pad_clip && !config->wants_examples);
   gemma_config_free (config);
 }
 GST_END_TEST;
@@ -551,6 +552,7 @@ check_t5gemma2 (GemmaConfig *c)
   fail_unless (t->ffn[1] == 48 && t->sliding[0] && !t->sliding[1]);
   fail_unless (c->start_id == 2 && c->boi_id == 48 && c->eoi_id == 49 && c->image_token_id == 50);
   fail_unless (t->first_soft_id == 64 && t->vocab_size == 64 && !c->has_turns && !c->has_vision && c->eos_ids[0] == 1);
+  fail_unless (c->wants_examples);
   gemma_config_free (c);
 }
 
