@@ -23,6 +23,7 @@ import tokenizer as tok
 RATE = corpus.RATE
 NOISE_BANK = 120 * RATE
 HEARD = 2.5                                                                 # a word's worst, in nats a letter, to be used apart
+GATE = 48 * RATE // 100                                                     # that ends one for a voice gate (segment-silence)
 PAUSE = RATE // 8                                                           # that ends an utterance, or nearly
 
 
@@ -318,6 +319,26 @@ class Batches(torch.utils.data.Dataset):
         while n < len(words) and at + n < len(mine) and bare(mine[at + n]) == bare(words[n]) and worse[at + n] <= HEARD:
             n += 1
         return item, at, n
+
+    def utterances(self, item):
+        """-> [as whole()] of a recording as a voice gate cuts it; what is not well heard is left out"""
+        if item["cuts"] is None:
+            return [self.whole(self.human, item)]
+        words, at, worse = aligned(item)
+        places = [0, *(k for k in range(1, len(words)) if item["cuts"][k - 1][1] >= GATE), len(words)]
+        if len(places) == 2:
+            return [self.whole(self.human, item)]
+        return [(self.human.samples(item)[at[a]:at[b]], " ".join(words[a:b]), self.meant(item, a, b))
+                for a, b in zip(places, places[1:]) if max(worse[a:b]) < 5 and np.mean(worse[a:b]) < 1.5]
+
+    def recordings(self, first, n, turn):
+        """-> as clips(), of @n recordings from the @first in order of length: every one once a @turn"""
+        rng, out = np.random.default_rng([self.seed, first, turn, 9]), []
+        for item in self.human.items[first:first + n]:
+            for x, said, meant in self.utterances(item):
+                m = melmod.log_mel(torch.from_numpy(roughen(x.astype(np.float32) / 32768, rng, True)))
+                out.append((m, self.tasks(item["lang"], said, meant, rng), said))
+        return sorted(out, key=lambda clip: len(clip[0]))
 
     def longer(self, shards, seconds, rng):
         """An item of more than that, the longer the likelier"""

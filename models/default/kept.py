@@ -2,9 +2,10 @@
 """What the encoders make of clips and compositions, kept on disk: train.py --learn model then teaches the language model
 by it, several times as fast as with the encoders before it.
 
-    kept.py --dir DIR --checkpoint FILE ... [--parts N] [--compositions N]
+    kept.py --dir DIR --checkpoint FILE ... [--parts N] [--turns N] [--compositions N]
 
-Writes DIR/kept: clips-NNNN.pt, rows of what is asked about the clips of a few of train.py's parts: (audio tokens [n,C], ids before
+Writes DIR/kept: clips-NNNN.pt, rows of what is asked about the clips of a few of train.py's parts, and clips-turnN-NNNN.pt, about
+every recording: (audio tokens [n,C], ids before
 them, ids behind them that are given, ids of the answer); and pictures.npy, the picture encoder's features of so many compositions of each description. What is there already stays.
 """
 import argparse
@@ -26,6 +27,7 @@ import tokenizer as tok
 from progress import progress
 
 PARTS = 20                                              # of clips in a file
+RECORDINGS = 200                                        # in one
 
 
 class Clips(torch.utils.data.Dataset):
@@ -88,13 +90,18 @@ def start(a):
 
 
 @torch.no_grad()
+def rows_of(part):
+    tokens, _ = model.encode(melmod.padded([mel for mel, _, _ in part]), w, c)
+    return [(tokens[i, :n].half(), *ids) for i, n, *ids in data.rows_of(part, clips.tok)]
+
+
 def write_clips(path, first):
-    rows = []
-    for k in range(first, first + PARTS):
-        part = clips.clips(k)
-        tokens, _ = model.encode(melmod.padded([mel for mel, _, _ in part]), w, c)
-        rows += [(tokens[i, :n].half(), *ids) for i, n, *ids in data.rows_of(part, clips.tok)]
-    learning.save(path, rows)
+    learning.save(path, [row for k in range(first, first + PARTS) for row in rows_of(clips.clips(k))])
+
+
+def write_recordings(path, first, turn):
+    heard = clips.recordings(first, RECORDINGS, turn)
+    learning.save(path, [row for at in range(0, len(heard), 8) for row in rows_of(heard[at:at + 8])])
 
 
 @torch.no_grad()
@@ -109,6 +116,7 @@ def main():
     ap.add_argument("--dir", type=Path, default=Path.home() / ".cache/gst-gemma/train")
     ap.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="the later's weights over the earlier's")
     ap.add_argument("--parts", type=int, default=3000)
+    ap.add_argument("--turns", type=int, default=1, help="that every recording has besides, cut as a voice gate cuts it")
     ap.add_argument("--compositions", type=int, default=0, help="of each description")
     data.arguments(ap)
     ap.add_argument("--seed", type=int, default=1)
@@ -119,9 +127,14 @@ def main():
     with ProcessPoolExecutor(a.jobs, initializer=start, initargs=(a,)) as pool:
         wanted = [(out / f"clips-{k:04d}.pt", PARTS * k) for k in range(a.parts // PARTS)]
         running = [pool.submit(write_clips, *x) for x in wanted if not x[0].exists()]
+        count = len(data.Shards(a.dir / "data", lambda s: s == "human").items)
+        for turn in range(a.turns):
+            for first in range(0, count, RECORDINGS):
+                path = out / f"clips-turn{turn}-{first:04d}.pt"
+                running += [] if path.exists() else [pool.submit(write_recordings, path, first, turn)]
         for i, job in enumerate(running, 1):
             job.result()
-            progress("clips", PARTS * i, PARTS * len(running))
+            progress("clips", i, len(running))
         if a.compositions and not (out / "pictures.npy").exists():
             labels = range(len(pictures.Stamps(a.dir / "pictures").texts))
             rows = []
