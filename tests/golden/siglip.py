@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import (Gemma3Config, Gemma3ForConditionalGeneration, T5Gemma2Config,
                           T5Gemma2ForConditionalGeneration)
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 import gemma3
 import language
