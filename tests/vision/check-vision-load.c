@@ -191,7 +191,7 @@ GST_START_TEST (test_another_architecture_and_bad_values)
   gfloat nan = NAN;
 
   image_set_string (image, "general.architecture", "clip");
-  image_add (image, "v.patch_embd.weight", GGML_F32, 1, dims);
+  image_add (image, "v.class_embd", GGML_F32, 1, dims);
   expect_error (image, GEMMA_ERROR_UNSUPPORTED, "no picture encoder of a known kind");
 
   image = vision_image (tiny, OCL_TYPE_F32, FALSE);
