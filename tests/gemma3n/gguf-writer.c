@@ -85,11 +85,11 @@ put_array (Metadata *kv, const gchar *key, guint32 type, guint64 n)
   put_u64 (kv->bytes, n);
 }
 
-/* Soft ids are found by these names. Of a Gemma 3 that sees, the first is what pictures consist of. */
+/* Soft ids are found by these names. Of a Gemma 3 the first is what pictures consist of. */
 static gchar *
-token_name (const GemmaTextConfig *c, gint id)
+token_name (const gchar *architecture, const GemmaTextConfig *c, gint id)
 {
-  if (c->soft_run > 0)
+  if (g_str_equal (architecture, "gemma3"))
     return id == c->first_soft_id ? g_strdup ("<image_soft_token>")
         : id == c->first_soft_id - 1 ? g_strdup ("<end_of_image>")
         : id == c->first_soft_id - 2 ? g_strdup ("<start_of_image>") : g_strdup_printf ("<%d>", id);
@@ -99,13 +99,13 @@ token_name (const GemmaTextConfig *c, gint id)
 }
 
 static void
-put_tokens (Metadata *kv, const GemmaTextConfig *c)
+put_tokens (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
 {
   put_key (kv, "tokenizer.ggml.model", KV_STRING);
   put_string (kv->bytes, "llama");
   put_array (kv, "tokenizer.ggml.tokens", KV_STRING, c->vocab_size);
   for (gint i = 0; i < c->vocab_size; i++) {
-    g_autofree gchar *token = token_name (c, i);
+    g_autofree gchar *token = token_name (architecture, c, i);
     put_string (kv->bytes, token);
   }
   put_array (kv, "tokenizer.ggml.scores", KV_F32, c->vocab_size);
@@ -195,7 +195,7 @@ put_metadata (Metadata *kv, const gchar *architecture, const GemmaTextConfig *c)
   put_text (kv, architecture, c);
   if (g_str_equal (architecture, "gemma3n"))
     put_gemma3n (kv, c);
-  put_tokens (kv, c);
+  put_tokens (kv, architecture, c);
 }
 
 /* What models/convert-t5gemma2.py writes besides. */
