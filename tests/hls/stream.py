@@ -41,7 +41,10 @@ def make_stream(folder):
     with open(os.path.join(folder, "master.m3u8"), "w", encoding="utf-8") as master:
         master.write(MASTER)
     offset = round(FIRST * 1e9)
-    subprocess.run(f"""gst-launch-1.0 -q filesrc location=cues.srt ! subparse ! tee name=text
+    # The live source lets gst-launch start playing without waiting for preroll: with hlssink2 in 1.22 a streaming thread
+    # that just then reports the end of preroll can overtake the change to PLAYING, and EOS is never posted (1 run in 20).
+    subprocess.run(f"""exec gst-launch-1.0 -q audiotestsrc is-live=true num-buffers=1 ! fakesink async=false
+        filesrc location=cues.srt ! subparse ! tee name=text
         text. ! queue ! gemmahlswebvttsink location=text%05d.vtt playlist-location=text.m3u8 target-duration={TARGET}
             playlist-length=0 max-files=0
         text. ! queue ! overlay.text_sink
