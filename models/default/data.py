@@ -219,6 +219,8 @@ class Batches(torch.utils.data.Dataset):
         self.voices = only(every, lambda i: i["shard"] != "human")
         self.spoken = spoken(self.human)
         self.texts, self.letters = texts, {ch: k for k, ch in enumerate(letters)}
+        recorded = {(i["lang"], i["name"]) for i in self.human.items}
+        self.unrecorded = {t: [name for name in names if (t, name) not in recorded] for t, names in texts.items()}
         self.seed, self.seconds, self.p_human, self.extra = seed, seconds, human, extra
         self.longest, self.length = longest, length
         self.tok = tok.Tokenizer()
@@ -293,15 +295,16 @@ class Batches(torch.utils.data.Dataset):
         return strip.whole(), lang
 
     def retold(self, target, rng):
-        """About @target seconds of texts in a recorded voice, out of words from its other recordings: what a voice never said is
-        then as likely as what it did. -> as scraps()"""
+        """About @target seconds of texts in a recorded voice, out of words from its other recordings, half of them texts that it
+        never said, which are then as likely as those it did; half of the time but one text. -> as scraps()"""
         lang = str(rng.choice([k for k, words in self.spoken.items() if words]))
-        names, spoken = list(self.texts[lang]), self.spoken[lang]
-        strip, left = Strip(self.human, rng), target * RATE
-        while not strip.parts or left > RATE / 3:
+        every, unrecorded, spoken = list(self.texts[lang]), self.unrecorded[lang], self.spoken[lang]
+        strip, left, alone = Strip(self.human, rng), target * RATE, rng.random() < .5
+        while not strip.parts or left > RATE / 3 and not alone:
+            names = unrecorded if unrecorded and rng.random() < .5 else every
             name = names[int(rng.integers(len(names)))]
             words = self.texts[lang][name].split()
-            k = 0 if rng.random() < .7 else int(rng.integers(len(words)))
+            k = int(rng.choice([0, *sentence_ends(words)] if rng.random() < .8 else len(words)))
             while k < len(words) and (left > 0 or not strip.parts):
                 places = [p for p in spoken.get(bare(words[k]), ()) if p[0]["name"] != name]
                 if not places:
