@@ -229,27 +229,33 @@ def add_ids(out, config, generation):
     out.add_uint32("t5gemma2.image_token_id", config.get("image_token_index", 256001))
 
 
+def write(path, directory, outtype, describe=lambda out: None):
+    """@describe adds to the writer what else the file is to say of itself."""
+    config = json.loads((directory / "config.json").read_text())
+    if config.get("model_type") != "t5gemma2":
+        sys.exit(f"{directory}: model_type is {config.get('model_type')!r}; 't5gemma2' is supported")
+    generation = directory / "generation_config.json"
+    out = gguf.GGUFWriter(path, "t5gemma2", use_temp_file=True)
+    describe(out)
+    add_network(out, "enc", config["encoder"]["text_config"])
+    add_network(out, "dec", config["decoder"])
+    add_ids(out, config, json.loads(generation.read_text()) if generation.exists() else {})
+    add_tokenizer(out, directory)
+    if add_tensors(out, directory, outtype):
+        add_pictures(out, config, directory)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("directory", type=Path)
     ap.add_argument("out")
     ap.add_argument("--outtype", choices=TYPES, default="bf16")
     args = ap.parse_args()
-    config = json.loads((args.directory / "config.json").read_text())
-    if config.get("model_type") != "t5gemma2":
-        sys.exit(f"{args.directory}: model_type is {config.get('model_type')!r}; 't5gemma2' is supported")
-    generation = args.directory / "generation_config.json"
-    out = gguf.GGUFWriter(args.out, "t5gemma2", use_temp_file=True)
-    add_network(out, "enc", config["encoder"]["text_config"])
-    add_network(out, "dec", config["decoder"])
-    add_ids(out, config, json.loads(generation.read_text()) if generation.exists() else {})
-    add_tokenizer(out, args.directory)
-    if add_tensors(out, args.directory, args.outtype):
-        add_pictures(out, config, args.directory)
-    out.write_header_to_file()
-    out.write_kv_data_to_file()
-    out.write_tensors_to_file()
-    out.close()
+    write(args.out, args.directory, args.outtype)
 
 
 if __name__ == "__main__":

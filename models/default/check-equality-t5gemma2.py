@@ -27,7 +27,7 @@ export = import_module("export-translate")
 def load(directory, c):
     """Our weights from a Hugging Face directory."""
     from safetensors.torch import load_file
-    files, names = load_file(directory / "model.safetensors"), export.hf_names(export.script(export.HERE.parent / "convert-t5gemma2.py"))
+    files, names = load_file(directory / "model.safetensors"), export.hf_names()
     w = {k: files[names[k]] + (len(shape) == 1) for k, shape in t5gemma2.shapes(c).items()}
     assert all(tuple(w[k].shape) == shape for k, shape in t5gemma2.shapes(c).items())
     return w
@@ -73,7 +73,7 @@ def main():
     if not a.dir:
         # norms away from 1, so that a norm in a wrong place is seen
         fresh = {k: v * (.6 + .8 * torch.rand(v.shape)) if v.ndim == 1 else v for k, v in t5gemma2.init(c, a.seed).items()}
-        export.write_hf(directory, fresh, c, export.script(export.HERE.parent / "convert-t5gemma2.py"))
+        export.write_hf(directory, fresh, c)
     w, t = load(directory, c), tok.Translator()
     hf = T5Gemma2ForConditionalGeneration.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
     worst = compare(hf, w, c)

@@ -26,6 +26,11 @@ def held_out(name):
     return hashlib.md5(name.encode()).hexdigest().startswith("0")
 
 
+def sentence_ends(words):
+    """Places between words where a sentence ends, inside a text"""
+    return [k for k in range(1, len(words)) if words[k - 1][-1] in ".?!"]
+
+
 def normalise(text, language):
     text = re.sub(r"\[[^\]]*\]?|\([^)]*\)?|<[^>]*>", " ", text.replace("\ufeff", ""))
     if language == "it":

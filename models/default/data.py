@@ -60,9 +60,9 @@ def aligned(item):
     return words, [0, *(c[0] for c in item["cuts"]), item["n"]], [w / len(t) for w, t in zip(item["worse"], words)]
 
 
-def sentence_ends(words):
-    """Places between words where a sentence ends, inside a text"""
-    return [k for k in range(1, len(words)) if words[k - 1][-1] in ".?!"]
+def well_heard(worse):
+    """Whether a text is what is heard there, by each word's worst"""
+    return max(worse) < 5 and np.mean(worse) < 1.5
 
 
 def bare(word):
@@ -246,7 +246,7 @@ class Batches(torch.utils.data.Dataset):
         (words, at, _), kind = aligned(item), rng.random()
         inside = range(1, len(words))
         if kind < .4:
-            inside = sentence_ends(words)
+            inside = corpus.sentence_ends(words)
         elif kind < .85:
             inside = [k for k in inside if item["cuts"][k - 1][1] >= PAUSE]
         places = [0, *inside, len(words)]
@@ -259,8 +259,7 @@ class Batches(torch.utils.data.Dataset):
         words, at, every = aligned(item)
         for _ in range(6):
             first, last = self.piece(item, target, rng)
-            worse = every[first:last]
-            if RATE / 4 < at[last] - at[first] < 1.5 * self.longest * RATE and max(worse) < 5 and np.mean(worse) < 1.5:
+            if RATE / 4 < at[last] - at[first] < 1.5 * self.longest * RATE and well_heard(every[first:last]):
                 said = " ".join(words[first:last])
                 return shards.samples(item)[at[first]:at[last]], said, self.meant(item, first, last)
         return None
@@ -269,7 +268,7 @@ class Batches(torch.utils.data.Dataset):
         """{language: those words' translation}: of whole sentences, if there are as many in the other language"""
         def ends(text):
             words = text.split()
-            return [0, *sentence_ends(words), len(words)]
+            return [0, *corpus.sentence_ends(words), len(words)]
         mine, out = ends(item["text"]), {}
         if first in mine and last in mine:
             i, j = mine.index(first), mine.index(last)
@@ -304,7 +303,7 @@ class Batches(torch.utils.data.Dataset):
             names = unrecorded if unrecorded and rng.random() < .5 else every
             name = names[int(rng.integers(len(names)))]
             words = self.texts[lang][name].split()
-            k = int(rng.choice([0, *sentence_ends(words)] if rng.random() < .8 else len(words)))
+            k = int(rng.choice([0, *corpus.sentence_ends(words)] if rng.random() < .8 else len(words)))
             while k < len(words) and (left > 0 or not strip.parts):
                 places = [p for p in spoken.get(bare(words[k]), ()) if p[0]["name"] != name]
                 if not places:
@@ -332,7 +331,7 @@ class Batches(torch.utils.data.Dataset):
         if len(places) == 2:
             return [self.whole(self.human, item)]
         return [(self.human.samples(item)[at[a]:at[b]], " ".join(words[a:b]), self.meant(item, a, b))
-                for a, b in zip(places, places[1:]) if max(worse[a:b]) < 5 and np.mean(worse[a:b]) < 1.5]
+                for a, b in zip(places, places[1:]) if well_heard(worse[a:b])]
 
     def recordings(self, first, n, turn):
         """-> as clips(), of @n recordings from the @first in order of length: every one once a @turn"""

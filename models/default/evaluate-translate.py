@@ -10,7 +10,6 @@ the reference, is somewhere in training. Each pair of languages goes through one
 """
 import argparse
 import html
-import importlib
 import random
 import re
 import subprocess
@@ -110,7 +109,7 @@ def main():
         got = pipelines(rows, a.launch.split(), [f"model={a.gguf}"] if a.gguf != EMBEDDED else [])
     else:
         c, w = network(a)
-        got = importlib.import_module("train-translate").translate(rows, w, c)
+        got = translations.translate(rows, w, c)
     evaluate.show(a, tables(rows, got), [dict(zip(("kind", "source", "target", "text", "meant", "words met"), row), answer=said)
                                          for row, said in zip(rows, got)])
 

@@ -32,7 +32,10 @@ def script(path):
     return module
 
 
-def hf_names(convert):
+convert = script(HERE.parent / "convert-t5gemma2.py")
+
+
+def hf_names():
     """{name in the GGUF: in a Hugging Face directory}"""
     out = {ours: "model." + theirs for theirs, ours in convert.ONCE.items()}
     for part in ("enc", "dec"):
@@ -42,7 +45,8 @@ def hf_names(convert):
     return out
 
 
-def hf_tensors(weights, c, names):
+def hf_tensors(weights, c):
+    names = hf_names()
     out = {names[k]: (w.detach() - 1 if w.ndim == 1 else w.detach()).float().contiguous() for k, w in weights.items()}
     return out | {names["eoi_embd.weight"]: torch.zeros(c.hidden)}
 
@@ -67,10 +71,10 @@ def hf_config(c):
             "bos_token_id": tok.BOS, "eos_token_id": tok.EOS, "pad_token_id": tok.PAD}
 
 
-def write_hf(out, weights, c, convert):
+def write_hf(out, weights, c):
     out.mkdir(parents=True, exist_ok=True)
     t = tok.Translator()
-    save_file(hf_tensors(weights, c, hf_names(convert)), out / "model.safetensors", metadata={"format": "pt"})
+    save_file(hf_tensors(weights, c), out / "model.safetensors", metadata={"format": "pt"})
     files = {"config.json": hf_config(c), "tokenizer.json": script(HERE / "export-gguf.py").tokenizer_json(t),
              "generation_config.json": {"bos_token_id": tok.BOS, "eos_token_id": tok.EOS, "pad_token_id": tok.PAD,
                                         "decoder_start_token_id": tok.BOS, "do_sample": False},
@@ -81,24 +85,16 @@ def write_hf(out, weights, c, convert):
     (out / "tokenizer.model").write_bytes(t.blob)
 
 
-def write_gguf(path, directory, about, convert):
-    config, generation = (json.loads((directory / name).read_text()) for name in ("config.json", "generation_config.json"))
-    g = gguf.GGUFWriter(path.with_suffix(".part"), "t5gemma2")
-    g.add_type("model")
-    g.add_name("gst-gemma default translator")
-    g.add_description(about)
-    g.add_license("cc-by-sa-3.0 and gpl-2.0")
-    g.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    g.add_bool("gemma.translation.examples", False)
-    convert.add_network(g, "enc", config["encoder"]["text_config"])
-    convert.add_network(g, "dec", config["decoder"])
-    convert.add_ids(g, config, generation)
-    convert.add_tokenizer(g, directory)
-    convert.add_tensors(g, directory, "q8_0")
-    g.write_header_to_file()
-    g.write_kv_data_to_file()
-    g.write_tensors_to_file()
-    g.close()
+def write_gguf(path, directory, about):
+    def describe(g):
+        g.add_type("model")
+        g.add_name("gst-gemma default translator")
+        g.add_description(about)
+        g.add_license("cc-by-sa-3.0 and gpl-2.0")
+        g.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+        g.add_bool("gemma.translation.examples", False)
+
+    convert.write(path.with_suffix(".part"), directory, "q8_0", describe)
     os.replace(path.with_suffix(".part"), path)
 
 
@@ -118,11 +114,10 @@ def main():
         state = torch.load(a.source, weights_only=True, map_location="cpu")
         c, weights = t5gemma2.Config.of(state["config"]), state["weights" if a.raw else "average"]
         about += f" (step {state['step']})"
-    convert = script(HERE.parent / "convert-t5gemma2.py")
     with tempfile.TemporaryDirectory() as scratch:
         directory = a.hf or Path(scratch)
-        write_hf(directory, weights, c, convert)
-        write_gguf(a.out, directory, about, convert)
+        write_hf(directory, weights, c)
+        write_gguf(a.out, directory, about)
     print(f"{a.out}: {a.out.stat().st_size / 1e6:.2f} MB, {sum(w.numel() for w in weights.values()) / 1e6:.2f} M parameters; "
           f"torch {torch.__version__}")
 

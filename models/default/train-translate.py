@@ -34,13 +34,6 @@ def gradients(batch, w, c, a):
     return dict(zip(w, grads)), {"loss": float(loss.detach()), "right": float(right), "/s texts": len(wanted)}
 
 
-def translate(rows, w, c):
-    """[(kind, source, target, text, ...)] -> what the model says"""
-    t = tok.Translator()
-    asked = [t.question(translations.prompt(text, s, g)) for _, s, g, text, *_ in rows]
-    return [t.decode(ids).strip() for ids in t5gemma2.generate(asked, w, c)]
-
-
 def quick_set(seed, count=120):
     rows, rng = translations.held_out_pairs(), random.Random(seed)
     groups = {}
@@ -51,7 +44,7 @@ def quick_set(seed, count=120):
 
 def quick(w, rows, c):
     pairs = {}
-    for row, said in zip(rows, got := translate(rows, w, c)):
+    for row, said in zip(rows, got := translations.translate(rows, w, c)):
         pairs.setdefault(f"{row[0]}, {'words met' if row[-1] else 'others'}", []).append((row[4], said))
     shown = "; ".join(f"{row[3]!r} -> {said!r}" for row, said in list(zip(rows, got))[:4])
     return f"chrF {' '.join(f'{k} {evaluate.chrf(v):.1f}' for k, v in pairs.items())} ({shown})"

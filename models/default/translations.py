@@ -16,6 +16,7 @@ import torch
 
 import corpus
 import pictures
+import t5gemma2
 import tokenizer as tok
 
 # the names that models/task.c has for them
@@ -29,11 +30,18 @@ def prompt(text, source, target):
     return f"{LANGUAGES[source]}: {text}\n{LANGUAGES[target]}:"
 
 
+def translate(rows, w, c):
+    """[(kind, source, target, text, ...)] -> what the model says"""
+    t = tok.Translator()
+    asked = [t.question(prompt(text, s, g)) for _, s, g, text, *_ in rows]
+    return [t.decode(ids).strip() for ids in t5gemma2.generate(asked, w, c)]
+
+
 # ---- texts ------------------------------------------------------------------------------------------------
 
 def sentences(text):
     words = text.split()
-    ends = [0, *(k for k in range(1, len(words)) if words[k - 1][-1] in ".?!"), len(words)]
+    ends = [0, *corpus.sentence_ends(words), len(words)]
     return [" ".join(words[i:j]) for i, j in zip(ends, ends[1:])]
 
 

@@ -19,11 +19,8 @@ def checkpoint(folder):
     """As published: bf16, a vocabulary of 262144"""
     if (folder / "tokenizer.json").exists():
         return
-    import torch
     import compare_transformers as full
-    with torch.device("meta"):
-        model = full.T5Gemma2ForConditionalGeneration(config := full.make_config())
-        tensors = list(full.t5gemma2.list_tensors(model, full.TEXT["hidden_size"]))
+    config, tensors, _ = full.describe(0)
     full.write_checkpoint(folder, config, tensors, True)
 
 

@@ -51,6 +51,15 @@ def make_config(tower_layers):
                           eos_token_id=END, pad_token_id=0, architectures=["T5Gemma2ForConditionalGeneration"])
 
 
+def describe(tower_layers):
+    """-> config, [(name, shape, mean, deviation)] of the published tensors, {name: transformers' own}"""
+    config = make_config(tower_layers)
+    with torch.device("meta"):
+        tensors, own_names = siglip.list_tensors(
+            T5Gemma2ForConditionalGeneration(config), lambda n, s: t5gemma2.rule(n, s, TEXT["hidden_size"]))
+    return config, [t for t in tensors if tower_layers or not siglip.is_of_pictures(t[0])], own_names
+
+
 def write_tokenizer(folder):
     """A tokenizer is needed, not used: <0> to <262143>."""
     names = ["<pad>", "<eos>", "<bos>", "<unk>"]
@@ -152,16 +161,11 @@ def main():
     ap.add_argument("--keep", type=Path, help="write the checkpoint here and keep it; one that is there is used")
     ap.add_argument("--gguf", help="a GGUF made of the checkpoint, for our side")
     args = ap.parse_args()
-    config, bf16 = make_config(args.picture and args.tower_layers), args.dtype == "bf16"
-    with torch.device("meta"):
-        tensors, own_names = siglip.list_tensors(
-            T5Gemma2ForConditionalGeneration(config), lambda n, s: t5gemma2.rule(n, s, TEXT["hidden_size"]))
-    if not args.picture:
-        tensors = [t for t in tensors if not siglip.is_of_pictures(t[0])]
+    config, tensors, own_names = describe(args.picture and args.tower_layers)
     with tempfile.TemporaryDirectory() as tmp:
         folder, out, pixels = args.keep or Path(tmp) / "model", Path(tmp), None
         if not (folder / "tokenizer.json").exists():
-            write_checkpoint(folder, config, tensors, bf16)
+            write_checkpoint(folder, config, tensors, args.dtype == "bf16")
         if args.picture:
             pixels = write_picture(out / "picture.png")
             prompt = ["--image", str(out / "picture.png"), "--prompt", "five words of any kind"]    # <unk>
