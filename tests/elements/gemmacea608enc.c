@@ -296,9 +296,7 @@ on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 static void
 run_pipeline (const gchar *launch, Frames *frames, guint seconds)
 {
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GstElement) pipeline = gst_parse_launch (launch, &error);
-  fail_unless (pipeline && !error, "%s", error ? error->message : "");
+  g_autoptr (GstElement) pipeline = launch_pipeline (launch);
   g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (sink, "sink");
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);

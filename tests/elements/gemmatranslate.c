@@ -442,9 +442,7 @@ GST_START_TEST (test_caption_file)
   g_autofree gchar *in = write_file ("in.srt", SRT, strlen (SRT)), *out = write_file ("out.srt", "", 0);
   g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! gemmatranslate model=%s temperature=10 "
       "seed=3 max-tokens=8 target-language=es ! srtenc ! filesink location=%s", in, eval_files.directory, out);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
-  g_assert_no_error (error);
+  GstElement *pipeline = launch_pipeline (line);
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
@@ -465,9 +463,7 @@ GST_START_TEST (test_after_transcriber)
   g_autofree gchar *line = g_strdup_printf ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! "
       "gemmatranscriber streaming=words ! gemmatranslate name=translate gather=sentences model=%s temperature=10 "
       "seed=3 max-tokens=8 target-language=es ! fakesink", eval_files.directory);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
-  g_assert_no_error (error);
+  GstElement *pipeline = launch_pipeline (line);
   g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
   g_autoptr (GstElement) translate = gst_bin_get_by_name (GST_BIN (pipeline), "translate");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (translate, "src");

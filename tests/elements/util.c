@@ -46,6 +46,16 @@ push_sound (GstElement *src, gsize n, gboolean speech, GstClockTime pts)
   fail_unless_equals_int (flow, GST_FLOW_OK);
 }
 
+GstElement *
+launch_pipeline (const gchar *description)
+{
+  g_autoptr (GError) error = NULL;
+  GstElement *pipeline = gst_parse_launch (description, &error);
+
+  fail_unless (pipeline && !error, "%s", error ? error->message : "");
+  return pipeline;
+}
+
 /* ---- everything that leaves a pad, in order ------------------------------------------------ */
 
 static GstPadProbeReturn
@@ -208,19 +218,25 @@ wait_error (GstBus *bus, guint seconds)
   return g_strdup (error->message);
 }
 
-static gchar *folder;
-
-static void
-remove_folder (void)
+void
+remove_folder (const gchar *path)
 {
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   const gchar *name;
 
   while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree gchar *path = g_build_filename (folder, name, NULL);
-    g_unlink (path);
+    g_autofree gchar *file = g_build_filename (path, name, NULL);
+    g_unlink (file);
   }
-  g_rmdir (folder);
+  g_rmdir (path);
+}
+
+static gchar *folder;
+
+static void
+remove_own_folder (void)
+{
+  remove_folder (folder);
 }
 
 gchar *
@@ -228,7 +244,7 @@ write_file (const gchar *name, gconstpointer data, gsize size)
 {
   if (!folder) {
     folder = g_dir_make_tmp ("gemma-elements-XXXXXX", NULL);
-    atexit (remove_folder);
+    atexit (remove_own_folder);
   }
   gchar *path = g_build_filename (folder, name, NULL);
   fail_unless (g_file_set_contents (path, data, size, NULL));
