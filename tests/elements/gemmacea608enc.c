@@ -20,28 +20,6 @@ new_harness (const gchar *launch, const gchar *framerate)
   return h;
 }
 
-static GstBuffer *
-make_text (const gchar *text, GstClockTime pts, GstClockTime duration)
-{
-  GstBuffer *buffer = *text ? gst_buffer_new_memdup (text, strlen (text)) : gst_buffer_new ();
-
-  GST_BUFFER_PTS (buffer) = pts;
-  GST_BUFFER_DURATION (buffer) = duration;
-  return buffer;
-}
-
-static void
-push_text (GstHarness *h, const gchar *text, guint start, guint duration)
-{
-  fail_unless_equals_int (gst_harness_push (h, make_text (text, MS (start), MS (duration))), GST_FLOW_OK);
-}
-
-static void
-push_gap (GstHarness *h, guint start, guint duration)
-{
-  fail_unless (gst_harness_push_event (h, gst_event_new_gap (MS (start), MS (duration))));
-}
-
 /* The pairs that have come out, each in its slot after the one before. */
 static GByteArray *
 pull_pairs (GstHarness *h, GstClockTime start, gint fps_n, gint fps_d)

@@ -52,10 +52,8 @@ end (Fixture *f)
 static void
 push_flags (Fixture *f, guint start, guint end, const gchar *text, GstBufferFlags flags)
 {
-  GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
+  GstBuffer *buffer = make_text (text, MS (start), MS (end - start));
 
-  GST_BUFFER_PTS (buffer) = MS (start);
-  GST_BUFFER_DURATION (buffer) = MS (end - start);
   GST_BUFFER_FLAG_SET (buffer, flags);
   fail_unless_equals_int (gst_harness_push (f->harness, buffer), GST_FLOW_OK);
 }
@@ -346,14 +344,9 @@ GST_END_TEST;
 GST_START_TEST (test_no_duration_and_no_text)
 {
   Fixture f = begin (UTF8, NULL, FALSE);
-  GstBuffer *buffer = gst_buffer_new_memdup ("x", 1);
 
-  GST_BUFFER_PTS (buffer) = MS (10);
-  gst_harness_push (f.harness, buffer);
-  buffer = gst_buffer_new ();
-  GST_BUFFER_PTS (buffer) = MS (20);
-  GST_BUFFER_DURATION (buffer) = MS (5);
-  gst_harness_push (f.harness, buffer);
+  gst_harness_push (f.harness, make_text ("x", MS (10), GST_CLOCK_TIME_NONE));
+  gst_harness_push (f.harness, make_text ("", MS (20), MS (5)));
   finish (&f);
   fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
   fail_if (GST_BUFFER_DURATION_IS_VALID (collector_get_buffer (f.out, 0)));

@@ -179,8 +179,8 @@ GST_START_TEST (test_one_fails_the_other_runs)
   GstFlowReturn flow;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  g_autoptr (GstBuffer) long_text = gst_buffer_new_memdup (text, 5000), short_text = gst_buffer_new_memdup ("a", 1);
-  GST_BUFFER_PTS (long_text) = GST_BUFFER_PTS (short_text) = 0;
+  g_autoptr (GstBuffer) long_text = make_text (text, 0, GST_CLOCK_TIME_NONE);
+  g_autoptr (GstBuffer) short_text = make_text ("a", 0, GST_CLOCK_TIME_NONE);
   g_signal_emit_by_name (a, "push-buffer", long_text, &flow);
   g_autofree gchar *message = wait_error (bus, 60);
   g_signal_emit_by_name (b, "push-buffer", short_text, &flow);

@@ -46,6 +46,28 @@ push_sound (GstElement *src, gsize n, gboolean speech, GstClockTime pts)
   fail_unless_equals_int (flow, GST_FLOW_OK);
 }
 
+GstBuffer *
+make_text (const gchar *text, GstClockTime pts, GstClockTime duration)
+{
+  GstBuffer *buffer = *text ? gst_buffer_new_memdup (text, strlen (text)) : gst_buffer_new ();
+
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = duration;
+  return buffer;
+}
+
+void
+push_text (GstHarness *harness, const gchar *text, guint start, guint duration)
+{
+  fail_unless_equals_int (gst_harness_push (harness, make_text (text, MS (start), MS (duration))), GST_FLOW_OK);
+}
+
+void
+push_gap (GstHarness *harness, guint start, guint duration)
+{
+  fail_unless (gst_harness_push_event (harness, gst_event_new_gap (MS (start), MS (duration))));
+}
+
 GstElement *
 launch_pipeline (const gchar *description)
 {

@@ -17,6 +17,13 @@ GstBuffer *make_sound (gsize n_samples, gboolean speech, GstClockTime pts);
 /** Pushes make_sound() into an appsrc. */
 void push_sound (GstElement *src, gsize n, gboolean speech, GstClockTime pts);
 
+/** Text as utf8 with its times, for a harness or an appsrc. */
+GstBuffer *make_text (const gchar *text, GstClockTime pts, GstClockTime duration);
+/** Pushes make_text(); times in ms. */
+void push_text (GstHarness *harness, const gchar *text, guint start, guint duration);
+/** Pushes a GAP event; times in ms. */
+void push_gap (GstHarness *harness, guint start, guint duration);
+
 /** A pipeline as gst-launch-1.0 takes it. */
 GstElement *launch_pipeline (const gchar *description);
 
