@@ -213,6 +213,20 @@ get_ahead (const AttentionArgs *a)
   return MIN (a->p.ahead, get_n_keys (a));
 }
 
+/* The first key in the cache that one of the queries sees. */
+static gint
+get_first_visible (const AttentionArgs *a)
+{
+  return MAX (0, a->p.position0 - get_back (a));
+}
+
+/* From it to the last one, how many. */
+static gint
+count_visible (const AttentionArgs *a)
+{
+  return MIN (get_n_keys (a), a->p.position0 + a->o.rows + get_ahead (a)) - get_first_visible (a);
+}
+
 static gint
 get_group (const AttentionArgs *a)
 {
@@ -275,9 +289,7 @@ cut_attention (OclQueue *q, const AttentionArgs *a)
   gint n_heads = a->p.n_kv_heads * n_parts;
   gint even = (gint64) rows * n_heads / (4 * n_units), row_step = CLAMP (even, 1, MAX_LINES / part_heads);
   gint n_blocks = (rows + row_step - 1) / row_step, n_items = n_heads * n_blocks, n_splits = 1;
-  gint lowest = MAX (0, a->p.position0 - get_back (a));
-  gint end = MIN (get_n_keys (a), a->p.position0 + rows + get_ahead (a));
-  gint visible = end - lowest + count_rows (a->p.memory.k);
+  gint visible = count_visible (a) + count_rows (a->p.memory.k);
 
   if (n_items < n_units)
     n_splits = CLAMP (visible / MIN_SPLIT_KEYS, 1, (n_units + n_items - 1) / n_items);
@@ -388,11 +400,11 @@ static OclKvCache
 unpack_visible (OclQueue *q, const AttentionArgs *a)
 {
   const OclAttention *p = &a->p;
-  gint first = MAX (0, p->position0 - get_back (a)), end = MIN (get_n_keys (a), p->position0 + a->o.rows + get_ahead (a));
-  OclKvCache rows = ocl_kv_scratch (q, end - first, p->n_kv_heads * p->head_dim);
+  gint first = get_first_visible (a), n = count_visible (a);
+  OclKvCache rows = ocl_kv_scratch (q, n, p->n_kv_heads * p->head_dim);
 
-  ocl_kv_unpack (q, rows.k, a->cache.k, p->head_dim, first, end - first);
-  ocl_kv_unpack (q, rows.v, a->cache.v, p->head_dim, first, end - first);
+  ocl_kv_unpack (q, rows.k, a->cache.k, p->head_dim, first, n);
+  ocl_kv_unpack (q, rows.v, a->cache.v, p->head_dim, first, n);
   return rows;
 }
 

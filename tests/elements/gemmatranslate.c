@@ -52,10 +52,8 @@ end (Fixture *f)
 static void
 push_flags (Fixture *f, guint start, guint end, const gchar *text, GstBufferFlags flags)
 {
-  GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
+  GstBuffer *buffer = make_text (text, MS (start), MS (end - start));
 
-  GST_BUFFER_PTS (buffer) = MS (start);
-  GST_BUFFER_DURATION (buffer) = MS (end - start);
   GST_BUFFER_FLAG_SET (buffer, flags);
   fail_unless_equals_int (gst_harness_push (f->harness, buffer), GST_FLOW_OK);
 }
@@ -346,14 +344,9 @@ GST_END_TEST;
 GST_START_TEST (test_no_duration_and_no_text)
 {
   Fixture f = begin (UTF8, NULL, FALSE);
-  GstBuffer *buffer = gst_buffer_new_memdup ("x", 1);
 
-  GST_BUFFER_PTS (buffer) = MS (10);
-  gst_harness_push (f.harness, buffer);
-  buffer = gst_buffer_new ();
-  GST_BUFFER_PTS (buffer) = MS (20);
-  GST_BUFFER_DURATION (buffer) = MS (5);
-  gst_harness_push (f.harness, buffer);
+  gst_harness_push (f.harness, make_text ("x", MS (10), GST_CLOCK_TIME_NONE));
+  gst_harness_push (f.harness, make_text ("", MS (20), MS (5)));
   finish (&f);
   fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
   fail_if (GST_BUFFER_DURATION_IS_VALID (collector_get_buffer (f.out, 0)));
@@ -442,9 +435,7 @@ GST_START_TEST (test_caption_file)
   g_autofree gchar *in = write_file ("in.srt", SRT, strlen (SRT)), *out = write_file ("out.srt", "", 0);
   g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! gemmatranslate model=%s temperature=10 "
       "seed=3 max-tokens=8 target-language=es ! srtenc ! filesink location=%s", in, eval_files.directory, out);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
-  g_assert_no_error (error);
+  GstElement *pipeline = launch_pipeline (line);
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
@@ -465,9 +456,7 @@ GST_START_TEST (test_after_transcriber)
   g_autofree gchar *line = g_strdup_printf ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! "
       "gemmatranscriber streaming=words ! gemmatranslate name=translate gather=sentences model=%s temperature=10 "
       "seed=3 max-tokens=8 target-language=es ! fakesink", eval_files.directory);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
-  g_assert_no_error (error);
+  GstElement *pipeline = launch_pipeline (line);
   g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
   g_autoptr (GstElement) translate = gst_bin_get_by_name (GST_BIN (pipeline), "translate");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (translate, "src");

@@ -2,7 +2,6 @@
 #include "util.h"
 
 #include <glib/gstdio.h>
-#include <string.h>
 
 typedef struct
 {
@@ -16,16 +15,6 @@ static const Known known[] = {
   { "en", "it", "The leader has left the conference.", "Il moderatore ha lasciato la conferenza." },
   { "fr", "en", "Vous avez entré une option invalide.", "You have entered an invalid option." },
 };
-
-static void
-push (GstHarness *harness, guint start, guint end, const gchar *text)
-{
-  GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
-
-  GST_BUFFER_PTS (buffer) = MS (start);
-  GST_BUFFER_DURATION (buffer) = MS (end - start);
-  fail_unless_equals_int (gst_harness_push (harness, buffer), GST_FLOW_OK);
-}
 
 static void
 check_text (GstBuffer *buffer, guint start, guint end, const gchar *text)
@@ -53,8 +42,8 @@ translate_twice (const Known *known, guint history_size)
   Collector *out = collector_new (src);
 
   gst_harness_set_src_caps_str (harness, "text/x-raw, format=(string)utf8");
-  push (harness, 1000, 2500, known->text);
-  push (harness, 4000, 5000, known->text);
+  push_text (harness, known->text, 1000, 1500);
+  push_text (harness, known->text, 4000, 1000);
   gst_harness_push_event (harness, gst_event_new_eos ());
   collector_wait_eos (out, 60);
   fail_unless_equals_int (collector_count (out, TRUE, 0), 2);
