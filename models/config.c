@@ -91,6 +91,15 @@ gemma3n_config_set_sparsity (GemmaTextConfig *text)
 }
 
 gint
+gemma_text_config_count_soft (const GemmaTextConfig *text, const gint32 *ids, gint n)
+{
+  gint n_soft = 0;
+  for (gint i = 0; i < n; i++)
+    n_soft += gemma_text_config_is_soft (text, ids[i]);
+  return n_soft;
+}
+
+gint
 gemma_text_config_cut (const GemmaTextConfig *text, const gint32 *ids, gint n, gint at)
 {
   if (text->soft_run == 0 || at == n || !gemma_text_config_is_soft (text, ids[at]))

@@ -40,6 +40,9 @@ gemma_text_config_is_soft (const GemmaTextConfig *text, gint id)
   return id >= text->first_soft_id || id == text->lone_soft_id;
 }
 
+/** How many of @n @ids take a row of the caller's. */
+gint gemma_text_config_count_soft (const GemmaTextConfig *text, const gint32 *ids, gint n);
+
 /** Where to cut @n @ids: at @at, or before it where soft ids that see each other would be parted. */
 gint gemma_text_config_cut (const GemmaTextConfig *text, const gint32 *ids, gint n, gint at);
 

@@ -124,16 +124,13 @@ gemma_lm_session_observe (GemmaLmSession *session, const gchar *name, OclTensor 
 static gint
 check_ids (const GemmaTextConfig *text, const gint32 *ids, gint n, GError **error)
 {
-  gint n_soft = 0;
-  for (gint i = 0; i < n; i++) {
+  for (gint i = 0; i < n; i++)
     if (ids[i] < 0 || (ids[i] >= text->vocab_size && ids[i] != text->lone_soft_id)) {
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "id %d at position %d is not a token; allowed: 0 to %d",
           ids[i], i, text->vocab_size - 1);
       return -1;
     }
-    n_soft += gemma_text_config_is_soft (text, ids[i]);
-  }
-  return n_soft;
+  return gemma_text_config_count_soft (text, ids, n);
 }
 
 /* FALSE with @error for soft ids in a row that see each other and do not fit into a chunk. */
@@ -234,8 +231,8 @@ append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *ro
         || !run (self, self->lm->klass->forward, &chunk, error))
       return FALSE;
     gemma_kv_cache_advance (self->cache, chunk.n);
-    for (gint i = 0; rows && i < chunk.n; i++)
-      rows += gemma_text_config_is_soft (text, ids[done + i]) ? text->hidden : 0;
+    if (rows)
+      rows += (gsize) gemma_text_config_count_soft (text, chunk.ids, chunk.n) * text->hidden;
     done += chunk.n;
   }
   return TRUE;

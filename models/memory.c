@@ -47,11 +47,7 @@ gemma_memory_get_session (GemmaMemory *self)
 static guint
 count_rows (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
 {
-  guint n_rows = 0;
-
-  for (guint i = 0; i < n; i++)
-    n_rows += gemma_text_config_is_soft (self->text, g_array_index (prompt->ids, gint32, i));
-  return n_rows;
+  return gemma_text_config_count_soft (self->text, (const gint32 *) (gpointer) prompt->ids->data, n);
 }
 
 /*

@@ -96,8 +96,8 @@ embed_source (Session *s, const Source *source, GError **error)
     if (!embed (s, &part, state, error))
       return FALSE;
     gemma_lm_session_observe (&s->session, "encoder.embed", state);
-    for (gint i = 0; rows && i < n; i++)
-      rows += gemma_text_config_is_soft (text, part.ids[i]) ? text->hidden : 0;
+    if (rows)
+      rows += (gsize) gemma_text_config_count_soft (text, part.ids, n) * text->hidden;
   }
   return TRUE;
 }
