@@ -201,6 +201,97 @@ GST_START_TEST (test_sentences)
 
 GST_END_TEST;
 
+/* What breaks the stream ends what is gathered across cues, too; each keeps its time, GAPs their place. */
+GST_START_TEST (test_across_cues)
+{
+  Fixture f = begin (UTF8, NULL, FALSE);
+  GstSegment segment;
+
+  push (&f, 0, 900, "I never said");
+  gst_harness_push_event (f.harness, gst_event_new_gap (MS (900), MS (100)));
+  push (&f, 1000, 2000, "that she did it.");                                    /* a full stop */
+  push (&f, 2000, 3000, "We went");
+  gst_harness_push_event (f.harness, gst_event_new_gap (MS (3000), MS (2000))); /* a pause */
+  push (&f, 5000, 6000, "there");
+  gst_harness_push_event (f.harness, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+          gst_structure_new_empty ("rstranscribe/final-transcript")));
+  push (&f, 6000, 6500, "and");
+  push_flags (&f, 6500, 7000, "back", GST_BUFFER_FLAG_DISCONT);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  push (&f, 7000, 7500, "again");
+  push (&f, 7500, 8000, "and again");
+  finish (&f);
+
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 8);
+  collector_check_coverage (f.out, 0, MS (8000), 0);
+  fail_unless_equals_int (collector_count (f.out, FALSE, GST_EVENT_GAP), 2);
+  fail_unless_equals_int (get_stat (f.element, "utterances"), 6);       /* two sentences in two cues each, and four cues */
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* "cues" asks for each, and nothing waits. */
+GST_START_TEST (test_each_cue)
+{
+  Fixture f = begin (UTF8, "gather=cues", FALSE);
+
+  push (&f, 0, 900, "I never said");
+  fail_unless_equals_int (wait_texts (&f, 1, 60000), 1);
+  push (&f, 900, 2000, "that she did it.");
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+  fail_unless_equals_int (get_stat (f.element, "utterances"), 2);
+
+  /* What waits when the setting changes is not lost, nor out of order. */
+  end (&f);
+  f = begin (UTF8, NULL, FALSE);
+  push (&f, 0, 900, "I never said");
+  g_object_set (f.element, "gather", 0, NULL);
+  push (&f, 900, 2000, "that she did");
+  g_object_set (f.element, "gather", 1, NULL);
+  push (&f, 2000, 2500, "it");
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 3);
+  collector_check_coverage (f.out, 0, MS (2500), 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* How long a cue takes that the next one may belong to, if there is none (ms). */
+static guint
+time_last_cue (gboolean live)
+{
+  Fixture f = begin (UTF8, "latency=3000", live);
+
+  push (&f, 0, 300, "first.");                  /* the model is loaded now */
+  fail_unless_equals_int (wait_texts (&f, 1, 60000), 1);
+  gint64 start = g_get_monotonic_time ();
+  push (&f, 300, 700, "no end");
+  fail_unless_equals_int (wait_texts (&f, 2, 60000), 2);
+  guint time = (g_get_monotonic_time () - start) / 1000;
+  check_times (&f, 1, 300, 700);
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+  end (&f);
+  return time;
+}
+
+/* Live it keeps the promise; and in a player the next one may not come before this one is seen. */
+GST_START_TEST (test_no_next_cue)
+{
+  for (guint live = 0; live < 2; live++) {
+    guint best = G_MAXUINT;
+    for (guint i = 0; i < 3 && best > 3000; i++)        /* others use the machine, too */
+      best = MIN (best, time_last_cue (live));
+    fail_unless (best >= 1900 && best <= 3000, "%u ms", best);
+  }
+}
+
+GST_END_TEST;
+
 /* Live, a sentence without an end is told in time, although nothing more comes. */
 GST_START_TEST (test_live)
 {
@@ -322,9 +413,10 @@ GST_START_TEST (test_flush)
 GST_END_TEST;
 
 /* What was gathered before a flush does not come after it. */
-GST_START_TEST (test_flush_forgets_words)
+static void
+check_flush_forgets (const gchar *properties)
 {
-  Fixture f = begin (UTF8, "gather=sentences", FALSE);
+  Fixture f = begin (UTF8, properties, FALSE);
   GstSegment segment;
 
   push (&f, 0, 300, "old");
@@ -337,6 +429,12 @@ GST_START_TEST (test_flush_forgets_words)
   fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
   check_times (&f, 0, 0, 200);
   end (&f);
+}
+
+GST_START_TEST (test_flush_forgets_words)
+{
+  check_flush_forgets ("gather=sentences");
+  check_flush_forgets (NULL);
 }
 
 GST_END_TEST;
@@ -507,6 +605,9 @@ gemmatranslate_suite (void)
   tcase_add_test (tc, test_cues_keep_number_times_and_form);
   tcase_add_test (tc, test_events_come_in_order);
   tcase_add_test (tc, test_sentences);
+  tcase_add_test (tc, test_across_cues);
+  tcase_add_test (tc, test_each_cue);
+  tcase_add_test (tc, test_no_next_cue);
   tcase_add_test (tc, test_live);
   tcase_add_test (tc, test_prefix_is_read_once);
   tcase_add_test (tc, test_history_size);
