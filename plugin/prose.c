@@ -6,8 +6,10 @@
 #define AT_SENTENCE .5
 #define AT_CLAUSE .3
 #define AT_PHRASE .1
-/* ... than between any two words, and how far it is avoided inside of one. */
+/* ... than between any two words, and how far it is avoided behind short ones ("the", "et"), and inside of one. */
+#define AT_SHORT -.12
 #define IN_WORD -.5
+#define SHORT 3
 /* Letters of a name that a caption may begin with. */
 #define LONGEST_LABEL 30
 
@@ -324,6 +326,17 @@ begins_word (const gchar *p)
   return g_unichar_isalnum (g_utf8_get_char (p));
 }
 
+/* Behind articles, prepositions and the like nobody pauses. */
+static gboolean
+is_behind_short (const gchar *text, const gchar *p)
+{
+  guint n = 0;
+
+  for (; p > text && g_unichar_isalpha (get_before (p)) && n <= SHORT; n++)
+    p = g_utf8_prev_char (p);
+  return n > 0 && n <= SHORT;
+}
+
 /* Whether @text may be divided before @p, which is inside of it, and how well. */
 static gboolean
 is_place (const gchar *text, const gchar *p, gdouble *merit)
@@ -337,10 +350,11 @@ is_place (const gchar *text, const gchar *p, gdouble *merit)
       ((closes (c) || is_terminator (c) || ends_clause (c)) && !(word < p && begins_word (p))))
     return FALSE;
 
-  *merit = 0.;
+  *merit = 0.;                  /* between two words */
   if (word < p) {
     if (before == 0xa0 || before == 0x202f)     /* no-break spaces */
       return FALSE;
+    *merit = is_behind_short (text, word) ? AT_SHORT : 0.;
   } else if (!is_spaceless (last) || !is_spaceless (c)) {
     return FALSE;
   } else if (hides_words (c)) {

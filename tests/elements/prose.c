@@ -115,6 +115,7 @@ GST_START_TEST (test_punctuation)
   check_division ("It is. We all have seen it at home.", "2 3", "It is.|We all have seen it at home.");
   check_division ("He came with Mr. Smith to the big town.", "15 24", "He came with|Mr. Smith to the big town.");
   check_division ("Ah, one two three four five six seven", "1 1", "Ah, one two three|four five six seven");
+  check_division ("Vérifiez le numéro et essayez", "22 8", "Vérifiez le numéro|et essayez");
   check_division ("Tu as vraiment ? Oui", "6 14", "Tu as|vraiment ? Oui");
   check_division ("Il dit « non » à tous", "7 14", "Il dit|« non » à tous");
   check_division ("He says \"never\" to us", "7 13", "He says|\"never\" to us");
