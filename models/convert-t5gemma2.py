@@ -3,7 +3,7 @@
 
     convert-t5gemma2.py DIRECTORY OUT.gguf [--outtype f32|f16|bf16|q8_0|q4_0]
 
-Needs the package gguf, and of it only the writer and the quantizers. The file is llama.cpp's in everything that it has names for: tokenizer.ggml.*, and of the two networks the
+Needs numpy. The file is llama.cpp's in everything that it has names for: tokenizer.ggml.*, and of the two networks the
 tensors of a Gemma 3 behind "enc." and "dec.". What is ours:
 
     general.architecture                "t5gemma2"
@@ -30,6 +30,9 @@ What reads pictures is in the same file, under the names and keys that it has in
 
 RMS norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that
 are no whole blocks of it become f16, and so does mm.input_projection. What patches begin with is f32.
+
+A tensor that is missing, or that no T5Gemma 2 has, ends it with a message that names it. What is tied to another tensor,
+can be computed, or is the head of SigLIP that T5Gemma 2 leaves out, is left out.
 """
 import argparse
 import json
@@ -37,8 +40,10 @@ import re
 import sys
 from pathlib import Path
 
-import gguf
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parent))   # for who imports this from elsewhere
+import gguf_writer as gguf  # noqa: E402
 
 TYPES = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
          "bf16": gguf.GGMLQuantizationType.BF16, "q8_0": gguf.GGMLQuantizationType.Q8_0,
@@ -60,6 +65,7 @@ TOWER_LAYER = {
 }
 PROJECTION = "mm.input_projection.weight"
 PROJECTOR = {"mm_input_projection_weight": PROJECTION, "mm_soft_emb_norm.weight": "mm.soft_emb_norm.weight"}
+UNUSED = re.compile(r"lm_head\..+|decoder\.embed_tokens\..+|.+\.(inv_freq|position_ids)|.*vision_tower\..*head\..+")
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 
 # ---- tensors --------------------------------------------------------------------------------------------------------
@@ -74,7 +80,7 @@ def tower_name(name):
 
 
 def gguf_name(name):
-    """None for copies of tied tensors and for what is not used."""
+    """None: there is no such tensor."""
     name = name.removeprefix("model.").replace("encoder.text_model.", "encoder.")
     if name in ONCE:
         return ONCE[name]
@@ -94,9 +100,11 @@ def read_tensors(directory):
         data = np.memmap(path, mode="r")
         length = int.from_bytes(data[:8].tobytes(), "little")
         for name, entry in json.loads(data[8:8 + length].tobytes()).items():
-            wanted = name != "__metadata__" and gguf_name(name)
-            if not wanted:
+            wanted = gguf_name(name)
+            if name == "__metadata__" or not wanted and UNUSED.fullmatch(name.removeprefix("model.")):
                 continue
+            if not wanted:
+                sys.exit(f"{path}: tensor {name} is none of T5Gemma 2's")
             begin, end = (8 + length + x for x in entry["data_offsets"])
             raw = data[begin:end]
             if entry["dtype"] == "BF16":
@@ -105,6 +113,8 @@ def read_tensors(directory):
                 x = raw.view(np.float16 if entry["dtype"] == "F16" else np.float32).astype(np.float32)
             else:
                 sys.exit(f"{path}: tensor {name} is of {entry['dtype']}; F32, F16 and BF16 are supported")
+            if x.size != np.prod(entry["shape"]):
+                sys.exit(f"{path}: tensor {name} has {x.size} values; its shape {entry['shape']} has another number")
             yield wanted, x.reshape(entry["shape"])
 
 
@@ -112,6 +122,35 @@ def type_of(name, x, outtype):
     if x.ndim == 1 or name.startswith(("v.patch_embd", "v.position_embd")):
         return TYPES["f32"]
     return TYPES["f16"] if name == PROJECTION and outtype != "f32" else TYPES[outtype]
+
+
+def wanted_names(config, pictures):
+    """{name in the GGUF: in the directory}, as transformers calls it"""
+    out = {ours: "model." + name for name, ours in ONCE.items()}
+    for part, network in ("enc", config["encoder"]["text_config"]), ("dec", config["decoder"]):
+        for i in range(network.get("num_hidden_layers", 26)):
+            out |= {f"{part}.blk.{i}.{ours}.weight": f"model.{part}oder.layers.{i}.{name}.weight" for name, ours in LAYER.items()}
+    if pictures:
+        tower = "model.encoder.vision_tower.vision_model."
+        out |= {ours: "model.encoder.multi_modal_projector." + name for name, ours in PROJECTOR.items()}
+        out |= {f"{ours}.{kind}": f"{tower}{name}.{kind}" for name, ours in TOWER.items() for kind in ("weight", "bias")
+                if (ours, kind) != ("v.position_embd", "bias")}
+        for i in range(config["encoder"].get("vision_config", {}).get("num_hidden_layers", 12)):
+            out |= {f"v.blk.{i}.{ours}.{kind}": f"{tower}encoder.layers.{i}.{name}.{kind}"
+                    for name, ours in TOWER_LAYER.items() for kind in ("weight", "bias")}
+    return out
+
+
+def check_names(directory, names):
+    """Also what reads pictures is whole, or not there at all."""
+    wanted = wanted_names(json.loads((directory / "config.json").read_text()), any(n.startswith(("v.", "mm.")) for n in names))
+    missing = [theirs for ours, theirs in wanted.items() if ours not in names]
+    if missing:
+        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        sys.exit(f"{directory}: tensor {missing[0]}{more} is missing")
+    more = sorted(names - set(wanted))
+    if more:
+        sys.exit(f"{directory}: {more[0]}: config.json has no such layer")
 
 
 def add_tensors(out, directory, outtype):
@@ -123,11 +162,9 @@ def add_tensors(out, directory, outtype):
             kind = TYPES["f16"]
         if name.endswith("norm.weight"):
             x = x + np.float32(1)
-        out.add_tensor(name, gguf.quants.quantize(x, kind), raw_dtype=kind)
+        out.add_tensor(name, gguf.quantize(x, kind), raw_dtype=kind)
         names.add(name)
-    missing = [n for n in ONCE.values() if n not in names]
-    if missing:
-        sys.exit(f"{directory}: no tensor for {', '.join(missing)}")
+    check_names(directory, names)
     return PROJECTION in names
 
 
