@@ -66,6 +66,7 @@ TOWER_LAYER = {
 PROJECTION = "mm.input_projection.weight"
 PROJECTOR = {"mm_input_projection_weight": PROJECTION, "mm_soft_emb_norm.weight": "mm.soft_emb_norm.weight"}
 UNUSED = re.compile(r"lm_head\..+|decoder\.embed_tokens\..+|.+\.(inv_freq|position_ids)|.*vision_tower\..*head\..+")
+DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 
 # ---- tensors --------------------------------------------------------------------------------------------------------
@@ -94,28 +95,34 @@ def gguf_name(name):
     return found and found[3] in LAYER and f"{found[1]}.blk.{found[2]}.{LAYER[found[3]]}.weight"
 
 
-def read_tensors(directory):
-    """(name in the GGUF, float32 array), one at a time."""
+def find_tensors(directory):
+    """[(name in the GGUF, name, path, where its bytes begin, entry of the header)]"""
+    found = []
     for path in sorted(directory.glob("*.safetensors")):
-        data = np.memmap(path, mode="r")
-        length = int.from_bytes(data[:8].tobytes(), "little")
-        for name, entry in json.loads(data[8:8 + length].tobytes()).items():
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        for name, entry in header.items():
             wanted = gguf_name(name)
             if name == "__metadata__" or not wanted and UNUSED.fullmatch(name.removeprefix("model.")):
                 continue
             if not wanted:
                 sys.exit(f"{path}: tensor {name} is none of T5Gemma 2's")
-            begin, end = (8 + length + x for x in entry["data_offsets"])
-            raw = data[begin:end]
-            if entry["dtype"] == "BF16":
-                x = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-            elif entry["dtype"] in ("F16", "F32"):
-                x = raw.view(np.float16 if entry["dtype"] == "F16" else np.float32).astype(np.float32)
-            else:
-                sys.exit(f"{path}: tensor {name} is of {entry['dtype']}; F32, F16 and BF16 are supported")
-            if x.size != np.prod(entry["shape"]):
-                sys.exit(f"{path}: tensor {name} has {x.size} values; its shape {entry['shape']} has another number")
-            yield wanted, x.reshape(entry["shape"])
+            if entry["dtype"] not in DTYPES:
+                sys.exit(f"{path}: tensor {name} is of {entry['dtype']}; {', '.join(DTYPES)} are supported")
+            found.append((wanted, name, path, 8 + length, entry))
+    return found
+
+
+def read_tensor(name, path, begin, entry):
+    """float32"""
+    first, end = entry["data_offsets"]
+    dtype, n = DTYPES[entry["dtype"]], int(np.prod(entry["shape"]))
+    if end - first != n * dtype.itemsize or path.stat().st_size < begin + end:
+        sys.exit(f"{path}: tensor {name} of shape {entry['shape']} has other than {n * dtype.itemsize} bytes")
+    x = np.memmap(path, dtype, "r", begin + first, n)
+    x = (x.astype(np.uint32) << 16).view(np.float32) if entry["dtype"] == "BF16" else x.astype(np.float32)
+    return x.reshape(entry["shape"])
 
 
 def type_of(name, x, outtype):
@@ -141,31 +148,31 @@ def wanted_names(config, pictures):
     return out
 
 
-def check_names(directory, names):
+def check_names(directory, config, names):
     """Also what reads pictures is whole, or not there at all."""
-    wanted = wanted_names(json.loads((directory / "config.json").read_text()), any(n.startswith(("v.", "mm.")) for n in names))
+    wanted = wanted_names(config, any(ours.startswith(("v.", "mm.")) for ours in names))
     missing = [theirs for ours, theirs in wanted.items() if ours not in names]
     if missing:
-        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
-        sys.exit(f"{directory}: tensor {missing[0]}{more} is missing")
-    more = sorted(names - set(wanted))
-    if more:
-        sys.exit(f"{directory}: {more[0]}: config.json has no such layer")
+        others = f" and {len(missing) - 1} others are" if len(missing) > 1 else " is"
+        sys.exit(f"{directory}: tensor {missing[0]}{others} missing")
+    for ours, theirs in names.items():
+        if ours not in wanted:
+            sys.exit(f"{directory}: tensor {theirs} is of no layer that config.json has")
 
 
-def add_tensors(out, directory, outtype):
+def add_tensors(out, directory, outtype, config):
     """Returns whether there was what reads pictures."""
-    names = set()
-    for name, x in read_tensors(directory):
+    found = find_tensors(directory)
+    check_names(directory, config, {wanted: name for wanted, name, *_ in found})
+    for name, *where in found:
+        x = read_tensor(*where)
         kind = type_of(name, x, outtype)
         if x.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
             kind = TYPES["f16"]
         if name.endswith("norm.weight"):
             x = x + np.float32(1)
         out.add_tensor(name, gguf.quantize(x, kind), raw_dtype=kind)
-        names.add(name)
-    check_names(directory, names)
-    return PROJECTION in names
+    return PROJECTION in {name for name, *_ in found}
 
 
 # ---- metadata -------------------------------------------------------------------------------------------------------
@@ -278,7 +285,7 @@ def write(path, directory, outtype, describe=lambda out: None):
     add_network(out, "dec", config["decoder"])
     add_ids(out, config, json.loads(generation.read_text()) if generation.exists() else {})
     add_tokenizer(out, directory)
-    if add_tensors(out, directory, outtype):
+    if add_tensors(out, directory, outtype, config):
         add_pictures(out, config, directory)
     out.write_header_to_file()
     out.write_kv_data_to_file()

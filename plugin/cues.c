@@ -117,7 +117,7 @@ typedef struct
 static void
 find_chain (Chain *chain, const GPtrArray *items, guint i, guint passage)
 {
-  chain->n = 0;
+  *chain = (Chain) { 0 };
   for (; i < items->len && chain->n < GEMMA_CUES_MOST; i++) {
     const Item *item = items->pdata[i];
 
