@@ -31,8 +31,8 @@ What reads pictures is in the same file, under the names and keys that it has in
 RMS norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that
 are no whole blocks of it become f16, and so does mm.input_projection. What patches begin with is f32.
 
-A tensor that is missing, or that no T5Gemma 2 has, ends it with a message that names it. What is tied to another tensor,
-can be computed, or is the head of SigLIP that T5Gemma 2 leaves out, is left out.
+A tensor that is missing, or that no T5Gemma 2 has, ends it with a message that names it. What is tied to another
+tensor, can be computed, or is SigLIP's own head, which T5Gemma 2 does not use, is left out.
 """
 import argparse
 import json
@@ -136,7 +136,8 @@ def wanted_names(config, pictures):
     out = {ours: "model." + name for name, ours in ONCE.items()}
     for part, network in ("enc", config["encoder"]["text_config"]), ("dec", config["decoder"]):
         for i in range(network.get("num_hidden_layers", 26)):
-            out |= {f"{part}.blk.{i}.{ours}.weight": f"model.{part}oder.layers.{i}.{name}.weight" for name, ours in LAYER.items()}
+            out |= {f"{part}.blk.{i}.{ours}.weight": f"model.{part}oder.layers.{i}.{name}.weight"
+                    for name, ours in LAYER.items()}
     if pictures:
         tower = "model.encoder.vision_tower.vision_model."
         out |= {ours: "model.encoder.multi_modal_projector." + name for name, ours in PROJECTOR.items()}

@@ -17,8 +17,9 @@ class GGMLQuantizationType(IntEnum):
 
 
 # (elements, bytes) of a block
-GGML_QUANT_SIZES = {GGMLQuantizationType.F32: (1, 4), GGMLQuantizationType.F16: (1, 2), GGMLQuantizationType.BF16: (1, 2),
-                    GGMLQuantizationType.Q8_0: (32, 34), GGMLQuantizationType.Q4_0: (32, 18)}
+GGML_QUANT_SIZES = {GGMLQuantizationType.F32: (1, 4), GGMLQuantizationType.F16: (1, 2),
+                    GGMLQuantizationType.BF16: (1, 2), GGMLQuantizationType.Q8_0: (32, 34),
+                    GGMLQuantizationType.Q4_0: (32, 18)}
 
 # ---- weights --------------------------------------------------------------------------------------------------------
 
@@ -27,7 +28,7 @@ def to_bf16(x):
     """To the nearest, to even; what is not a number stays so."""
     bits = x.view(np.uint32)
     rounded = bits + (0x7fff + (bits >> 16 & 1))
-    return np.where(np.isnan(x), bits | 0x400000, rounded).astype(np.uint32) >> 16
+    return (np.where(np.isnan(x), bits | 0x400000, rounded) >> 16).astype("<u2").view(np.uint8)
 
 
 def blocks_of(x, scale_of):
@@ -62,7 +63,7 @@ def quantize(x, kind):
         return x
     if kind == GGMLQuantizationType.F16:
         return x.astype(np.float16)
-    data = {GGMLQuantizationType.BF16: lambda x: to_bf16(x).astype("<u2").view(np.uint8), GGMLQuantizationType.Q8_0: to_q8_0,
+    data = {GGMLQuantizationType.BF16: to_bf16, GGMLQuantizationType.Q8_0: to_q8_0,
             GGMLQuantizationType.Q4_0: to_q4_0}[kind](x)
     elements, size = GGML_QUANT_SIZES[kind]
     return data.reshape(*x.shape[:-1], x.shape[-1] // elements * size)
@@ -81,7 +82,7 @@ def pack(kind, value):
 
 
 class GGUFWriter:
-    """Tensors wait in a temporary file; the four calls at the end come in this order: header, kv_data, tensors, close."""
+    """Tensors wait in a temporary file; at the end come header, kv_data, tensors and close, in this order."""
 
     def __init__(self, path, architecture, use_temp_file=True):
         self.path = Path(path)
@@ -154,7 +155,8 @@ class GGUFWriter:
         shape = list(array.shape)
         if array.dtype == np.uint8:
             shape[-1] = shape[-1] // size * elements
-        self.tensors[name] = struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), raw_dtype, self.data.tell())
+        self.tensors[name] = struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), raw_dtype,
+                                         self.data.tell())
         self.data.write(np.ascontiguousarray(array).data)
         self.data.write(bytes(-array.nbytes % ALIGNMENT))
 

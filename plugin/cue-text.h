@@ -32,7 +32,7 @@ const gchar *gemma_cue_text_get_passage (const GemmaCueText *cue, guint i);
 /** Its source stays where @translation is empty. */
 void gemma_cue_text_set_translation (GemmaCueText *cue, guint i, const gchar *translation);
 
-/** Whether its last passage may go on in the next cue, and whether that of @before does with the first one of @after. */
+/** Whether its last passage may go on in the next cue; whether that of @before does with the first one of @after. */
 gboolean gemma_cue_text_may_go_on (const GemmaCueText *cue);
 GemmaTextRelation gemma_cue_text_relate (const GemmaCueText *before, const GemmaCueText *after);
 

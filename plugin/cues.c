@@ -174,7 +174,7 @@ translate_chain (GemmaCues *self, const Chain *chain, guint64 start)
   return translation != NULL;
 }
 
-/* The cue @items[@i], of which all passages from @first on are still to be translated. FALSE: there is no more to do. */
+/* The cue @items[@i]; its passages from @first on are still to be translated. FALSE: there is no more to do. */
 static gboolean
 tell_cue (GemmaCues *self, const GPtrArray *items, guint i, guint first)
 {

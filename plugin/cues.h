@@ -1,13 +1,13 @@
 /* Gathers cues whose sentence goes on in the next, and lays its translation out over them again.
  *
- * A caption that no full stop ends waits for the next one. If that follows soon and may be the rest of the sentence (see
- * gemma_text_relate()), both belong together, up to six cues with 400 characters; the passages (see cue-text.h) that
- * touch are translated as one, all others each for itself. Every cue leaves with its own time, GAPs in their place. A
- * translation is divided in proportion to its source; if it has fewer words than there are cues, the last one stays for
- * the rest of them.
+ * A caption that no full stop ends waits for the next one. If that follows soon and may be the rest of the sentence
+ * (see gemma_text_relate()), both belong together, up to six cues with 400 characters; the passages (see cue-text.h)
+ * that touch are translated as one, all others each for itself. Every cue leaves with its own time, GAPs in their
+ * place. A translation is divided in proportion to its source; if it has fewer words than there are cues, the last one
+ * stays for the rest of them.
  *
- * Where six cues have followed each other without a full stop, the text does without, and its cues are taken for themselves
- * until one has a full stop. No GStreamer: times are in nanoseconds, G_MAXUINT64 is none.
+ * Where six cues have followed each other without a full stop, the text does without, and its cues are taken for
+ * themselves until one has a full stop. No GStreamer: times are in nanoseconds, G_MAXUINT64 is none.
  */
 #pragma once
 

@@ -5,23 +5,24 @@
  * Translates timed text with a Gemma language model: T5Gemma 2, Gemma 3, Gemma 3n. A translation has the PTS and
  * DURATION of its source; GAP events and all others pass in their order.
  *
- * With #GstGemmaTranslate:gather `across-cues`, the default, captions keep their number and their times, and a sentence
- * that goes on from one to the next is translated as a whole and laid out over the same captions again, in proportion to
- * its source, between words, rather where a sentence or clause ends. A caption waits for the next one unless its text ends with
- * a full stop, question or exclamation mark (after dots or a dash it depends on the next), is in brackets, or ends with a
- * note; the next belongs to it if it comes in less than #GstGemmaTranslate:segment-silence, or, not live, in four times that
- * if it begins with a small letter, unless it has a dash, other markup, brackets, or a name in front of it ("ANNA:",
- * ">>"). At most six captions, 400 characters and #GstGemmaTranslate:max-segment belong together. Where six followed each
- * other without a full stop, the text does without (songs, Chinese, automatic captions), and every caption is taken for
- * itself until there is one again. No caption waits for the next one for longer than two thirds of
- * #GstGemmaTranslate:latency on the clock, live or not, as a video may wait for the text. A translation that has fewer words
- * than there are captions stays for the rest of them. With `cues` every buffer is translated for itself, at once.
+ * With #GstGemmaTranslate:gather `across-cues`, the default, captions keep their number and their times, and a
+ * sentence that goes on from one to the next is translated as a whole and laid out over the same captions again, in
+ * proportion to its source, between words, rather where a sentence or clause ends. A caption waits for the next one
+ * unless its text ends with a full stop, question or exclamation mark (after dots or a dash it depends on the next), is
+ * in brackets, or ends with a note. The next belongs to it if it comes in less than
+ * #GstGemmaTranslate:segment-silence, or, not live, in four times that if it begins with a small letter, unless it has
+ * a dash, other markup, brackets, or a name in front of it ("ANNA:", ">>"). At most six captions, 400 characters and
+ * #GstGemmaTranslate:max-segment belong together. Where six followed each other without a full stop, the text does
+ * without (songs, Chinese, automatic captions), and every caption is taken for itself until there is one again. No
+ * caption waits for the next one for longer than two thirds of #GstGemmaTranslate:latency on the clock, live or not, as
+ * a video may wait for the text. A translation that has fewer words than there are captions stays for the rest of them.
+ * With `cues` every buffer is translated for itself, at once.
  *
  * With `sentences`, words and phrases are gathered until one ends a sentence, until a pause of
  * #GstGemmaTranslate:segment-silence, until #GstGemmaTranslate:max-segment, and until the stream ends or breaks: EOS, a
- * new segment, DISCONT, `rstranscribe/final-transcript` and other events in the stream, but tags; so do captions.
- * What leaves has the time from the first word to the end of the last. Live, a sentence is not waited for longer than two thirds of
- * #GstGemmaTranslate:latency.
+ * new segment, DISCONT, `rstranscribe/final-transcript` and other events in the stream, but tags; so do captions. What
+ * leaves has the time from the first word to the end of the last. Live, a sentence is not waited for longer than two
+ * thirds of #GstGemmaTranslate:latency.
  *
  * Line breaks and markup: lines that belong to one sentence are translated together, and the translation is broken into
  * as many lines. Lines keep the markup that holds for all of them, and the dash that they begin with; what marks a
@@ -111,8 +112,8 @@ gst_gemma_gather_get_type (void)
   static const GEnumValue values[] = {
     { GEMMA_GATHER_CUES, "Each buffer is translated for itself, at once, and keeps its time", "cues" },
     { GEMMA_GATHER_SENTENCES, "Words and phrases are gathered into sentences", "sentences" },
-    { GEMMA_GATHER_ACROSS_CUES, "Each buffer keeps its time; a sentence that goes on from one to the next is translated "
-        "as a whole and laid out over them", "across-cues" },
+    { GEMMA_GATHER_ACROSS_CUES, "Each buffer keeps its time; a sentence that goes on from one to the next is "
+        "translated as a whole and laid out over them", "across-cues" },
     { 0, NULL, NULL }
   };
 
@@ -484,8 +485,8 @@ describe_properties (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_CONTEXT_SIZE, g_param_spec_uint ("context-size", "Context size",
           "Tokens of prompt and translation together at most (0: 2048, at most the model's)", 0, 1 << 20, 0, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
-          "Segment silence", "Gathering, a pause this long ends a sentence (ms); four times as long in front of a cue that "
-          "begins with a small letter, unless live", 160, 10000, 480, flags));
+          "Segment silence", "Gathering, a pause this long ends a sentence (ms); four times as long in front of a cue "
+          "that begins with a small letter, unless live", 160, 10000, 480, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
           "Longest segment", "Gathering, a sentence is cut at this length (ms)", 1000, 30000, 30000, flags));
 }
@@ -507,8 +508,8 @@ gst_gemma_translate_class_init (GstGemmaTranslateClass *klass)
 
   describe_properties (object_class, playing);
   g_object_class_install_property (object_class, PROP_GATHER, g_param_spec_enum ("gather", "Gather",
-          "What is translated as one: a sentence in several cues, which keep their number and times, each cue, or words that "
-          "become a sentence", GST_TYPE_GEMMA_GATHER, GEMMA_GATHER_ACROSS_CUES, playing));
+          "What is translated as one: a sentence in several cues, which keep their number and times, each cue, or words "
+          "that become a sentence", GST_TYPE_GEMMA_GATHER, GEMMA_GATHER_ACROSS_CUES, playing));
   g_object_class_install_property (object_class, PROP_HISTORY_SIZE, g_param_spec_uint ("history-size", "History size",
           "How many sentences before, with their translations, the model is shown at most", 0, 64, 4, playing));
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_GATHER, 0);

@@ -41,8 +41,8 @@ opens (gunichar c)
 static gboolean
 is_full_stop (gunichar c)
 {
-  static const gunichar stops[] = { '.', 0x3002 /* 。 */, 0xff0e, 0xff61, 0x06d4 /* Arabic */, 0x0964 /* danda */, 0x0965,
-    0x1362 /* Ethiopic */, 0x104b, 0x17d4, 0x0589 /* Armenian */ };
+  static const gunichar stops[] = { '.', 0x3002 /* 。 */, 0xff0e, 0xff61, 0x06d4 /* Arabic */, 0x0964 /* danda */,
+    0x0965, 0x1362 /* Ethiopic */, 0x104b, 0x17d4, 0x0589 /* Armenian */ };
 
   for (guint i = 0; i < G_N_ELEMENTS (stops); i++)
     if (c == stops[i])
@@ -217,12 +217,12 @@ gboolean
 gemma_text_may_go_on (const gchar *text)
 {
   const gchar *last = find_last (text, text + strlen (text));
-  gunichar c;
 
   if (!last || is_aside (text))
     return FALSE;
-  c = g_utf8_get_char (last);
-  if (is_note (c) || g_unichar_get_script (c) == G_UNICODE_SCRIPT_THAI || g_unichar_get_script (c) == G_UNICODE_SCRIPT_LAO)
+  gunichar c = g_utf8_get_char (last);
+  GUnicodeScript script = g_unichar_get_script (c);
+  if (is_note (c) || script == G_UNICODE_SCRIPT_THAI || script == G_UNICODE_SCRIPT_LAO)
     return FALSE;
   return is_left_open (text, last) || !gemma_text_ends_sentence (text);
 }
@@ -283,8 +283,9 @@ typedef struct
 static gboolean
 clings (gunichar c)
 {
-  static const gunichar small[] = { 0x3041, 0x3043, 0x3045, 0x3047, 0x3049, 0x3063, 0x3083, 0x3085, 0x3087, 0x308e, 0x30a1,
-    0x30a3, 0x30a5, 0x30a7, 0x30a9, 0x30c3, 0x30e3, 0x30e5, 0x30e7, 0x30ee, 0x30fc, 0x3005, 0x309d, 0x309e, 0x30fd, 0x30fe };
+  static const gunichar small[] = { 0x3041, 0x3043, 0x3045, 0x3047, 0x3049, 0x3063, 0x3083, 0x3085, 0x3087, 0x308e,
+    0x30a1, 0x30a3, 0x30a5, 0x30a7, 0x30a9, 0x30c3, 0x30e3, 0x30e5, 0x30e7, 0x30ee, 0x30fc, 0x3005, 0x309d, 0x309e,
+    0x30fd, 0x30fe };
 
   for (guint i = 0; i < G_N_ELEMENTS (small); i++)
     if (c == small[i])

@@ -30,10 +30,10 @@ gboolean gemma_text_may_go_on (const gchar *text);
 GemmaTextRelation gemma_text_relate (const gchar *before, const gchar *after);
 
 /**
- * Divides @text into @n parts whose lengths are to each other like @shares, at least nearly: between words, rather where
- * a sentence or a clause ends. There are fewer parts, but one, if there are no more words; none is empty, but of an empty
- * text. Where no script has spaces it is between characters that belong to different words as far as can be told
- * without a dictionary. (transfer full)
+ * Divides @text into @n parts whose lengths are to each other like @shares, at least nearly: between words, rather
+ * where a sentence or a clause ends. There are fewer parts, but one, if there are no more words; none is empty, but of
+ * an empty text. In scripts without spaces it is between characters that belong to different words as far as can be
+ * told without a dictionary. (transfer full)
  */
 GStrv gemma_text_divide (const gchar *text, const glong *shares, guint n);
 

@@ -161,7 +161,8 @@ GST_START_TEST (test_pauses)
   push (f, 12000, 13000, "we went");
   push (f, 12501, 14000, "there");
   push (f, 13400, 15000, "again.");
-  check (f, "12000-14000 we went there|13400-15000 again.|", "12000-13000 WE WENT|12501-14000 THERE|13400-15000 AGAIN.|");
+  check (f, "12000-14000 we went there|13400-15000 again.|",
+      "12000-13000 WE WENT|12501-14000 THERE|13400-15000 AGAIN.|");
   /* Two at the same time, and time that runs backwards. */
   push (f, 16000, 17000, "we went");
   push (f, 16000, 17000, "they came");
@@ -339,11 +340,13 @@ ignore_gap (guint64 start, guint64 end, gpointer data)
 GST_START_TEST (test_random_cues)
 {
   static const GemmaCuesFuncs funcs = { say_less, on_any_cue, ignore_gap };
-  static const gchar *const pieces[] = { "word", "two words", ".", "...", "- ", "♪", "語", "\n", " ", "<i>", "</i>", "9", "No" };
+  static const gchar *const pieces[] = { "word", "two words", ".", "...", "- ", "♪", "語", "\n", " ", "<i>", "</i>", "9",
+    "No" };
   g_autoptr (GRand) rand = g_rand_new_with_seed (11);
 
   for (guint n = 0; n < 500; n++) {
-    g_autoptr (GArray) in = g_array_new (FALSE, FALSE, sizeof (guint64)), out = g_array_new (FALSE, FALSE, sizeof (guint64));
+    g_autoptr (GArray) in = g_array_new (FALSE, FALSE, sizeof (guint64));
+    g_autoptr (GArray) out = g_array_new (FALSE, FALSE, sizeof (guint64));
     GemmaCues *cues = gemma_cues_new (&funcs, out);
     guint64 time = 0;
 

@@ -226,7 +226,8 @@ GST_START_TEST (test_across_cues)
   fail_unless_equals_int (collector_count (f.out, TRUE, 0), 8);
   collector_check_coverage (f.out, 0, MS (8000), 0);
   fail_unless_equals_int (collector_count (f.out, FALSE, GST_EVENT_GAP), 2);
-  fail_unless_equals_int (get_stat (f.element, "utterances"), 6);       /* two sentences in two cues each, and four cues */
+  /* Two sentences in two cues each, and four cues. */
+  fail_unless_equals_int (get_stat (f.element, "utterances"), 6);
   end (&f);
 }
 

@@ -22,7 +22,8 @@ GST_END_TEST;
 GST_START_TEST (test_full_stops)
 {
   static const gchar *const with[] = { "She left. I", "So.", "\"So.\" He", "終わり。次は", "ठीक। अब" };
-  static const gchar *const without[] = { "", "so", "Dr. No", "3.5 km", "J. Doe", "well...", "well... so", "what?", "…", "a.b" };
+  static const gchar *const without[] = { "", "so", "Dr. No", "3.5 km", "J. Doe", "well...", "well... so", "what?", "…",
+    "a.b" };
 
   for (guint i = 0; i < G_N_ELEMENTS (with); i++)
     fail_unless (gemma_text_has_full_stop (with[i]), "%s", with[i]);
@@ -163,8 +164,8 @@ GST_START_TEST (test_syllables)
   fail_unless_equals_string (joined, text);
   for (guint i = 1; i < 5; i++) {
     gunichar before = g_utf8_get_char (g_utf8_prev_char (parts[i - 1] + strlen (parts[i - 1])));
-    fail_if (is_vowel_apart (g_utf8_get_char (parts[i])) || (before >= 0x0e40 && before <= 0x0e44), "%s|%s", parts[i - 1],
-        parts[i]);
+    fail_if (is_vowel_apart (g_utf8_get_char (parts[i])) || (before >= 0x0e40 && before <= 0x0e44), "%s|%s",
+        parts[i - 1], parts[i]);
   }
 }
 

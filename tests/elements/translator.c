@@ -81,7 +81,8 @@ static const Split splits[] = {
 static void
 translate_split (const Split *split)
 {
-  g_autofree gchar *line = g_strdup_printf ("gemmatranslate source-language=%s target-language=%s", split->from, split->to);
+  g_autofree gchar *line = g_strdup_printf ("gemmatranslate source-language=%s target-language=%s", split->from,
+      split->to);
   GstHarness *harness = gst_harness_new_parse (line);
   GstElement *element = gst_harness_find_element (harness, "gemmatranslate");
   g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
@@ -122,9 +123,10 @@ GST_END_TEST;
 static void
 check_captions (const gchar *properties, const gchar *captions, const gchar *expected)
 {
-  g_autofree gchar *in = write_file ("in.srt", captions, strlen (captions)), *out = write_file ("out.srt", "", 0), *text = NULL;
+  g_autofree gchar *in = write_file ("in.srt", captions, strlen (captions)), *out = write_file ("out.srt", "", 0);
   g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! gemmatranslate %s ! srtenc ! "
       "filesink location=%s", in, properties, out);
+  g_autofree gchar *text = NULL;
   g_autoptr (GError) error = NULL;
   GstElement *pipeline = gst_parse_launch (line, &error);
   g_assert_no_error (error);

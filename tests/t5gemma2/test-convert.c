@@ -1,5 +1,5 @@
-/* models/convert-t5gemma2.py: what it makes of a Hugging Face directory is the same model, and what it cannot convert it
- * names. It needs a Python with numpy and nothing else (Debian's python3-numpy, which ./check installs). */
+/* models/convert-t5gemma2.py: what it makes of a Hugging Face directory is the same model, and what it cannot convert
+ * it names. It needs a Python with numpy and nothing else (Debian's python3-numpy, which ./check installs). */
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
@@ -22,8 +22,8 @@ find_python (void)
   for (guint i = 0; !found && i < G_N_ELEMENTS (candidates); i++) {
     const gchar *argv[] = { candidates[i], "-c", "import numpy", NULL };
     gint status = 1;
-    if (g_spawn_sync (NULL, (gchar **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL, NULL,
-            &status, NULL) && status == 0)
+    if (g_spawn_sync (NULL, (gchar **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL,
+            NULL, &status, NULL) && status == 0)
       found = candidates[i];
   }
   fail_unless (found != NULL, "no python3 has numpy; install python3-numpy");
@@ -62,12 +62,13 @@ get_logits (const gchar *model, const gchar *option, const gchar *value)
   return eval_result ("logits.npy");
 }
 
-/* Nothing is lost in float32: the same ids of a text, and the same logits. These differ only as the attention's scale, a
- * number of the file, is rounded. */
+/* Nothing is lost in float32: the same ids of a text, and the same logits. These differ only as the attention's scale,
+ * a number of the file, is rounded. */
 GST_START_TEST (test_same_model)
 {
   g_autoptr (Npy) source = golden ("tiny", "source", NPY_I32);
-  g_autofree gchar *list = eval_list_ids (source->i32, source->n), *converted = convert_well (eval_files.directory, "f32");
+  g_autofree gchar *list = eval_list_ids (source->i32, source->n);
+  g_autofree gchar *converted = convert_well (eval_files.directory, "f32");
   const gchar *const inputs[][2] = { { "--ids", list }, { "--prompt", TEXT } };
 
   for (guint i = 0; i < G_N_ELEMENTS (inputs); i++) {
@@ -84,8 +85,8 @@ GST_START_TEST (test_same_model)
 
 GST_END_TEST;
 
-/* How far @type may be from @x, the largest of whose block is @most: half a step, and of the scale's rounding to f16 what
- * it makes of the largest. Of q4_0 one end has a whole step, as its numbers go from -8 to 7. */
+/* How far @type may be from @x, the largest of whose block is @most: half a step, and of the scale's rounding to f16
+ * what it makes of the largest. Of q4_0 one end has a whole step, as its numbers go from -8 to 7. */
 static gdouble
 get_bound (OclType type, gdouble x, gdouble most)
 {
@@ -154,8 +155,8 @@ GST_END_TEST;
 /* What llama-quantize would make of it, as the library does when it loads a directory with weights=q8_0. */
 GST_START_TEST (test_same_quantization)
 {
-  const gchar *arguments[] = { "--model", eval_files.directory, "--weights", "q8_0", "--ids", "2,5,9,300,17", "--generate",
-    "8", "--out", eval_files.out, NULL };
+  const gchar *arguments[] = { "--model", eval_files.directory, "--weights", "q8_0", "--ids", "2,5,9,300,17",
+    "--generate", "8", "--out", eval_files.out, NULL };
   g_autofree gchar *message = NULL, *converted = convert_well (eval_files.directory, "q8_0");
 
   g_setenv ("GEMMA_CACHE_DIR", eval_files.out, TRUE);   /* where no kernels are */
@@ -240,7 +241,8 @@ typedef struct
 static void
 check_case (const Case *c)
 {
-  g_autofree gchar *config = g_strconcat (c->golden, "config.json", NULL), *golden = g_strconcat (c->golden, "tensors.txt", NULL);
+  g_autofree gchar *config = g_strconcat (c->golden, "config.json", NULL);
+  g_autofree gchar *golden = g_strconcat (c->golden, "tensors.txt", NULL);
   g_autofree gchar *list = write_list (golden, c->without, c->with), *message = NULL;
   g_autofree gchar *out = g_build_filename (eval_files.out, "bad.gguf", NULL);
   gchar *directory = seeded_write_hf (config, list, SEED, OCL_TYPE_BF16);
@@ -264,7 +266,8 @@ GST_START_TEST (test_wrong_tensors)
   static const Case cases[] = {
     { TINY, "model.decoder.layers.1.mlp.up_proj.weight ", NULL, "model.decoder.layers.1.mlp.up_proj.weight" },
     { TINY, "model.encoder.norm.weight ", NULL, "model.encoder.norm.weight" },
-    { TINY, NULL, "model.decoder.layers.0.mlp.other_proj.weight 0 1 4 4", "model.decoder.layers.0.mlp.other_proj.weight" },
+    { TINY, NULL, "model.decoder.layers.0.mlp.other_proj.weight 0 1 4 4",
+        "model.decoder.layers.0.mlp.other_proj.weight" },
     { TINY, NULL, "model.decoder.layers.6.mlp.up_proj.weight 0 1 96 64", "model.decoder.layers.6.mlp.up_proj.weight" },
     { SEES, "model.encoder.vision_tower.vision_model.encoder.layers.1.mlp.fc2.bias ", NULL,
         "model.encoder.vision_tower.vision_model.encoder.layers.1.mlp.fc2.bias" },
@@ -282,8 +285,8 @@ GST_END_TEST;
 GST_START_TEST (test_wrong_model)
 {
   g_autofree gchar *out = g_build_filename (eval_files.out, "bad.gguf", NULL), *message = NULL;
-  gchar *directory = seeded_write_hf (GOLDEN_DIR "/gemma3/tiny/config.json", GOLDEN_DIR "/gemma3/tiny/tensors.txt", SEED,
-      OCL_TYPE_BF16);
+  gchar *directory = seeded_write_hf (GOLDEN_DIR "/gemma3/tiny/config.json", GOLDEN_DIR "/gemma3/tiny/tensors.txt",
+      SEED, OCL_TYPE_BF16);
 
   fail_unless (convert (directory, out, NULL, &message) != 0);
   seeded_remove (directory);
