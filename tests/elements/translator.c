@@ -90,9 +90,9 @@ translate_split (const Split *split)
 
   set_live (harness->srcpad, FALSE);
   gst_harness_set_src_caps_str (harness, "text/x-raw, format=(string)utf8");
-  push (harness, 1000, 2000, split->cues[0]);
-  gst_harness_push_event (harness, gst_event_new_gap (MS (2000), MS (100)));
-  push (harness, 2100, 3000, split->cues[1]);
+  push_text (harness, split->cues[0], 1000, 1000);
+  push_gap (harness, 2000, 100);
+  push_text (harness, split->cues[1], 2100, 900);
   gst_harness_push_event (harness, gst_event_new_eos ());
   collector_wait_eos (out, 60);
   fail_unless_equals_int (collector_count (out, TRUE, 0), 2);
@@ -119,34 +119,15 @@ GST_END_TEST;
 #define TIMES_4 "4\n00:00:05,000 --> 00:00:06,000\n"
 #define TIMES_5 "5\n00:00:06,500 --> 00:00:07,000\n"
 
-/* The same captions at the same times, with their lines and markup; @properties: of gemmatranslate */
-static void
-check_captions (const gchar *properties, const gchar *captions, const gchar *expected)
-{
-  g_autofree gchar *in = write_file ("in.srt", captions, strlen (captions)), *out = write_file ("out.srt", "", 0);
-  g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! gemmatranslate %s ! srtenc ! "
-      "filesink location=%s", in, properties, out);
-  g_autofree gchar *text = NULL;
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
-  g_assert_no_error (error);
-  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
-
-  gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  g_autoptr (GstMessage) message =
-      gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
-  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
-  gst_element_set_state (pipeline, GST_STATE_NULL);
-  gst_object_unref (pipeline);
-  fail_unless (g_file_get_contents (out, &text, NULL, NULL));
-  fail_unless_equals_string (text, expected);
-}
-
+/* The same captions at the same times, with their lines and markup. */
 GST_START_TEST (test_caption_file)
 {
-  check_captions ("target-language=es",
+  static const gchar *const captions =
       TIMES_1 "<i>The conference\nhas been</i>\n\n" TIMES_2 "<i>extended.</i>\n\n"
-      TIMES_3 "The conference has been extended.\n\n" TIMES_4 "The conference\n\n" TIMES_5 "has been extended.\n\n",
+      TIMES_3 "The conference has been extended.\n\n" TIMES_4 "The conference\n\n" TIMES_5 "has been extended.\n\n";
+  g_autofree gchar *translated = convert_captions (captions, "gemmatranslate target-language=es");
+
+  fail_unless_equals_string (translated,
       TIMES_1 "<i>La conferencia\nha sido</i>\n\n" TIMES_2 "<i>extendida.</i>\n\n"
       TIMES_3 "La conferencia ha sido extendida.\n\n" TIMES_4 "La conferencia\n\n" TIMES_5 "ha sido extendida.\n\n");
 }

@@ -273,6 +273,26 @@ write_file (const gchar *name, gconstpointer data, gsize size)
   return path;
 }
 
+gchar *
+convert_captions (const gchar *captions, const gchar *description)
+{
+  g_autofree gchar *in = write_file ("in.srt", captions, strlen (captions)), *out = write_file ("out.srt", "", 0);
+  g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! %s ! srtenc ! filesink location=%s", in,
+      description, out);
+  GstElement *pipeline = launch_pipeline (line);
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  gchar *text = NULL;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  g_autoptr (GstMessage) message =
+      gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+  fail_unless (g_file_get_contents (out, &text, NULL, NULL));
+  return text;
+}
+
 guint64
 get_stat (GstElement *element, const gchar *field)
 {

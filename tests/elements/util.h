@@ -63,6 +63,8 @@ gchar *wait_error (GstBus *bus, guint seconds);
 void remove_folder (const gchar *path);
 /** A file in the test's own folder with @size bytes of @data. (transfer full) */
 gchar *write_file (const gchar *name, gconstpointer data, gsize size);
+/** What the elements of @description make of a file of SubRip captions. (transfer full) */
+gchar *convert_captions (const gchar *captions, const gchar *description);
 /** The value of a guint64 field of an element's property "stats". */
 guint64 get_stat (GstElement *element, const gchar *field);
 /** The model under test and its audio part. */

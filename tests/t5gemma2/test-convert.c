@@ -171,15 +171,6 @@ GST_START_TEST (test_same_quantization)
 
 GST_END_TEST;
 
-static void
-copy_file (const gchar *from, const gchar *directory, const gchar *name)
-{
-  g_autofree gchar *to = g_build_filename (directory, name, NULL), *text = NULL;
-  gsize length;
-
-  fail_unless (g_file_get_contents (from, &text, &length, NULL) && g_file_set_contents (to, text, length, NULL));
-}
-
 static Npy *
 get_picture_tokens (const gchar *model)
 {
@@ -195,8 +186,8 @@ GST_START_TEST (test_pictures)
 {
   gchar *directory = seeded_write_hf (SEES "config.json", SEES "tensors.txt", SEED, OCL_TYPE_BF16);
 
-  copy_file (SEES "preprocessor_config.json", directory, "preprocessor_config.json");
-  copy_file (GOLDEN_DIR "/tokenizer/tokenizer.json", directory, "tokenizer.json");
+  seeded_add_file (directory, SEES "preprocessor_config.json");
+  seeded_add_file (directory, GOLDEN_DIR "/tokenizer/tokenizer.json");
   g_autofree gchar *converted = convert_well (directory, "f32");
   g_autoptr (Npy) expected = get_picture_tokens (directory), got = get_picture_tokens (converted);
   seeded_remove (directory);
@@ -247,7 +238,7 @@ check_case (const Case *c)
   g_autofree gchar *out = g_build_filename (eval_files.out, "bad.gguf", NULL);
   gchar *directory = seeded_write_hf (config, list, SEED, OCL_TYPE_BF16);
 
-  copy_file (GOLDEN_DIR "/tokenizer/tokenizer.json", directory, "tokenizer.json");
+  seeded_add_file (directory, GOLDEN_DIR "/tokenizer/tokenizer.json");
   gint status = convert (directory, out, "f32", &message);
   seeded_remove (directory);
   if (!c->named) {
