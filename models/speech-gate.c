@@ -182,6 +182,7 @@ judge_frame (GemmaSpeechGate *self, GArray *changes)
   } else if (self->state == MUSIC && above) {
     gint n = self->n_above;
     begin_sound (self);
+    self->had_speech = TRUE; /* a word, or an accent: never to be lost */
     gemma_music_set_evidence (self->music, 0.f);
     change (self, OPEN, GEMMA_SPEECH_BEGINS, self->position - n * FRAME, changes);
   } else if (self->state == MUSIC && evidence < SPEECH_BELOW) {
