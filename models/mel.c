@@ -1,18 +1,13 @@
-/* See mel.h. All constants are the reference's; no file carries them.
- *
- * The transform is ours, in double: beside a loud tone the logarithm shows what one in float32 loses (a pure tone's
- * rows differ from the reference's by 0.002 of their norm with kissfft, by 0.0002 here, where the rest is the last bit
- * of some of the window's cosines, which are NumPy's in the reference), and Debian 12 has no kissfft in double. It
- * takes 0.1 % of real time.
- */
+/* See mel.h. All constants are the reference's; no file carries them. */
 #include "mel.h"
+
+#include "spectrum.h"
 
 #include <math.h>
 #include <string.h>
 
-#define FFT 1024 /* twice the frame: "fft_overdrive" */
-#define HALF (FFT / 2)
-#define BINS (HALF + 1)
+#define FFT GEMMA_SPECTRUM_SIZE /* twice the frame: "fft_overdrive" */
+#define BINS GEMMA_SPECTRUM_BINS
 #define PAD 128 /* a clip's length is padded to a multiple of it */
 #define PREEMPHASIS 0.97f
 #define FIRST_GAIN ((gfloat) (1. - 0.97))
@@ -20,11 +15,6 @@
 #define MIN_HZ 125.
 #define MAX_HZ 7600.
 #define LOUDEST 1e9f /* keeps the sums of absurd input finite */
-
-typedef struct
-{
-  gdouble re, im;
-} Complex;
 
 /* A triangle of the mel filter bank: bins first .. first + n - 1. */
 typedef struct
@@ -39,9 +29,8 @@ struct _GemmaMel
   Filter *filters;
   gfloat *filter_weights;
   gfloat window[GEMMA_MEL_FRAME];
-  Complex roots[HALF]; /* exp (-2 pi i k / FFT) */
-  guint16 order[HALF]; /* bit-reversed */
-  gfloat *row;         /* [n_mels] */
+  GemmaSpectrum spectrum;
+  gfloat *row; /* [n_mels] */
   gfloat samples[GEMMA_MEL_FIRST];
   gint n_samples;
   gint64 total;
@@ -94,10 +83,7 @@ make_tables (GemmaMel *mel)
 {
   for (gint i = 0; i < GEMMA_MEL_FRAME; i++)
     mel->window[i] = 0.5f * (1.f - cosf ((gfloat) (2. * G_PI) * i / GEMMA_MEL_FRAME)); /* float32 as the reference */
-  for (gint k = 0; k < HALF; k++)
-    mel->roots[k] = (Complex){ cos (2. * G_PI * k / FFT), -sin (2. * G_PI * k / FFT) };
-  for (gint i = 1; i < HALF; i++)
-    mel->order[i] = mel->order[i / 2] / 2 + (i % 2) * (HALF / 2);
+  gemma_spectrum_init (&mel->spectrum);
 }
 
 GemmaMel *
@@ -133,44 +119,6 @@ gemma_mel_reset (GemmaMel *mel)
   mel->total = 0;
 }
 
-/* In place, HALF values in bit-reversed order. */
-static void
-transform (const GemmaMel *mel, Complex *x)
-{
-  for (gint size = 1; size < HALF; size *= 2)
-    for (gint start = 0; start < HALF; start += 2 * size)
-      for (gint k = 0; k < size; k++) {
-        Complex w = mel->roots[k * (HALF / size)], *p = &x[start + k], *q = p + size;
-        Complex t = { w.re * q->re - w.im * q->im, w.re * q->im + w.im * q->re };
-
-        *q = (Complex){ p->re - t.re, p->im - t.im };
-        *p = (Complex){ p->re + t.re, p->im + t.im };
-      }
-}
-
-/* Magnitudes of the spectrum of 512 samples and as many zeros: pairs of samples as complex values, then separated. */
-static void
-compute_spectrum (const GemmaMel *mel, const gfloat *frame, gfloat *magnitude)
-{
-  Complex x[HALF];
-
-  for (gint i = 0; i < HALF; i++) {
-    gint at = 2 * mel->order[i];
-
-    x[i] = at < GEMMA_MEL_FRAME ? (Complex){ frame[at], frame[at + 1] } : (Complex){ 0., 0. };
-  }
-  transform (mel, x);
-  magnitude[0] = fabs (x[0].re + x[0].im);
-  magnitude[HALF] = fabs (x[0].re - x[0].im);
-  for (gint k = 1; k < HALF; k++) {
-    Complex w = mel->roots[k], a = x[k], b = x[HALF - k];
-    Complex even = { 0.5 * (a.re + b.re), 0.5 * (a.im - b.im) }, odd = { 0.5 * (a.im + b.im), 0.5 * (b.re - a.re) };
-    gdouble re = even.re + w.re * odd.re - w.im * odd.im, im = even.im + w.re * odd.im + w.im * odd.re;
-
-    magnitude[k] = sqrt (re * re + im * im);
-  }
-}
-
 /* The row of the first 512 samples held. */
 static void
 compute_row (GemmaMel *mel, GArray *rows)
@@ -181,7 +129,7 @@ compute_row (GemmaMel *mel, GArray *rows)
   frame[0] = x[0] * FIRST_GAIN * mel->window[0];
   for (gint i = 1; i < GEMMA_MEL_FRAME; i++)
     frame[i] = (x[i] - PREEMPHASIS * x[i - 1]) * mel->window[i];
-  compute_spectrum (mel, frame, magnitude);
+  gemma_spectrum_compute (&mel->spectrum, frame, GEMMA_MEL_FRAME, magnitude);
 
   for (gint m = 0; m < mel->n_mels; m++) {
     const Filter *f = &mel->filters[m];

@@ -1,6 +1,6 @@
 #include "clips.h"
 
-#include "models/voice-gate.h"
+#include "models/speech-gate.h"
 
 #define FRAME 320               /* the gate's 20 ms */
 #define PREROLL 3840            /* 240 ms of sound before an onset belong to its clip */
@@ -11,7 +11,7 @@
 struct _GemmaClips
 {
   GemmaUsmStream *stream;
-  GemmaVoiceGate *gate;
+  GemmaSpeechGate *gate;
   guint hidden;
   gboolean gated;
   GemmaClipsFuncs funcs;
@@ -26,16 +26,18 @@ struct _GemmaClips
 
   gboolean active;              /* in a clip */
   gint64 clip_start, clip_fed, n_tokens;
+  guint64 n_music;              /* samples */
   GArray *rows, *changes;       /* scratch */
 };
 
 GemmaClips *
-gemma_clips_new (GemmaUsmStream *stream, guint hidden, gboolean gated, const GemmaClipsFuncs *funcs, gpointer user_data)
+gemma_clips_new (GemmaUsmStream *stream, guint hidden, gboolean gated, gboolean music, const GemmaClipsFuncs *funcs,
+    gpointer user_data)
 {
   GemmaClips *self = g_new0 (GemmaClips, 1);
 
   self->stream = stream;
-  self->gate = gemma_voice_gate_new (NULL);
+  self->gate = gemma_speech_gate_new (gated && music);
   self->hidden = hidden;
   self->gated = gated;
   self->funcs = *funcs;
@@ -43,7 +45,7 @@ gemma_clips_new (GemmaUsmStream *stream, guint hidden, gboolean gated, const Gem
   self->history = g_array_new (FALSE, FALSE, sizeof (gfloat));
   self->loud = g_array_new (FALSE, FALSE, sizeof (guint8));
   self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
-  self->changes = g_array_new (FALSE, FALSE, sizeof (GemmaVoiceChange));
+  self->changes = g_array_new (FALSE, FALSE, sizeof (GemmaSpeechChange));
   self->active = !gated;
   return self;
 }
@@ -52,7 +54,7 @@ void
 gemma_clips_free (GemmaClips *self)
 {
   gemma_usm_stream_free (self->stream);
-  gemma_voice_gate_free (self->gate);
+  gemma_speech_gate_free (self->gate);
   g_array_unref (self->history);
   g_array_unref (self->loud);
   g_array_unref (self->rows);
@@ -66,11 +68,20 @@ gemma_clips_get_position (GemmaClips *self)
   return self->position;
 }
 
+guint64
+gemma_clips_take_music (GemmaClips *self)
+{
+  guint64 n = self->n_music;
+
+  self->n_music = 0;
+  return n;
+}
+
 void
 gemma_clips_reset (GemmaClips *self)
 {
   gemma_usm_stream_reset (self->stream);
-  gemma_voice_gate_reset (self->gate);
+  gemma_speech_gate_reset (self->gate);
   g_array_set_size (self->history, 0);
   g_array_set_size (self->loud, 0);
   self->position = self->history_start = self->loud_start = self->silence_start = 0;
@@ -161,11 +172,20 @@ end_clip (GemmaClips *self, GError **error)
   return TRUE;
 }
 
+/* It was music: what the encoder still holds is forgotten, and who has its tokens is told. */
+static void
+drop_clip (GemmaClips *self)
+{
+  self->funcs.dropped (self->clip_start, self->position, self->user_data);
+  self->active = FALSE;
+  self->silence_start = self->position;
+}
+
 /* Silence that can no longer become the pre-roll of a clip. */
 static void
 tell_silence (GemmaClips *self)
 {
-  gint64 until = gemma_voice_gate_get_settled (self->gate) - PREROLL;
+  gint64 until = gemma_speech_gate_get_settled (self->gate) - PREROLL;
 
   if (until - self->silence_start < GEMMA_CLIPS_TOKEN)
     return;
@@ -179,23 +199,27 @@ static gboolean
 gate_frame (GemmaClips *self, const gfloat *samples, gsize n, GError **error)
 {
   g_array_set_size (self->changes, 0);
-  gemma_voice_gate_push (self->gate, samples, n, self->changes);
+  gemma_speech_gate_push (self->gate, samples, n, self->changes);
   self->position += n;
   if (self->position % FRAME == 0) {
-    guint8 loud = gemma_voice_gate_is_loud (self->gate);
+    guint8 loud = gemma_speech_gate_is_loud (self->gate);
     g_array_append_val (self->loud, loud);
   }
 
   for (guint i = 0; self->gated && i < self->changes->len; i++) {
-    const GemmaVoiceChange *change = &g_array_index (self->changes, GemmaVoiceChange, i);
-    if (change->voiced && !self->active) {
+    const GemmaSpeechChange *change = &g_array_index (self->changes, GemmaSpeechChange, i);
+    if (change->kind == GEMMA_SPEECH_BEGINS && !self->active) {
       begin_clip (self, change->sample);
-    } else if (!change->voiced && self->active) {
-      if (!end_clip (self, error))
+    } else if (change->kind != GEMMA_SPEECH_BEGINS && self->active) {
+      if (change->kind == GEMMA_SPEECH_WAS_MUSIC)
+        drop_clip (self);
+      else if (!end_clip (self, error))
         return FALSE;
       self->funcs.silence (self->position, self->position, self->user_data);
     }
   }
+  if (gemma_speech_gate_is_music (self->gate))
+    self->n_music += n;
   return TRUE;
 }
 

@@ -1,7 +1,7 @@
 /* Sound in, soft tokens and silences out: the audio encoder and the voice gate in step.
  *
  * Ungated, all sound is one clip and every token leaves. Gated, each stretch of speech is a clip of its own: the
- * encoder starts afresh a moment before the onset (its cumulative norms never forget), silence is not encoded.
+ * encoder starts afresh a moment before the onset (its cumulative norms never forget), silence and, if wanted, music are not encoded.
  * Positions are samples since the last reset. Plain C: no streams, no clocks.
  */
 #pragma once
@@ -19,13 +19,15 @@ typedef struct
   void (*token) (gint64 first, gint64 end, gboolean quiet, gboolean begins, const gfloat *row, gpointer user_data);
   /** @first == @end: a clip has ended here, silence follows */
   void (*silence) (gint64 first, gint64 end, gpointer user_data);
+  /** The clip that began at @first was music; it ends here */
+  void (*dropped) (gint64 first, gint64 end, gpointer user_data);
 } GemmaClipsFuncs;
 
 typedef struct _GemmaClips GemmaClips;
 
-/** @stream: (transfer full); @hidden: values of a token */
-GemmaClips *gemma_clips_new (GemmaUsmStream *stream, guint hidden, gboolean gated, const GemmaClipsFuncs *funcs,
-    gpointer user_data);
+/** @stream: (transfer full); @hidden: values of a token; @music: music counts as silence, if @gated */
+GemmaClips *gemma_clips_new (GemmaUsmStream *stream, guint hidden, gboolean gated, gboolean music,
+    const GemmaClipsFuncs *funcs, gpointer user_data);
 void gemma_clips_free (GemmaClips *clips);
 gboolean gemma_clips_push (GemmaClips *clips, const gfloat *samples, gsize n, GError **error);
 /** The sound ends; the next sample is sample 0. */
@@ -34,5 +36,7 @@ gboolean gemma_clips_drain (GemmaClips *clips, GError **error);
 void gemma_clips_reset (GemmaClips *clips);
 /** Samples since the last reset. */
 gint64 gemma_clips_get_position (GemmaClips *clips);
+/** Samples in which the gate was closed for music, since it was asked last. */
+guint64 gemma_clips_take_music (GemmaClips *clips);
 
 G_END_DECLS

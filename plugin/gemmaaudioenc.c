@@ -10,6 +10,11 @@
  * all: GAP events stand for it, and each stretch of speech is a clip of its own, whose first token carries
  * %GST_BUFFER_FLAG_DISCONT. A GAP event of no duration says that a clip has ended.
  *
+ * Music (and singing, perhaps) is silence to the gate, unless #GstGemmaAudioEnc:music-gate is off. Every sound opens the gate
+ * at once; what has been music for some three seconds closes it until something like speech is heard: at once if it
+ * is louder than the music, else within 2.5 seconds, which are kept for it. GAP events lag behind as much while music plays.
+ * A clip that has been nothing but music is taken back: a custom event, `gemma-clip-dropped`, tells gemmalm to forget it.
+ *
  * ## Example
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert ! audioresample !
@@ -39,6 +44,7 @@ enum
   PROP_0,
   PROP_MODEL,
   PROP_VOICE_GATE = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_MUSIC_GATE,
   PROP_STATS
 };
 
@@ -47,7 +53,7 @@ struct _GstGemmaAudioEnc
   GstElement parent;
   GstPad *sinkpad, *srcpad;
   GemmaModelUser user;
-  gboolean voice_gate;          /* property; object lock */
+  gboolean voice_gate, music_gate; /* properties; object lock */
 
   /* The streaming thread's. */
   GstSegment segment;
@@ -57,7 +63,7 @@ struct _GstGemmaAudioEnc
   GstFlowReturn flow;           /* of what was pushed for the current input */
 
   gint flushing;                /* atomic */
-  guint64 n_samples, n_tokens, n_clips; /* stats; object lock */
+  guint64 n_samples, n_tokens, n_clips, n_music; /* stats; object lock */
   gint64 busy;
 };
 
@@ -110,6 +116,20 @@ on_silence (gint64 first, gint64 end, gpointer data)
     gst_pad_push_event (self->srcpad, gst_event_new_gap (start, to_time (self, end) - start));
 }
 
+static void
+on_dropped (gint64 first, gint64 end, gpointer data)
+{
+  GstGemmaAudioEnc *self = data;
+
+  GST_DEBUG_OBJECT (self, "music from %" GST_TIME_FORMAT " to %" GST_TIME_FORMAT, GST_TIME_ARGS (to_time (self, first)),
+      GST_TIME_ARGS (to_time (self, end)));
+  GST_OBJECT_LOCK (self);
+  self->n_clips--;
+  GST_OBJECT_UNLOCK (self);
+  if (self->flow == GST_FLOW_OK)
+    gst_pad_push_event (self->srcpad, gemma_stream_new_dropped ());
+}
+
 /* ---- encoding --------------------------------------------------------------------------- */
 
 static GstFlowReturn
@@ -124,7 +144,7 @@ fail (GstGemmaAudioEnc *self, GError *error)
 static GstFlowReturn
 ensure_clips (GstGemmaAudioEnc *self)
 {
-  static const GemmaClipsFuncs funcs = { on_token, on_silence };
+  static const GemmaClipsFuncs funcs = { on_token, on_silence, on_dropped };
   GstFlowReturn flow = GST_FLOW_OK;
   GError *error = NULL;
 
@@ -137,9 +157,9 @@ ensure_clips (GstGemmaAudioEnc *self)
     return fail (self, error);
 
   GST_OBJECT_LOCK (self);
-  gboolean gated = self->voice_gate;
+  gboolean gated = self->voice_gate, music = self->music_gate;
   GST_OBJECT_UNLOCK (self);
-  self->clips = gemma_clips_new (stream, self->user.config->text.hidden, gated, &funcs, self);
+  self->clips = gemma_clips_new (stream, self->user.config->text.hidden, gated, music, &funcs, self);
   return GST_FLOW_OK;
 }
 
@@ -186,6 +206,7 @@ encode (GstGemmaAudioEnc *self, const gfloat *samples, gsize n)
 
     GST_OBJECT_LOCK (self);
     self->n_samples += m;
+    self->n_music += gemma_clips_take_music (self->clips);
     self->busy += g_get_monotonic_time () - before;
     GST_OBJECT_UNLOCK (self);
   }
@@ -360,7 +381,7 @@ gst_gemma_audio_enc_change_state (GstElement *element, GstStateChange transition
       forget (self);
       gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
       GST_OBJECT_LOCK (self);
-      self->n_samples = self->n_tokens = self->n_clips = self->busy = 0;
+      self->n_samples = self->n_tokens = self->n_clips = self->n_music = self->busy = 0;
       GST_OBJECT_UNLOCK (self);
       set_flushing (self, FALSE);
       break;
@@ -390,6 +411,7 @@ make_stats (GstGemmaAudioEnc *self)
       "samples", G_TYPE_UINT64, self->n_samples,
       "tokens", G_TYPE_UINT64, self->n_tokens,
       "clips", G_TYPE_UINT64, self->n_clips,
+      "music-samples", G_TYPE_UINT64, self->n_music,
       "encode-seconds", G_TYPE_DOUBLE, self->busy / (gdouble) G_USEC_PER_SEC, NULL);
   GST_OBJECT_UNLOCK (self);
   gemma_model_user_add_stats (&self->user, stats);
@@ -405,6 +427,11 @@ gst_gemma_audio_enc_set_property (GObject *object, guint id, const GValue *value
     case PROP_VOICE_GATE:
       GST_OBJECT_LOCK (self);
       self->voice_gate = g_value_get_boolean (value);
+      GST_OBJECT_UNLOCK (self);
+      break;
+    case PROP_MUSIC_GATE:
+      GST_OBJECT_LOCK (self);
+      self->music_gate = g_value_get_boolean (value);
       GST_OBJECT_UNLOCK (self);
       break;
     default:
@@ -424,6 +451,11 @@ gst_gemma_audio_enc_get_property (GObject *object, guint id, GValue *value, GPar
     case PROP_VOICE_GATE:
       GST_OBJECT_LOCK (self);
       g_value_set_boolean (value, self->voice_gate);
+      GST_OBJECT_UNLOCK (self);
+      break;
+    case PROP_MUSIC_GATE:
+      GST_OBJECT_LOCK (self);
+      g_value_set_boolean (value, self->music_gate);
       GST_OBJECT_UNLOCK (self);
       break;
     case PROP_STATS:
@@ -459,8 +491,11 @@ gst_gemma_audio_enc_class_init (GstGemmaAudioEncClass *klass)
   g_object_class_install_property (object_class, PROP_VOICE_GATE, g_param_spec_boolean ("voice-gate", "Voice gate",
           "Encode only stretches in which somebody may be speaking, each as a clip of its own; GAP events for the rest",
           FALSE, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (object_class, PROP_MUSIC_GATE, g_param_spec_boolean ("music-gate", "Music gate",
+          "With voice-gate: music is silence, too, once it has played for some seconds, until somebody speaks",
+          TRUE, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (object_class, PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
-          "samples, tokens, clips, encode-seconds, model-loaded, device, device-bytes, mapped-bytes", GST_TYPE_STRUCTURE,
+          "samples, tokens, clips, music-samples, encode-seconds, model-loaded, device, device-bytes, mapped-bytes", GST_TYPE_STRUCTURE,
           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);
@@ -473,6 +508,7 @@ static void
 gst_gemma_audio_enc_init (GstGemmaAudioEnc *self)
 {
   gemma_model_user_init (&self->user, GST_ELEMENT (self), GEMMA_PART_AUDIO);
+  self->music_gate = TRUE;
   self->base = GST_CLOCK_TIME_NONE;
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
 

@@ -9,6 +9,9 @@
  * Text leaves as utterances with the times of their speech. Live, messages `gemma-partial` show what is understood while
  * somebody is still speaking; with #GstGemmaTranscriber:streaming words leave one by one (see gemmalm).
  *
+ * Silence and music become GAP events. The first seconds of music are heard until they are known as such, then forgotten;
+ * live, some of them may be text by then. #GstGemmaTranscriber:music-gate turns this off (see gemmaaudioenc).
+ *
  * ## Examples
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber ! fakesink dump=true
@@ -46,6 +49,7 @@ enum
   PROP_STREAMING,
   PROP_HYPOTHESIS_INTERVAL,
   PROP_PAD_CLIP,
+  PROP_MUSIC_GATE,
   PROP_LATENCY,
   PROP_TRANSLATE_LATENCY,
   PROP_LATENESS,
@@ -364,6 +368,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_STREAMING:
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
+    case PROP_MUSIC_GATE: g_object_set_property (G_OBJECT (self->encoder), pspec->name, value); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
     case PROP_TRANSLATE_LATENCY: set_latency (self, &self->translate_latency, value); break;
     case PROP_LATENESS: set_latency (self, &self->lateness, value); break;
@@ -404,6 +409,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_STREAMING:
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
+    case PROP_MUSIC_GATE: g_object_get_property (G_OBJECT (self->encoder), pspec->name, value); return;
     case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
     case PROP_STATS: get_stats (self, value); return;
     default: break;
@@ -534,6 +540,9 @@ install_model_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
           "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n)",
           GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, playing));
+  g_object_class_install_property (klass, PROP_MUSIC_GATE, g_param_spec_boolean ("music-gate", "Music gate",
+          "Music is silence once it has played for some seconds, until somebody speaks", TRUE,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include "debug.h"
 #include "lm-base.h"
+#include "stream.h"
 
 G_DEFINE_TYPE (GstGemmaLmPad, gst_gemma_lm_pad, GST_TYPE_PAD)
 
@@ -370,6 +371,19 @@ flush (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
     gst_gemma_lm_base_flush_stop (element, self, event);
 }
 
+/* A clip was no speech. Words of it that may have left stay what they are: then it ends as if it were. */
+static gboolean
+drop_clip (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+{
+  gst_event_unref (event);
+  if (!self->utterances)
+    return TRUE;
+  if (gst_gemma_lm_base_get_streaming (element, NULL) == GEMMA_STREAMING_WORDS)
+    return drain (self), TRUE;
+  gemma_utterances_forget (self->utterances);
+  return TRUE;
+}
+
 static gboolean
 gst_gemma_lm_pad_event (GstPad *pad, GstObject *parent, GstEvent *event)
 {
@@ -392,6 +406,10 @@ gst_gemma_lm_pad_event (GstPad *pad, GstObject *parent, GstEvent *event)
     case GST_EVENT_FLUSH_STOP:
       flush (self, element, event);
       return TRUE;
+    case GST_EVENT_CUSTOM_DOWNSTREAM:
+      if (gemma_stream_is_dropped (event))
+        return drop_clip (self, element, event);
+      /* fall through */
     default:
       if (!GST_EVENT_IS_SERIALIZED (event))
         return gst_pad_event_default (pad, parent, event);

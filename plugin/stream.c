@@ -4,6 +4,8 @@
 
 #include "debug.h"
 
+#define DROPPED "gemma-clip-dropped"
+
 gboolean
 gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSegment *segment, const gchar *what)
 {
@@ -38,6 +40,18 @@ gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sin
       break;
   }
   return gst_pad_query_default (pad, parent, query);
+}
+
+GstEvent *
+gemma_stream_new_dropped (void)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty (DROPPED));
+}
+
+gboolean
+gemma_stream_is_dropped (GstEvent *event)
+{
+  return GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM && gst_event_has_name (event, DROPPED);
 }
 
 gchar *

@@ -15,6 +15,10 @@ gboolean gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSeg
  */
 gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own);
 
+/** From the audio encoder, serialized: the clip whose tokens came last was no speech. (transfer full) */
+GstEvent *gemma_stream_new_dropped (void);
+gboolean gemma_stream_is_dropped (GstEvent *event);
+
 /** The text of a buffer, maybe empty. (transfer full) (nullable): it cannot be read */
 gchar *gemma_stream_read_text (GstBuffer *buffer);
 

@@ -166,6 +166,13 @@ gemma_utterances_drain (GemmaUtterances *self)
     tell_silence (self, self->next);
 }
 
+void
+gemma_utterances_forget (GemmaUtterances *self)
+{
+  drop (self, self->tokens->len);
+  self->speaking = self->whole = FALSE;
+}
+
 /* Time goes on at @pts: a hole is silence and ends the utterance; going back begins anew. */
 static void
 synchronize (GemmaUtterances *self, GstClockTime pts, gboolean begins)

@@ -45,6 +45,8 @@ void gemma_utterances_push (GemmaUtterances *utterances, GstClockTime pts, GstCl
 void gemma_utterances_push_silence (GemmaUtterances *utterances, GstClockTime pts, GstClockTime duration);
 /** Ends the utterance. */
 void gemma_utterances_drain (GemmaUtterances *utterances);
+/** The utterance so far is none: silence. */
+void gemma_utterances_forget (GemmaUtterances *utterances);
 /** Forgets everything. */
 void gemma_utterances_reset (GemmaUtterances *utterances);
 
