@@ -253,26 +253,27 @@ def arguments(ap):
     """What clips are drawn"""
     for name, default, about in (("seconds", 13., "of audio in a part of a batch"), ("human", .45, "share of recordings among the clips"),
                                  ("extra", .25, "share of clips with a second task (translate, chain)"),
+                                 ("made", .5, "share of the recordings' clips that are put together of words"),
                                  ("longest", 11., "clip, in seconds; longer ones are cut")):
         ap.add_argument("--" + name, type=float, default=default, help=about)
 
 
 def batches(a, texts, letters):
-    return Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest)
+    return Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest, a.made)
 
 
 class Batches(torch.utils.data.Dataset):
-    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., length=1 << 30):
+    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., made=.5, length=1 << 30):
         every = only(Shards(directory, lambda s: s != "heldout-voice"),
                      lambda i: i["cuts"] or i["n"] < 1.5 * longest * RATE)
         self.human = only(every, lambda i: i["shard"] == "human" and not corpus.held_out(i["name"]))
         self.voices = only(every, lambda i: i["shard"] != "human")
-        self.spoken = spoken(self.human)
+        self.spoken, self.voiced = spoken(self.human), spoken(self.voices)
         self.texts, self.letters = texts, {ch: k for k, ch in enumerate(letters)}
         recorded = {(i["lang"], i["name"]) for i in self.human.items}
         self.unrecorded = {t: [name for name in names if (t, name) not in recorded] for t, names in texts.items()}
         self.seed, self.seconds, self.p_human, self.extra = seed, seconds, human, extra
-        self.longest, self.length = longest, length
+        self.longest, self.made, self.length = longest, made, length
         self.tok = tok.Tokenizer()
 
     def __len__(self):
@@ -352,7 +353,8 @@ class Batches(torch.utils.data.Dataset):
 
     def retold(self, target, rng):
         """About @target seconds of texts in a recorded voice, out of words from its other recordings, half of them texts that it
-        never said, which are then as likely as those it did; half of the time but one text. -> as scraps()"""
+        never said, which are then as likely as those it did; half of the time but one text. Words that it never said are
+        another voice's. -> as scraps()"""
         lang = str(rng.choice([k for k, words in self.spoken.items() if words]))
         every, unrecorded, spoken = list(self.texts[lang]), self.unrecorded[lang], self.spoken[lang]
         strip, left, alone = Strip(self.human, rng), target * RATE, rng.random() < .5
@@ -360,14 +362,18 @@ class Batches(torch.utils.data.Dataset):
             names = unrecorded if unrecorded and rng.random() < .5 else every
             name = names[int(rng.integers(len(names)))]
             words = self.texts[lang][name].split()
-            k = int(rng.choice([0, *corpus.sentence_ends(words)] if rng.random() < .8 else len(words)))
+            ends = corpus.sentence_ends(words)
+            k = int(rng.choice([0, *ends] if rng.random() < .8 else len(words)))
             while k < len(words) and (left > 0 or not strip.parts):
                 places = [p for p in spoken.get(bare(words[k]), ()) if p[0]["name"] != name]
+                places = places or self.voiced[lang].get(bare(words[k]))
                 if not places:
                     break
                 item, at, n = max((self.run(*places[int(rng.integers(len(places)))], words[k:]) for _ in range(4)), key=lambda r: r[2])
                 left -= strip.add(item, at, at + n, words[k:k + n])
                 k += n
+                if k in ends and rng.random() < .4:
+                    break
         return strip.whole(), lang
 
     @staticmethod
@@ -408,7 +414,7 @@ class Batches(torch.utils.data.Dataset):
         """-> Speech, language, human"""
         human, how = rng.random() < self.p_human, rng.random()
         shards = self.human if human else self.voices
-        if how > 1 - (.5 if human else .25) and target > .8 and any(shards.cut.values()):
+        if how > 1 - (self.made if human else .25) and target > .8 and any(shards.cut.values()):
             return *(self.retold(target, rng) if human and how < .85 else self.scraps(shards, target, rng)), human
         if how < .15 and target > 1.5:                                      # join short ones
             items = [self.draw(shards, .3, .7 * target, rng)]
@@ -478,7 +484,7 @@ class Batches(torch.utils.data.Dataset):
         return clips
 
 
-def doubt(batch, rng, share=.2):
+def doubt(batch, rng, share=.3):
     """Some words of the answers so far become others: what comes next must be heard, not remembered."""
     row, col = (t[:-1] for t in batch["select"])
     # an answer's token at a place that predicts the next one; the first such place is the prompt's end

@@ -31,6 +31,7 @@ import tokenizer as tok
 
 
 EDGE = .25                              # audio tokens by which the times of words may be wrong
+LATE = .425                             # a token has heard that much of the time before its own, and less of its own
 
 
 def ctc(log, lengths, batch):
@@ -52,7 +53,7 @@ def misses(log, batch):
     rows, cols = (t[known := batch["spans"][:, 0] >= 0] for t in batch["select"])
     if not len(rows):
         return log.new_zeros(())
-    begin, end = (batch["spans"][known] + torch.tensor([-EDGE, EDGE])).T[:, :, None]
+    begin, end = (batch["spans"][known] + torch.tensor([LATE - EDGE, LATE + EDGE])).T[:, :, None]
     at = torch.arange(log.shape[2]) - batch["begin"][rows][:, None]
     share = torch.minimum(at + 1, end).sub(torch.maximum(at, begin)).clamp(0, 1)                 # of each token's time
     return -((log[rows, cols].exp() * share).sum(1) + 1e-4).log().mean()
