@@ -92,6 +92,7 @@ gemma_lm_init (GemmaLm *lm, const GemmaLmClass *klass, const GemmaTextConfig *te
   lm->first_soft_id = text->first_soft_id;
   lm->lone_soft_id = text->lone_soft_id;
   lm->soft_run = text->soft_run;
+  lm->alignment_layer = text->alignment_layer;
 }
 
 /* ---- a session ------------------------------------------------------------------------------------------------ */
@@ -122,6 +123,8 @@ gemma_lm_session_begin (GemmaLmSession *session, GemmaLm *lm, OclDevice *device,
 void
 gemma_lm_session_end (GemmaLmSession *session)
 {
+  if (session->queue)
+    ocl_tensor_clear (ocl_queue_get_device (session->queue), &session->alignment.computed);
   g_clear_pointer (&session->cache, gemma_kv_cache_free);
   g_clear_pointer (&session->queue, ocl_queue_free);
 }

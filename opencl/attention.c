@@ -368,3 +368,62 @@ ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *kv
   if (ocl_launch_check (q, &ocl_op_attention, fits) && o.rows > 0)
     ocl_variant_run (q, &ocl_op_attention, &args);
 }
+
+/* ---- attention_weights ------------------------------------------------------------- */
+
+typedef struct
+{
+  OclTensor weights, queries, k;        /* k: the head's columns */
+  OclAttentionWeights p;
+} WeightsArgs;
+
+static void
+attention_weights_ref (OclQueue *q, gconstpointer data)
+{
+  const WeightsArgs *a = data;
+  REF_VIEWS (q, v, a->weights, a->queries, a->k);
+
+  ref_attention_weights (v[0], v[1], v[2], &a->p);
+}
+
+static void
+attention_weights_portable (OclQueue *q, gconstpointer data)
+{
+  const WeightsArgs *a = data;
+  const OclAttentionWeights *p = &a->p;
+  gsize global[2] = { OCL_GROUP_SIZE, a->weights.rows };
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention", "attention_weights", NULL), 2, global, ocl_row_group,
+      OCL_ARG_TENSOR (a->weights), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->k), OCL_ARG (p->head_dim),
+      OCL_ARG (p->position0), OCL_ARG (p->first), OCL_ARG (a->weights.cols), OCL_ARG (a->k.rows), OCL_ARG (p->scale),
+      OCL_ARGS_END);
+}
+
+/* One row a token is too little for a variant of a CPU's own. */
+static const OclVariant attention_weights_variants[] = {
+  { "portable", 0, NULL, attention_weights_portable },
+  { "ref", 0, NULL, attention_weights_ref },
+};
+
+const OclOperation ocl_op_attention_weights = { "attention_weights", attention_weights_variants,
+  G_N_ELEMENTS (attention_weights_variants) };
+
+void
+ocl_attention_weights (OclQueue *q, OclTensor weights, OclTensor queries, const OclKvCache *cache,
+    const OclAttentionWeights *p)
+{
+  WeightsArgs args = { weights, queries, cache->k, *p };
+  gint n_keys = p->position0 + queries.rows;
+
+  if (cache->packed && queries.rows > 0) {
+    args.k = ocl_kv_scratch (q, n_keys, p->n_kv_heads * p->head_dim).k;
+    ocl_kv_unpack (q, args.k, cache->k, p->head_dim, 0, n_keys);
+  }
+  gboolean fits = p->head_dim > 0 && p->kv_head >= 0 && p->kv_head < p->n_kv_heads && p->first >= 0 && p->position0 >= 0
+      && queries.cols == p->head_dim && weights.rows == queries.rows && args.k.cols == p->n_kv_heads * p->head_dim
+      && args.k.rows >= n_keys;
+
+  args.k = ocl_tensor_cols (args.k, p->kv_head * p->head_dim, p->head_dim);
+  if (ocl_launch_check (q, &ocl_op_attention_weights, fits) && weights.rows > 0 && weights.cols > 0)
+    ocl_variant_run (q, &ocl_op_attention_weights, &args);
+}
