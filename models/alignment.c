@@ -26,7 +26,7 @@ typedef struct
 {
   const GemmaAlignmentSound *sound;
   gint n_steps;                 /* begins and ends are 0 .. n_steps */
-  gfloat *loud;                 /* [n_steps + 1]: how much of the time before is loud */
+  gfloat *loud, *quiet;         /* [n_steps + 1]: how much of the time before certainly is */
   gfloat *sums;
   gfloat *best, *after;         /* [n_steps + 1]: with the word so far ending there, or at any time before */
   gint *begins, *ends;          /* [n_words][n_steps + 1]: of that word, and of the last one that ends until then */
@@ -55,8 +55,8 @@ score (const Grid *g, const Word *w, gint begin, gint end)
 {
   gint n = g->sound->n, letters = 0;
   gfloat from = get_time (g, begin), length = (gfloat) (end - begin) / STEPS;
-  gfloat off = logf (length / w->usual) / SPREAD, loud = g->loud[end] - g->loud[begin];
-  gfloat sum = -.5f * off * off - QUIET * (length - loud);
+  gfloat off = logf (length / w->usual) / SPREAD, quiet = g->quiet[end] - g->quiet[begin];
+  gfloat sum = -.5f * off * off - QUIET * quiet;
 
   for (gint i = 0; i < w->n_tokens; i++) {
     const gfloat *sums = w->sums + (gsize) i * (n + 1);
@@ -88,21 +88,31 @@ sum_weights (gfloat *sums, const gfloat *weights, gint n_rows, gint n)
   return any;
 }
 
-/* Whether it was loud at @time. What has not been heard is quiet, but nobody knows: it costs nothing to be a word. */
-static gboolean
-is_loud (const GemmaAlignmentSound *s, gfloat time)
-{
-  gint j = (gint) floorf (time - s->heard) + 1;
+typedef enum { QUIET_TIME, LOUD_TIME, UNKNOWN } Loudness;
 
-  return !s->quiet || !s->quiet[CLAMP (j, 0, s->n - 1)];
+/* At @time. Beside a quiet token only a part of a loud one is loud. */
+static Loudness
+get_loudness (const GemmaAlignmentSound *s, gfloat time)
+{
+  gint j = CLAMP ((gint) floorf (time - s->heard) + 1, 0, s->n - 1);
+
+  if (!s->quiet)
+    return LOUD_TIME;
+  if (s->quiet[j])
+    return QUIET_TIME;
+  return s->quiet[MAX (j - 1, 0)] || s->quiet[MIN (j + 1, s->n - 1)] ? UNKNOWN : LOUD_TIME;
 }
 
+/* What has not been heard may be anything. */
 static void
 find_loud (Grid *g, gint n_heard)
 {
-  g->loud[0] = 0;
-  for (gint i = 0; i < g->n_steps; i++)
-    g->loud[i + 1] = g->loud[i] + (gfloat) (i >= n_heard || is_loud (g->sound, get_time (g, i + .5f))) / STEPS;
+  g->loud[0] = g->quiet[0] = 0;
+  for (gint i = 0; i < g->n_steps; i++) {
+    Loudness loudness = i < n_heard ? get_loudness (g->sound, get_time (g, i + .5f)) : UNKNOWN;
+    g->loud[i + 1] = g->loud[i] + (loudness == LOUD_TIME ? 1.f / STEPS : 0);
+    g->quiet[i + 1] = g->quiet[i] + (loudness == QUIET_TIME ? 1.f / STEPS : 0);
+  }
 }
 
 static gint
@@ -195,9 +205,10 @@ gemma_align (const GemmaAlignmentSound *sound, const gfloat *weights, const gint
   gint n_steps = MIN (n_heard + count_guessed_steps (sound, letters, words, n_words, n_said), MAX_STEPS);
   gsize stride = n_steps + 1;
   g_autofree gfloat *sums = g_new (gfloat, (gsize) n_tokens * (sound->n + 1));
-  g_autofree gfloat *floats = g_new (gfloat, 3 * stride);
+  g_autofree gfloat *floats = g_new (gfloat, 4 * stride);
   g_autofree gint *steps = g_new0 (gint, 2 * stride * n_words);
-  Grid grid = { sound, n_steps, floats, sums, floats + stride, floats + 2 * stride, steps, steps + stride * n_words };
+  Grid grid = { sound, n_steps, floats, floats + stride, sums, floats + 2 * stride, floats + 3 * stride, steps,
+    steps + stride * n_words };
   if (!sum_weights (sums, weights, n_tokens, sound->n))
     return FALSE;
   find_loud (&grid, n_heard);

@@ -6,7 +6,7 @@
 #include "models/alignment.h"
 
 #define HEARD .575f
-#define LETTER .5f              /* 80 ms */
+#define LETTER .4f              /* 64 ms */
 
 /* What is said: words of some tokens with their letters, and when. */
 typedef struct
@@ -172,7 +172,7 @@ GST_START_TEST (test_pauses)
 
 GST_END_TEST;
 
-/* The same word four times: each row looks at all of them, at its own a little more. */
+/* The same word four times: each row looks at all of them, at its own a little more, and anywhere in it. One token is allowed. */
 GST_START_TEST (test_repeated)
 {
   static const Said said[] = { { 1, 4, { 5 } }, { 6, 9, { 5 } }, { 11, 14, { 5 } }, { 16, 19, { 5 } } };
@@ -184,7 +184,7 @@ GST_START_TEST (test_repeated)
       *weight = j % 5 == 0 ? 0 : *weight > 0 ? .09f : .07f;
     }
   fail_unless (run (&c, c.words->len));
-  check_times (&c, said, G_N_ELEMENTS (said), .6f);
+  check_times (&c, said, G_N_ELEMENTS (said), 1);
   clear (&c);
 }
 
@@ -271,8 +271,8 @@ GST_START_TEST (test_random)
 {
   g_autoptr (GRand) rand = g_rand_new_with_seed (3);
 
-  for (guint i = 0; i < 200; i++) {
-    gint n = g_rand_int_range (rand, 1, 60), n_words = g_rand_int_range (rand, 1, 15);
+  for (guint i = 0; i < 100; i++) {
+    gint n = g_rand_int_range (rand, 1, 40), n_words = g_rand_int_range (rand, 1, 10);
     Case c = make_case (n, NULL, 0, 0);
     for (gint k = 0; k < n_words; k++) {
       GemmaAlignmentWord word = { g_rand_int_range (rand, 1, 4) };
