@@ -7,7 +7,7 @@
 #define MAX_STEPS (1 << 13)     /* five minutes; utterances are 30 s at most */
 #define EDGE .25f               /* audio tokens beside a token's time that count as well, as in training */
 #define MISS .01f               /* weight that is found anywhere: a token looked for in vain costs so much and no more */
-#define SPREAD .5f              /* of the logarithm of a word's length */
+#define SPREAD .4f              /* of the logarithm of a word's length */
 #define LONGEST 4               /* times as long as usual */
 #define PAUSE 1.f               /* what a loud audio token costs between words */
 #define QUIET 3.f               /* what a quiet one costs within a word */
@@ -38,10 +38,13 @@ get_time (const Grid *g, gfloat step)
   return g->sound->begin + step / STEPS;
 }
 
-/* Weights up to @time. */
+/* Weights of what was heard until @time. */
 static gfloat
-sum_until (const gfloat *sums, gint n, gfloat time)
+sum_until (const gfloat *sums, const GemmaAlignmentSound *sound, gfloat time)
 {
+  gint n = sound->n;
+
+  time += 1 - sound->heard;
   if (time <= 0)
     return 0;
   if (time >= n)
@@ -53,17 +56,17 @@ sum_until (const gfloat *sums, gint n, gfloat time)
 static gfloat
 score (const Grid *g, const Word *w, gint begin, gint end)
 {
-  gint n = g->sound->n, letters = 0;
+  gint letters = 0;
   gfloat from = get_time (g, begin), length = (gfloat) (end - begin) / STEPS;
   gfloat off = logf (length / w->usual) / SPREAD, quiet = g->quiet[end] - g->quiet[begin];
   gfloat sum = -.5f * off * off - QUIET * quiet;
 
   for (gint i = 0; i < w->n_tokens; i++) {
-    const gfloat *sums = w->sums + (gsize) i * (n + 1);
+    const gfloat *sums = w->sums + (gsize) i * (g->sound->n + 1);
     gfloat a = from + length * letters / w->n_letters - EDGE;
     letters += w->letters[i];
     gfloat b = from + length * letters / w->n_letters + EDGE;
-    sum += logf (sum_until (sums, n, b) - sum_until (sums, n, a) + MISS);
+    sum += logf (sum_until (sums, g->sound, b) - sum_until (sums, g->sound, a) + MISS);
   }
   return sum;
 }
@@ -122,7 +125,7 @@ describe_word (Word *w, const GemmaAlignmentWord *word, const GemmaAlignmentSoun
   *w = (Word) { sums, letters, word->n_tokens };
   for (gint i = 0; i < w->n_tokens; i++)
     w->n_letters += letters[i];
-  w->usual = MAX (w->n_letters * sound->letter, 1.f / STEPS);
+  w->usual = MAX (gemma_alignment_get_length (w->n_letters) * sound->letter, 1.f / STEPS);
   return MAX ((gint) (LONGEST * w->usual * STEPS), 2);
 }
 
@@ -183,12 +186,15 @@ static gint
 count_guessed_steps (const GemmaAlignmentSound *sound, const gint *letters, const GemmaAlignmentWord *words, gint n_words,
     gint n_said)
 {
-  gint n = 0, token = 0;
+  gfloat n = 0;
 
-  for (gint k = 0; k < n_words; k++)
-    for (gint i = 0; i < words[k].n_tokens; i++, token++)
-      n += k >= n_said ? MAX ((gint) (letters[token] * sound->letter * STEPS), 1) : 0;
-  return n;
+  for (gint k = 0; k < n_words; k++) {
+    gint n_letters = 0;
+    for (gint i = 0; i < words[k].n_tokens; i++)
+      n_letters += *letters++;
+    n += k >= n_said ? 1 + gemma_alignment_get_length (n_letters) * sound->letter * STEPS : 0;
+  }
+  return (gint) MIN (n, MAX_STEPS);
 }
 
 gboolean

@@ -4,6 +4,9 @@
  * among them. So the times of all words together are those, one after the other, that hold the most of the weights, while each
  * word takes about as long as its letters and what is not quiet belongs to words. Within a word tokens share its time by their
  * letters. Plain C, without a model.
+ *
+ * An audio token has not heard all of its time when it is made, but some of that of the one before: what weights and loudness
+ * of token j tell is about the sound from j - 1 + heard to j + heard.
  */
 #pragma once
 
@@ -15,10 +18,10 @@ G_BEGIN_DECLS
 typedef struct
 {
   gint n;                       /* audio tokens */
-  const guint8 *quiet;          /* (nullable) [n]: nothing was loud from j - 1 + heard to j + heard */
-  gfloat heard;
+  const guint8 *quiet;          /* (nullable) [n]: nothing was loud */
+  gfloat heard;                 /* 0 to 1 */
   gfloat begin, end;            /* words lie between, 0 <= begin <= end <= n */
-  gfloat letter;                /* how long a letter takes, about; > 0 */
+  gfloat letter;                /* how long one of gemma_alignment_get_length() takes, about; > 0 */
 } GemmaAlignmentSound;
 
 typedef struct
@@ -26,6 +29,13 @@ typedef struct
   gint n_tokens;                /* >= 1 */
   gfloat begin, end;            /* (out) */
 } GemmaAlignmentWord;
+
+/** How long a word of so many letters is, in letters: short ones take longer than these. */
+static inline gint
+gemma_alignment_get_length (gint n_letters)
+{
+  return n_letters + 2;
+}
 
 /**
  * gemma_align:

@@ -4,9 +4,9 @@
 
 #include "models/alignment.h"
 
-/* How long a letter takes, in audio tokens, whatever the sound says: 30 to 240 ms. */
-#define SHORTEST_LETTER .1875f
-#define LONGEST_LETTER 1.5f
+/* How long a letter takes, in audio tokens, whatever the sound says: 20 to 160 ms. */
+#define SHORTEST_LETTER .125f
+#define LONGEST_LETTER 1.f
 #define REST (40 * GST_MSECOND) /* for a word that nothing more is heard of */
 
 typedef struct
@@ -26,7 +26,7 @@ struct _GemmaHypotheses
   GArray *begun;                /* gint32: of a character that is not whole yet */
   GArray *final_ids;            /* gint32 */
   GString *final_text;
-  gint final_letters;
+  gint final_length;            /* of words, by gemma_alignment_get_length() */
   GstClockTime final_end;
 };
 
@@ -85,7 +85,7 @@ gemma_hypotheses_reset (GemmaHypotheses *self, GstClockTime start)
   g_array_set_size (self->begun, 0);
   g_array_set_size (self->final_ids, 0);
   g_string_truncate (self->final_text, 0);
-  self->final_letters = 0;
+  self->final_length = 0;
   self->final_end = start;
 }
 
@@ -223,7 +223,7 @@ make_final (GemmaHypotheses *self, const Word *word, GstClockTime start, GstCloc
 
   g_array_append_vals (self->final_ids, word->ids->data, word->ids->len);
   g_string_append (self->final_text, word->text->str);
-  self->final_letters += word->n_letters;
+  self->final_length += gemma_alignment_get_length (word->n_letters);
   self->final_end = end;
   if (*text)
     func (start, end, text, user_data);
@@ -302,13 +302,13 @@ from_tokens (GemmaHypotheses *self, gfloat at)
 static gfloat
 guess_letter (GemmaHypotheses *self, const guint8 *quiet)
 {
-  gint loud = 0, letters = self->final_letters;
+  gint loud = 0, length = self->final_length;
 
   for (guint i = 0; i < self->sound->len; i++)
     loud += !quiet[i];
   for (guint i = 0; i < self->words->len; i++)
-    letters += get_word (self->words, i)->n_letters;
-  return CLAMP ((gfloat) loud / MAX (letters, 1), SHORTEST_LETTER, LONGEST_LETTER);
+    length += gemma_alignment_get_length (get_word (self->words, i)->n_letters);
+  return CLAMP ((gfloat) loud / MAX (length, 1), SHORTEST_LETTER, LONGEST_LETTER);
 }
 
 /* When each word is said, of which the first @n end before @end; NULL if the model does not tell. (transfer full) */

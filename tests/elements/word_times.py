@@ -6,9 +6,9 @@ Three kinds of speech whose words' times are known:
   words     sentences of asterisk-core-sounds-en whose words espeak-ng says one by one, joined
   marks     such sentences as espeak-ng says them, with its own marks, which tell where words begin
 
-A word is where it is louder than a hundredth of the loudest. Pauses between joined words are 0 to 80 ms after half of them,
-up to 800 ms after the others. What gemmatranscriber makes of it with streaming=words is compared where it understood the
-word. --check fails where the median of the errors is above MEDIAN ms, or 95 % are not within MOST ms.
+A word is where it is louder than a hundredth of the loudest. Joined words have up to 80 ms between them, every other prompt
+100 to 800 ms. What gemmatranscriber makes of it with streaming=words is compared where it understood the word and those
+beside it. --check fails where the median of the errors is above MEDIAN ms, or 95 % are not within MOST ms.
 """
 import argparse
 import array
@@ -62,14 +62,14 @@ def silence(seconds):
     return array.array("h", bytes(2 * int(seconds * RATE)))
 
 
-def joined(words, say, rng):
+def joined(words, say, rng, pauses):
     """-> samples, [(word, begin, end)] in seconds"""
     x, said = array.array("h"), []
     for word in words:
         begin = len(x) / RATE
         x += say(word)
         said.append((word, begin, len(x) / RATE))
-        x += silence(rng.uniform(0, .08) if rng.random() < .5 else rng.uniform(.1, .8))
+        x += silence(rng.uniform(.1, .8) if rng.random() < pauses else rng.uniform(0, .08))
     return x, said
 
 
@@ -84,17 +84,17 @@ def prompts(n, rng):
     text = texts()
     words = {bare(text[name]): name for name in NUMBERS if name in text}
     known = {w: trimmed(decoded((SOUNDS / f"{name}.g722").read_bytes(), "-f", "g722")) for w, name in words.items()}
-    return [joined(rng.choices(list(known), k=rng.randint(3, 7)), known.get, rng) for _ in range(n)]
+    return [joined(rng.choices(list(known), k=rng.randint(3, 7)), known.get, rng, .5) for _ in range(n)]
 
 
 def sentences(n, rng):
     """That are told, not sung, in words without figures."""
     all_ = [t.split() for name, t in texts().items() if "/" not in name and not re.search(r"[\d\[(<&]", t)]
-    return rng.sample([words for words in all_ if 4 <= len(words) <= 12], n)
+    return rng.sample([words for words in all_ if 4 <= len(words) <= 12 and all(map(bare, words))], n)
 
 
 def by_words(n, rng):
-    return [joined(words, spoken, rng) for words in sentences(n, rng)]
+    return [joined(words, spoken, rng, 0) for words in sentences(n, rng)]
 
 
 class Event(ctypes.Structure):
@@ -159,10 +159,11 @@ def transcribed(x, options):
 
 
 def compare(said, found):
-    """-> errors of begins and of ends in seconds, of words that were understood"""
+    """-> errors of begins and of ends in seconds, of words that were understood with those beside them"""
     match = difflib.SequenceMatcher(None, [bare(w) for w, _, _ in said], [w for w, _, _ in found], autojunk=False)
-    pairs = [(said[m.a + i], found[m.b + i]) for m in match.get_matching_blocks() for i in range(m.size)]
-    return [(f[1] - s[1], f[2] - s[2]) for s, f in pairs]
+    pairs = {m.a + i: m.b + i for m in match.get_matching_blocks() for i in range(m.size)} | {-1: -1, len(said): len(found)}
+    return [(found[f][1] - said[s][1], found[f][2] - said[s][2]) for s, f in pairs.items()
+            if 0 <= s < len(said) and pairs.get(s - 1) == f - 1 and pairs.get(s + 1) == f + 1]
 
 
 def measure(cases, options, show):
@@ -203,7 +204,7 @@ def main():
     make, good = {"prompts": prompts, "words": by_words, "marks": by_marks}, True
     for kind in a.kinds.split(","):
         errors, n = measure(make[kind](a.sentences, random.Random(a.seed)), options, a.show)
-        assert len(errors) >= n / 3, f"{kind}: of {n} words {len(errors)} were understood"
+        assert len(errors) >= n / 5, f"{kind}: of {n} words {len(errors)} were understood"
         for what, values in ("begins", [e[0] for e in errors]), ("ends", [e[1] for e in errors]), ("both", sum(errors, ())):
             sizes = [1000 * abs(v) for v in values]
             median, most = quantile(sizes, .5), quantile(sizes, .95)

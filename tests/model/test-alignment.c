@@ -6,7 +6,7 @@
 #include "models/alignment.h"
 
 #define HEARD .575f
-#define LETTER .4f              /* 64 ms */
+#define LETTER .3f              /* 48 ms */
 
 /* What is said: words of some tokens with their letters, and when. */
 typedef struct
@@ -37,9 +37,9 @@ add_row (Case *c, gfloat begin, gfloat end, gfloat noise, GRand *rand)
   gfloat total = 0;
 
   for (gint j = 0; j < c->n; j++) {
-    row[j] = overlap (begin, end, j, j + 1) / (end - begin) + noise * (gfloat) g_rand_double (rand) / c->n;
+    row[j] = overlap (begin, end, j - 1 + HEARD, j + HEARD) / (end - begin) + noise * (gfloat) g_rand_double (rand) / c->n;
     if (noise > 0 && j > 0)
-      row[j] += .25f * overlap (begin, end, j - 1, j) / (end - begin);
+      row[j] += .25f * overlap (begin, end, j - 2 + HEARD, j - 1 + HEARD) / (end - begin);
     total += row[j];
   }
   for (gint j = 0; j < c->n; j++)
