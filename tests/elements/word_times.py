@@ -193,7 +193,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--model", help="a GGUF instead of the embedded model")
     ap.add_argument("--kinds", default="prompts,words,marks")
-    ap.add_argument("--sentences", type=int, default=24, help="of each kind")
+    ap.add_argument("--sentences", type=int, default=40, help="of each kind")
     ap.add_argument("--interval", type=int, default=2000, help="hypothesis-interval of gemmatranscriber (ms)")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--show", action="store_true", help="each sentence, as it is and as it was found")
@@ -204,7 +204,7 @@ def main():
     make, good = {"prompts": prompts, "words": by_words, "marks": by_marks}, True
     for kind in a.kinds.split(","):
         errors, n = measure(make[kind](a.sentences, random.Random(a.seed)), options, a.show)
-        assert len(errors) >= n / 5, f"{kind}: of {n} words {len(errors)} were understood"
+        assert len(errors) >= n / 8, f"{kind}: of {n} words {len(errors)} were understood"
         for what, values in ("begins", [e[0] for e in errors]), ("ends", [e[1] for e in errors]), ("both", sum(errors, ())):
             sizes = [1000 * abs(v) for v in values]
             median, most = quantile(sizes, .5), quantile(sizes, .95)
