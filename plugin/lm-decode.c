@@ -273,14 +273,16 @@ find_sound (GemmaDecoding *self, const GemmaPrompt *prompt)
   return i;
 }
 
-/* As generate(), and the listener is told where the model looks, if it wants to and the model can. */
+/* As generate(), and the listener is told where the model looks, if it wants to and the model can: it was taught to in
+ * transcripts, and the words of a translation come in another order than what is said. */
 static gboolean
 generate_aligned (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaPrompt *prompt,
     Answer *answer, GCancellable *cancellable, GError **error)
 {
   GemmaLmSession *session = gemma_memory_get_session (self->memory);
   guint n = work->rows ? work->rows->len / gemma_model_get_config (self->model)->text.hidden : 0;
-  g_autofree gfloat *weights = answer->listener->aligns && n > 0 ? g_new0 (gfloat, n) : NULL;
+  gboolean wanted = answer->listener->aligns && settings->task == GEMMA_TASK_TRANSCRIBE && n > 0;
+  g_autofree gfloat *weights = wanted ? g_new0 (gfloat, n) : NULL;
 
   if (weights && gemma_lm_session_align (session, find_sound (self, prompt), n, weights))
     answer->weights = weights;
