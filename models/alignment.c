@@ -6,7 +6,7 @@
 #define STEPS 4                 /* of an audio token: 40 ms */
 #define MAX_STEPS (1 << 13)     /* five minutes; utterances are 30 s at most */
 #define EDGE .25f               /* audio tokens beside a token's time that count as well, as in training */
-#define MISS .01f               /* weight that is found anywhere: a token looked for in vain costs so much and no more */
+#define MISS .01f               /* weight that is found anywhere: a token that is looked for in vain costs no more */
 #define SPREAD .4f              /* of the logarithm of a word's length */
 #define LONGEST 4               /* times as long as usual */
 #define PAUSE 1.f               /* what a loud audio token costs between words */
@@ -156,7 +156,8 @@ add_word (Grid *g, const Word *w, gint longest, gint end, gint *begins, gint *en
 }
 
 static gboolean
-find_path (Grid *g, const gfloat *sums, const gint *letters, GemmaAlignmentWord *words, gint n_words, gint n_said, gint n_heard)
+find_path (Grid *g, const gfloat *sums, const gint *letters, GemmaAlignmentWord *words, gint n_words, gint n_said,
+    gint n_heard)
 {
   gint stride = g->n_steps + 1;
   Word w;
@@ -183,8 +184,8 @@ find_path (Grid *g, const gfloat *sums, const gint *letters, GemmaAlignmentWord 
 
 /* Where words lie that may not have been said: as long as they usually take. */
 static gint
-count_guessed_steps (const GemmaAlignmentSound *sound, const gint *letters, const GemmaAlignmentWord *words, gint n_words,
-    gint n_said)
+count_guessed_steps (const GemmaAlignmentSound *sound, const gint *letters, const GemmaAlignmentWord *words,
+    gint n_words, gint n_said)
 {
   gfloat n = 0;
 

@@ -1,12 +1,12 @@
 /* When words are said: from where the model's alignment head looks while their tokens are predicted (lm.h).
  *
  * Such a head is taught one thing: that its weight lies on the audio tokens in which what comes next is said, wherever
- * among them. So the times of all words together are those, one after the other, that hold the most of the weights, while each
- * word takes about as long as its letters and what is not quiet belongs to words. Within a word tokens share its time by their
- * letters. Plain C, without a model.
+ * among them. So the times of all words together are those, one after the other, that hold the most of the weights,
+ * while each word takes about as long as its letters and what is not quiet belongs to words. Within a word tokens share
+ * its time by their letters. Plain C, without a model.
  *
- * An audio token has not heard all of its time when it is made, but some of that of the one before: what weights and loudness
- * of token j tell is about the sound from j - 1 + heard to j + heard.
+ * An audio token has not heard all of its time when it is made, but some of that of the one before: what weights and
+ * loudness of token j tell is about the sound from j - 1 + heard to j + heard.
  */
 #pragma once
 

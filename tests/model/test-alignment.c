@@ -37,7 +37,8 @@ add_row (Case *c, gfloat begin, gfloat end, gfloat noise, GRand *rand)
   gfloat total = 0;
 
   for (gint j = 0; j < c->n; j++) {
-    row[j] = overlap (begin, end, j - 1 + HEARD, j + HEARD) / (end - begin) + noise * (gfloat) g_rand_double (rand) / c->n;
+    row[j] = overlap (begin, end, j - 1 + HEARD, j + HEARD) / (end - begin);
+    row[j] += noise * (gfloat) g_rand_double (rand) / c->n;
     if (noise > 0 && j > 0)
       row[j] += .25f * overlap (begin, end, j - 2 + HEARD, j - 1 + HEARD) / (end - begin);
     total += row[j];
@@ -87,8 +88,8 @@ make_case (gint n, const Said *said, guint n_said, gfloat noise)
 static gboolean
 run (Case *c, gint n_said)
 {
-  return gemma_align (&c->sound, (const gfloat *) (gpointer) c->weights->data, (const gint *) (gpointer) c->letters->data,
-      (GemmaAlignmentWord *) (gpointer) c->words->data, c->words->len, n_said);
+  return gemma_align (&c->sound, (const gfloat *) (gpointer) c->weights->data,
+      (const gint *) (gpointer) c->letters->data, (GemmaAlignmentWord *) (gpointer) c->words->data, c->words->len, n_said);
 }
 
 static const GemmaAlignmentWord *
@@ -162,7 +163,8 @@ GST_END_TEST;
 /* Quiet belongs to no word. */
 GST_START_TEST (test_pauses)
 {
-  static const Said said[] = { { 2.5f, 5.f, { 4 } }, { 11.2f, 12.9f, { 3 } }, { 13.f, 16.f, { 2, 5 } }, { 24.5f, 28.f, { 6 } } };
+  static const Said said[] = { { 2.5f, 5.f, { 4 } }, { 11.2f, 12.9f, { 3 } }, { 13.f, 16.f, { 2, 5 } },
+    { 24.5f, 28.f, { 6 } } };
   Case c = make_case (31, said, G_N_ELEMENTS (said), .3f);
 
   fail_unless (run (&c, c.words->len));
@@ -172,7 +174,8 @@ GST_START_TEST (test_pauses)
 
 GST_END_TEST;
 
-/* The same word four times: each row looks at all of them, at its own a little more, and anywhere in it. One token is allowed. */
+/* The same word four times: each row looks at all of them, at its own a little more, and anywhere in it. One token is
+ * allowed. */
 GST_START_TEST (test_repeated)
 {
   static const Said said[] = { { 1, 4, { 5 } }, { 6, 9, { 5 } }, { 11, 14, { 5 } }, { 16, 19, { 5 } } };
