@@ -90,6 +90,25 @@ gemma3n_config_set_sparsity (GemmaTextConfig *text)
     text->gemma3n.sparsity[i] = n > GEMMA_DEFAULT_SPARSE && i < GEMMA_DEFAULT_SPARSE ? sparse : 0;
 }
 
+gint
+gemma_text_config_count_soft (const GemmaTextConfig *text, const gint32 *ids, gint n)
+{
+  gint n_soft = 0;
+  for (gint i = 0; i < n; i++)
+    n_soft += gemma_text_config_is_soft (text, ids[i]);
+  return n_soft;
+}
+
+gint
+gemma_text_config_cut (const GemmaTextConfig *text, const gint32 *ids, gint n, gint at)
+{
+  if (text->soft_run == 0 || at == n || !gemma_text_config_is_soft (text, ids[at]))
+    return at;
+  while (at > 0 && gemma_text_config_is_soft (text, ids[at - 1]))
+    at--;
+  return at;
+}
+
 void
 gemma_text_config_copy (GemmaTextConfig *to, const GemmaTextConfig *from)
 {

@@ -42,6 +42,12 @@ gemma_text_config_is_soft (const GemmaTextConfig *text, gint id)
   return id >= text->first_soft_id || id == text->lone_soft_id;
 }
 
+/** How many of @n @ids take a row of the caller's. */
+gint gemma_text_config_count_soft (const GemmaTextConfig *text, const gint32 *ids, gint n);
+
+/** Where to cut @n @ids: at @at, or before it where soft ids that see each other would be parted. */
+gint gemma_text_config_cut (const GemmaTextConfig *text, const gint32 *ids, gint n, gint at);
+
 /** Copies with arrays of its own, for gemma_text_config_clear(). */
 void gemma_text_config_copy (GemmaTextConfig *to, const GemmaTextConfig *from);
 void gemma_text_config_clear (GemmaTextConfig *text);

@@ -3,7 +3,7 @@
 
     convert-t5gemma2.py DIRECTORY OUT.gguf [--outtype f32|f16|bf16|q8_0|q4_0]
 
-Needs the package gguf, and of it only the writer and the quantizers. The file is llama.cpp's in everything that it has names for: tokenizer.ggml.*, and of the two networks the
+Needs numpy. The file is llama.cpp's in everything that it has names for: tokenizer.ggml.*, and of the two networks the
 tensors of a Gemma 3 behind "enc." and "dec.". What is ours:
 
     general.architecture                "t5gemma2"
@@ -30,6 +30,9 @@ What reads pictures is in the same file, under the names and keys that it has in
 
 RMS norms are stored with the 1 that the network adds, as those of Gemma 3 are. --outtype is of the matrices; rows that
 are no whole blocks of it become f16, and so does mm.input_projection. What patches begin with is f32.
+
+A tensor that is missing, or that no T5Gemma 2 has, ends it with a message that names it. What is tied to another
+tensor, can be computed, or is SigLIP's own head, which T5Gemma 2 does not use, is left out.
 """
 import argparse
 import json
@@ -37,8 +40,10 @@ import re
 import sys
 from pathlib import Path
 
-import gguf
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parent))   # for who imports this from elsewhere
+import gguf_writer as gguf  # noqa: E402
 
 TYPES = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
          "bf16": gguf.GGMLQuantizationType.BF16, "q8_0": gguf.GGMLQuantizationType.Q8_0,
@@ -60,6 +65,8 @@ TOWER_LAYER = {
 }
 PROJECTION = "mm.input_projection.weight"
 PROJECTOR = {"mm_input_projection_weight": PROJECTION, "mm_soft_emb_norm.weight": "mm.soft_emb_norm.weight"}
+UNUSED = re.compile(r"lm_head\..+|decoder\.embed_tokens\..+|.+\.(inv_freq|position_ids)|.*vision_tower\..*head\..+")
+DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 
 # ---- tensors --------------------------------------------------------------------------------------------------------
@@ -74,7 +81,7 @@ def tower_name(name):
 
 
 def gguf_name(name):
-    """None for copies of tied tensors and for what is not used."""
+    """None: there is no such tensor."""
     name = name.removeprefix("model.").replace("encoder.text_model.", "encoder.")
     if name in ONCE:
         return ONCE[name]
@@ -88,24 +95,34 @@ def gguf_name(name):
     return found and found[3] in LAYER and f"{found[1]}.blk.{found[2]}.{LAYER[found[3]]}.weight"
 
 
-def read_tensors(directory):
-    """(name in the GGUF, float32 array), one at a time."""
+def find_tensors(directory):
+    """[(name in the GGUF, name, path, where its bytes begin, entry of the header)]"""
+    found = []
     for path in sorted(directory.glob("*.safetensors")):
-        data = np.memmap(path, mode="r")
-        length = int.from_bytes(data[:8].tobytes(), "little")
-        for name, entry in json.loads(data[8:8 + length].tobytes()).items():
-            wanted = name != "__metadata__" and gguf_name(name)
-            if not wanted:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        for name, entry in header.items():
+            wanted = gguf_name(name)
+            if name == "__metadata__" or not wanted and UNUSED.fullmatch(name.removeprefix("model.")):
                 continue
-            begin, end = (8 + length + x for x in entry["data_offsets"])
-            raw = data[begin:end]
-            if entry["dtype"] == "BF16":
-                x = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-            elif entry["dtype"] in ("F16", "F32"):
-                x = raw.view(np.float16 if entry["dtype"] == "F16" else np.float32).astype(np.float32)
-            else:
-                sys.exit(f"{path}: tensor {name} is of {entry['dtype']}; F32, F16 and BF16 are supported")
-            yield wanted, x.reshape(entry["shape"])
+            if not wanted:
+                sys.exit(f"{path}: tensor {name} is none of T5Gemma 2's")
+            if entry["dtype"] not in DTYPES:
+                sys.exit(f"{path}: tensor {name} is of {entry['dtype']}; {', '.join(DTYPES)} are supported")
+            found.append((wanted, name, path, 8 + length, entry))
+    return found
+
+
+def read_tensor(name, path, begin, entry):
+    """float32"""
+    first, end = entry["data_offsets"]
+    dtype, n = DTYPES[entry["dtype"]], int(np.prod(entry["shape"]))
+    if end - first != n * dtype.itemsize or path.stat().st_size < begin + end:
+        sys.exit(f"{path}: tensor {name} of shape {entry['shape']} has other than {n * dtype.itemsize} bytes")
+    x = np.memmap(path, dtype, "r", begin + first, n)
+    x = (x.astype(np.uint32) << 16).view(np.float32) if entry["dtype"] == "BF16" else x.astype(np.float32)
+    return x.reshape(entry["shape"])
 
 
 def type_of(name, x, outtype):
@@ -114,21 +131,49 @@ def type_of(name, x, outtype):
     return TYPES["f16"] if name == PROJECTION and outtype != "f32" else TYPES[outtype]
 
 
-def add_tensors(out, directory, outtype):
+def wanted_names(config, pictures):
+    """{name in the GGUF: in the directory}, as transformers calls it"""
+    out = {ours: "model." + name for name, ours in ONCE.items()}
+    for part, network in ("enc", config["encoder"]["text_config"]), ("dec", config["decoder"]):
+        for i in range(network.get("num_hidden_layers", 26)):
+            out |= {f"{part}.blk.{i}.{ours}.weight": f"model.{part}oder.layers.{i}.{name}.weight"
+                    for name, ours in LAYER.items()}
+    if pictures:
+        tower = "model.encoder.vision_tower.vision_model."
+        out |= {ours: "model.encoder.multi_modal_projector." + name for name, ours in PROJECTOR.items()}
+        out |= {f"{ours}.{kind}": f"{tower}{name}.{kind}" for name, ours in TOWER.items() for kind in ("weight", "bias")
+                if (ours, kind) != ("v.position_embd", "bias")}
+        for i in range(config["encoder"].get("vision_config", {}).get("num_hidden_layers", 12)):
+            out |= {f"v.blk.{i}.{ours}.{kind}": f"{tower}encoder.layers.{i}.{name}.{kind}"
+                    for name, ours in TOWER_LAYER.items() for kind in ("weight", "bias")}
+    return out
+
+
+def check_names(directory, config, names):
+    """Also what reads pictures is whole, or not there at all."""
+    wanted = wanted_names(config, any(ours.startswith(("v.", "mm.")) for ours in names))
+    missing = [theirs for ours, theirs in wanted.items() if ours not in names]
+    if missing:
+        others = f" and {len(missing) - 1} others are" if len(missing) > 1 else " is"
+        sys.exit(f"{directory}: tensor {missing[0]}{others} missing")
+    for ours, theirs in names.items():
+        if ours not in wanted:
+            sys.exit(f"{directory}: tensor {theirs} is of no layer that config.json has")
+
+
+def add_tensors(out, directory, outtype, config):
     """Returns whether there was what reads pictures."""
-    names = set()
-    for name, x in read_tensors(directory):
+    found = find_tensors(directory)
+    check_names(directory, config, {wanted: name for wanted, name, *_ in found})
+    for name, *where in found:
+        x = read_tensor(*where)
         kind = type_of(name, x, outtype)
         if x.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
             kind = TYPES["f16"]
         if name.endswith("norm.weight"):
             x = x + np.float32(1)
-        out.add_tensor(name, gguf.quants.quantize(x, kind), raw_dtype=kind)
-        names.add(name)
-    missing = [n for n in ONCE.values() if n not in names]
-    if missing:
-        sys.exit(f"{directory}: no tensor for {', '.join(missing)}")
-    return PROJECTION in names
+        out.add_tensor(name, gguf.quantize(x, kind), raw_dtype=kind)
+    return PROJECTION in {name for name, *_ in found}
 
 
 # ---- metadata -------------------------------------------------------------------------------------------------------
@@ -241,7 +286,7 @@ def write(path, directory, outtype, describe=lambda out: None):
     add_network(out, "dec", config["decoder"])
     add_ids(out, config, json.loads(generation.read_text()) if generation.exists() else {})
     add_tokenizer(out, directory)
-    if add_tensors(out, directory, outtype):
+    if add_tensors(out, directory, outtype, config):
         add_pictures(out, config, directory)
     out.write_header_to_file()
     out.write_kv_data_to_file()

@@ -90,11 +90,11 @@ project (Session *s, gint layer, const Flow *f)
 
 /* How many rows from @first on are one picture, or none; without pictures all. */
 static gint
-count_alike (const GemmaLm *lm, const Flow *f, gint first, gboolean *picture)
+count_alike (const GemmaTextConfig *c, const Flow *f, gint first, gboolean *picture)
 {
   gint end = first + 1;
-  *picture = lm->soft_run > 0 && gemma_lm_is_soft (lm, f->ids[first]);
-  while (end < f->rows && (lm->soft_run == 0 || gemma_lm_is_soft (lm, f->ids[end]) == *picture))
+  *picture = c->soft_run > 0 && gemma_text_config_is_soft (c, f->ids[first]);
+  while (end < f->rows && (c->soft_run == 0 || gemma_text_config_is_soft (c, f->ids[end]) == *picture))
     end++;
   return end - first;
 }
@@ -114,7 +114,7 @@ attend (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor queries)
   for (gint first = 0, n; first < f->rows; first += n) {
     OclAttention p = { c->n_heads, c->n_kv_heads, c->head_dim, f->position0 + first,
       c->sliding[layer] ? c->window : 0, c->attention_scale };
-    n = count_alike (&m->lm, f, first, &picture);
+    n = count_alike (c, f, first, &picture);
     if (picture) {
       p.ahead = n;
       p.n_keys = p.position0 + n;
@@ -260,7 +260,7 @@ gemma3_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device
   gemma_block_stack_init (&m->stack, &config->text);
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
-  gemma_lm_init (&m->lm, &gemma3_lm_class, &config->text);
+  gemma_lm_init (&m->lm, &gemma3_lm_class, &m->stack.config);
   m->lm.default_chunk = DEFAULT_CHUNK;
   if (load_all (m, progress, user_data, error))
     return &m->lm;

@@ -7,8 +7,8 @@
 G_BEGIN_DECLS
 
 /**
- * Up to params.chunk positions, after those in the cache; with lm.soft_run no run of soft ids is cut. For encode() a whole
- * source.
+ * Up to params.chunk positions, after those in the cache; with text.soft_run no run of soft ids is cut. For encode() a
+ * whole source.
  */
 typedef struct
 {
@@ -43,9 +43,9 @@ typedef struct
 struct _GemmaLm
 {
   const GemmaLmClass *klass;
+  const GemmaTextConfig *text;  /* the network's own: of what answers */
   gint context_length, default_chunk;
   gint source_length, start_id; /* of encoder-decoders: what of context_length a source may have; else 0 */
-  gint hidden, vocab_size, first_soft_id, lone_soft_id, soft_run, alignment_layer; /* as in GemmaTextConfig */
 };
 
 /* What gemma_lm_session_align() asks for. */
@@ -70,13 +70,6 @@ struct _GemmaLmSession
 };
 
 extern const GemmaLmClass gemma3n_lm_class, gemma3_lm_class, t5gemma2_lm_class;
-
-/** TRUE if @id takes a row of the caller's. */
-static inline gboolean
-gemma_lm_is_soft (const GemmaLm *lm, gint32 id)
-{
-  return id >= lm->first_soft_id || id == lm->lone_soft_id;
-}
 
 /** Shows @t to the observer, if there is one. */
 void gemma_lm_session_observe (GemmaLmSession *session, const gchar *name, OclTensor t);

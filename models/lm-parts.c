@@ -86,13 +86,8 @@ void
 gemma_lm_init (GemmaLm *lm, const GemmaLmClass *klass, const GemmaTextConfig *text)
 {
   lm->klass = klass;
+  lm->text = text;
   lm->context_length = text->context_length;
-  lm->hidden = text->hidden;
-  lm->vocab_size = text->vocab_size;
-  lm->first_soft_id = text->first_soft_id;
-  lm->lone_soft_id = text->lone_soft_id;
-  lm->soft_run = text->soft_run;
-  lm->alignment_layer = text->alignment_layer;
 }
 
 /* ---- a session ------------------------------------------------------------------------------------------------ */
@@ -168,10 +163,10 @@ gemma_lm_look_up (GemmaLm *lm, GemmaWeights *weights, const GemmaTensor *table, 
     gfloat *rows, GError **error)
 {
   const gfloat *soft = chunk->rows;
-  gint C = lm->hidden;
+  gint C = lm->text->hidden;
   for (gint i = 0; i < chunk->n; i++) {
     gfloat *row = rows + (gsize) i * C;
-    if (gemma_lm_is_soft (lm, chunk->ids[i])) {
+    if (gemma_text_config_is_soft (lm->text, chunk->ids[i])) {
       memcpy (row, soft, C * sizeof (gfloat));
       soft += C;
       continue;
@@ -205,7 +200,7 @@ gboolean
 gemma_lm_session_head (GemmaLmSession *session, OclDevice *device, OclTensor *block, OclTensor x,
     const OclWeight *head, gfloat softcap, gfloat *logits, GError **error)
 {
-  gint V = session->lm->vocab_size, at_once = CLAMP (LOGIT_BLOCK / V, 1, x.rows);
+  gint V = session->lm->text->vocab_size, at_once = CLAMP (LOGIT_BLOCK / V, 1, x.rows);
   if (block->rows < at_once) {
     ocl_tensor_clear (device, block);
     *block = ocl_tensor_new (device, at_once, V, error);

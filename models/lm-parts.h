@@ -34,7 +34,7 @@ GemmaLmStack gemma_lm_load_stack (
     GemmaLmLoader *ld, guint n, const gchar *const *names, const gint *rows, gint cols);
 void gemma_lm_stack_clear (GemmaLmStack *stack);
 
-/** What every model begins with: the numbers of @text that lm.c works with. */
+/** What every model begins with; @text: the model's own. */
 void gemma_lm_init (GemmaLm *lm, const GemmaLmClass *klass, const GemmaTextConfig *text);
 
 /* ---- a session ------------------------------------------------------------------------------------------------ */

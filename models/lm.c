@@ -34,7 +34,7 @@ gemma_lm_session_new (GemmaLm *lm, const GemmaLmSessionParams *params, GError **
     p.context_size = lm->context_length;
   if (p.chunk <= 0)
     p.chunk = lm->default_chunk;
-  p.chunk = MIN (MAX (p.chunk, lm->soft_run), p.context_size);
+  p.chunk = MIN (MAX (p.chunk, lm->text->soft_run), p.context_size);
   p.rollback = CLAMP (p.rollback, 0, p.context_size);
   return lm->klass->session_new (lm, &p, error);
 }
@@ -112,7 +112,7 @@ gemma_lm_session_align (GemmaLmSession *session, gint first, gint n, gfloat *wei
   OclDevice *device = ocl_queue_get_device (session->queue);
   g_return_val_if_fail (!weights || (first >= 0 && n > 0), FALSE);
   a->weights = NULL;
-  if (!weights || session->lm->alignment_layer < 0)
+  if (!weights || session->lm->text->alignment_layer < 0)
     return FALSE;
   if (a->computed.cols < n) {
     ocl_tensor_clear (device, &a->computed);
@@ -145,26 +145,24 @@ gemma_lm_session_observe (GemmaLmSession *session, const gchar *name, OclTensor 
 
 /* Number of soft ids, or -1 with @error for ids that the model does not have. */
 static gint
-check_ids (GemmaLm *lm, const gint32 *ids, gint n, GError **error)
+check_ids (const GemmaTextConfig *text, const gint32 *ids, gint n, GError **error)
 {
-  gint n_soft = 0;
-  for (gint i = 0; i < n; i++) {
-    if (ids[i] < 0 || (ids[i] >= lm->vocab_size && ids[i] != lm->lone_soft_id)) {
+  for (gint i = 0; i < n; i++)
+    if (ids[i] < 0 || (ids[i] >= text->vocab_size && ids[i] != text->lone_soft_id)) {
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "id %d at position %d is not a token; allowed: 0 to %d",
-          ids[i], i, lm->vocab_size - 1);
+          ids[i], i, text->vocab_size - 1);
       return -1;
     }
-    n_soft += gemma_lm_is_soft (lm, ids[i]);
-  }
-  return n_soft;
+  return gemma_text_config_count_soft (text, ids, n);
 }
 
 /* FALSE with @error for soft ids in a row that see each other and do not fit into a chunk. */
 static gboolean
 check_runs (GemmaLmSession *self, const gint32 *ids, gint n, GError **error)
 {
-  for (gint i = 0, run = 0; self->lm->soft_run > 0 && i < n; i++) {
-    run = gemma_lm_is_soft (self->lm, ids[i]) ? run + 1 : 0;
+  const GemmaTextConfig *text = self->lm->text;
+  for (gint i = 0, run = 0; text->soft_run > 0 && i < n; i++) {
+    run = gemma_text_config_is_soft (text, ids[i]) ? run + 1 : 0;
     if (run > self->params.chunk) {
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG,
           "more than %d soft tokens in a row, which have to be computed together", self->params.chunk);
@@ -211,10 +209,10 @@ check_append (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *row
   }
   if (!check_side (self, n, error))
     return FALSE;
-  gint n_soft = check_ids (self->lm, ids, n, error);
+  gint n_soft = check_ids (self->lm->text, ids, n, error);
   if (n_soft > 0 && !rows)
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%d soft tokens (ids from %d) come without their rows",
-        n_soft, self->lm->first_soft_id);
+        n_soft, self->lm->text->first_soft_id);
   return n_soft == 0 || (n_soft > 0 && rows && check_runs (self, ids, n, error));
 }
 
@@ -235,18 +233,6 @@ run (GemmaLmSession *self, RunFunc func, const GemmaLmChunk *chunk, GError **err
   return ok;
 }
 
-/* How many of @n ids run together: as many as fit, but a run of soft ids that see each other stays whole. */
-static gint
-get_chunk (GemmaLmSession *self, const gint32 *ids, gint n)
-{
-  gint most = MIN (n, self->params.chunk), end = most;
-  if (self->lm->soft_run == 0 || most == n || !gemma_lm_is_soft (self->lm, ids[most]))
-    return most;
-  while (end > 0 && gemma_lm_is_soft (self->lm, ids[end - 1]))
-    end--;
-  return end;
-}
-
 /* After a chunk with logits. */
 static gboolean
 read_alignment (GemmaLmSession *self, GError **error)
@@ -263,11 +249,13 @@ static gboolean
 append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all_logits,
     GCancellable *cancellable, GError **error)
 {
-  GemmaLm *lm = self->lm;
+  const GemmaTextConfig *text = self->lm->text;
   for (gint done = 0; done < n;) {
-    GemmaLmChunk chunk = { ids + done, get_chunk (self, ids + done, n - done), rows, NULL, all_logits, cancellable };
+    gint most = MIN (n - done, self->params.chunk);
+    GemmaLmChunk chunk = { ids + done, gemma_text_config_cut (text, ids + done, n - done, most), rows, NULL, all_logits,
+      cancellable };
     if (all_logits && logits)
-      chunk.logits = logits + (gsize) done * lm->vocab_size;
+      chunk.logits = logits + (gsize) done * text->vocab_size;
     else if (done + chunk.n == n)
       chunk.logits = logits;
     if (g_cancellable_is_cancelled (cancellable)) {
@@ -276,11 +264,11 @@ append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *ro
     }
     self->alignment.ran = FALSE;
     if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error)
-        || !run (self, lm->klass->forward, &chunk, error) || (chunk.logits && !read_alignment (self, error)))
+        || !run (self, self->lm->klass->forward, &chunk, error) || (chunk.logits && !read_alignment (self, error)))
       return FALSE;
     gemma_kv_cache_advance (self->cache, chunk.n);
-    for (gint i = 0; rows && i < chunk.n; i++)
-      rows += gemma_lm_is_soft (lm, ids[done + i]) ? lm->hidden : 0;
+    if (rows)
+      rows += (gsize) gemma_text_config_count_soft (text, chunk.ids, chunk.n) * text->hidden;
     done += chunk.n;
   }
   return TRUE;

@@ -6,7 +6,6 @@ struct _GemmaMemory
 {
   GemmaModel *model;
   GemmaLmSession *session;
-  gint hidden;
   const GemmaTextConfig *text;  /* the model's */
   GemmaPrompt *held;            /* the first positions of the session; what follows them is forgotten */
 };
@@ -14,7 +13,6 @@ struct _GemmaMemory
 GemmaMemory *
 gemma_memory_new (GemmaModel *model, const GemmaLmSessionParams *params, GError **error)
 {
-  const GemmaTextConfig *config = &gemma_model_get_config (model)->text;
   GemmaLmSession *session = gemma_lm_session_new (gemma_model_get_lm (model), params, error);
   GemmaMemory *self;
 
@@ -23,8 +21,7 @@ gemma_memory_new (GemmaModel *model, const GemmaLmSessionParams *params, GError 
   self = g_new0 (GemmaMemory, 1);
   self->model = gemma_model_ref (model);
   self->session = session;
-  self->hidden = config->hidden;
-  self->text = config;
+  self->text = &gemma_model_get_config (model)->text;
   self->held = gemma_prompt_new ();
   return self;
 }
@@ -50,51 +47,38 @@ gemma_memory_get_session (GemmaMemory *self)
 static guint
 count_rows (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
 {
-  guint n_rows = 0;
-
-  for (guint i = 0; i < n; i++)
-    n_rows += gemma_text_config_is_soft (self->text, g_array_index (prompt->ids, gint32, i));
-  return n_rows;
+  return gemma_text_config_count_soft (self->text, (const gint32 *) (gpointer) prompt->ids->data, n);
 }
 
-/* Of soft ids that see each other, each depends on all: they are held as a whole or not at all. */
-static guint
-leave_run (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
-{
-  const gint32 *ids = (const gint32 *) (gpointer) prompt->ids->data;
-
-  if (self->text->soft_run == 0 || n == prompt->ids->len || !gemma_text_config_is_soft (self->text, ids[n]))
-    return n;
-  while (n > 0 && gemma_text_config_is_soft (self->text, ids[n - 1]))
-    n--;
-  return n;
-}
-
-/* How many positions of @prompt are held: the same ids, and the same rows where they are soft. */
+/*
+ * How many positions of @prompt are held: the same ids, and the same rows where they are soft. Of soft ids that see
+ * each other, each depends on all: they are held as a whole or not at all.
+ */
 static guint
 count_held (GemmaMemory *self, const GemmaPrompt *prompt)
 {
+  const gint32 *ids = (const gint32 *) (gpointer) prompt->ids->data;
+  gint hidden = self->text->hidden;
   guint n = MIN (self->held->ids->len, prompt->ids->len), row = 0, i;
 
   for (i = 0; i < n; i++) {
-    gint32 id = g_array_index (prompt->ids, gint32, i);
-    if (id != g_array_index (self->held->ids, gint32, i))
+    if (ids[i] != g_array_index (self->held->ids, gint32, i))
       break;
-    if (!gemma_text_config_is_soft (self->text, id))
+    if (!gemma_text_config_is_soft (self->text, ids[i]))
       continue;
-    guint at = row++ * self->hidden;
+    guint at = row++ * hidden;
     if (memcmp (&g_array_index (prompt->rows, gfloat, at), &g_array_index (self->held->rows, gfloat, at),
-            self->hidden * sizeof (gfloat)) != 0)
+            hidden * sizeof (gfloat)) != 0)
       break;
   }
-  return leave_run (self, prompt, i);
+  return gemma_text_config_cut (self->text, ids, prompt->ids->len, i);
 }
 
 /* Holds only the first @n positions. */
 static void
 forget_after (GemmaMemory *self, guint n)
 {
-  g_array_set_size (self->held->rows, count_rows (self, self->held, n) * self->hidden);
+  g_array_set_size (self->held->rows, count_rows (self, self->held, n) * self->text->hidden);
   g_array_set_size (self->held->ids, n);
 }
 
@@ -110,7 +94,7 @@ static GemmaPrompt *
 get_rest (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
 {
   GemmaPrompt *rest = gemma_prompt_new ();
-  guint at = count_rows (self, prompt, n) * self->hidden;
+  guint at = count_rows (self, prompt, n) * self->text->hidden;
 
   g_array_append_vals (rest->ids, &g_array_index (prompt->ids, gint32, n), prompt->ids->len - n);
   if (at < prompt->rows->len)

@@ -364,23 +364,14 @@ forward (GemmaVisionSession *base, OclTensor pixels, gint resolution)
   return embed (s, fuse (s, fine, fine_side, x, side));
 }
 
-static GemmaVisionSession *
-session_new (GemmaVision *vision, GError **error)
-{
-  Session *s = g_new0 (Session, 1);
-
-  return &s->base;
-}
-
 static void
-session_free (GemmaVisionSession *base)
+session_clear (GemmaVisionSession *base)
 {
   Session *s = (Session *) base;
 
   for (gint i = 0; i < N_SLOTS; i++)
     ocl_tensor_clear (base->vision->device, &s->slots[i]);
-  g_free (s);
 }
 
 const GemmaVisionClass gemma_mobilenet_v5_class = { "MobileNet-V5", "v.conv_stem.conv.weight", gemma_mobilenet_v5_load,
-  gemma_mobilenet_v5_free, session_new, session_free, reserve, forward };
+  gemma_mobilenet_v5_free, sizeof (Session), session_clear, reserve, forward };

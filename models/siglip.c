@@ -173,24 +173,15 @@ forward (GemmaVisionSession *base, OclTensor pixels, gint resolution)
   return s->soft;
 }
 
-static GemmaVisionSession *
-session_new (GemmaVision *vision, GError **error)
-{
-  Session *s = g_new0 (Session, 1);
-
-  return &s->base;
-}
-
 static void
-session_free (GemmaVisionSession *base)
+session_clear (GemmaVisionSession *base)
 {
   Session *s = (Session *) base;
   OclTensor *const all[] = { &s->state, &s->normed, &s->branch, &s->qkv, &s->ffn, &s->cells, &s->soft };
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
     ocl_tensor_clear (base->vision->device, all[i]);
-  g_free (s);
 }
 
 const GemmaVisionClass gemma_siglip_class = { "SigLIP", "v.patch_embd.weight", gemma_siglip_load, gemma_siglip_free,
-  session_new, session_free, reserve, forward };
+  sizeof (Session), session_clear, reserve, forward };

@@ -55,7 +55,7 @@ static gboolean
 embed (Session *s, const GemmaLmChunk *chunk, OclTensor state, GError **error)
 {
   const T5Gemma2 *m = session_model (s);
-  gint C = m->lm.hidden;
+  gint C = m->decoder.config.hidden;
   if (!gemma_lm_look_up (s->session.lm, m->weights, m->token_table, chunk, s->host_rows, error))
     return FALSE;
   for (gint i = 0; i < chunk->n; i++)
@@ -86,6 +86,7 @@ chunk_rows (Session *s, const Source *source, gint first)
 static gboolean
 embed_source (Session *s, const Source *source, GError **error)
 {
+  const GemmaTextConfig *text = s->session.lm->text;
   const gfloat *rows = source->chunk->rows;
   gint n;
   for (gint first = 0; first < source->n; first += n) {
@@ -95,8 +96,8 @@ embed_source (Session *s, const Source *source, GError **error)
     if (!embed (s, &part, state, error))
       return FALSE;
     gemma_lm_session_observe (&s->session, "encoder.embed", state);
-    for (gint i = 0; rows && i < n; i++)
-      rows += gemma_lm_is_soft (s->session.lm, part.ids[i]) ? s->session.lm->hidden : 0;
+    if (rows)
+      rows += (gsize) gemma_text_config_count_soft (text, part.ids, n) * text->hidden;
   }
   return TRUE;
 }
@@ -365,7 +366,7 @@ allocate (Session *s, GError **error)
 {
   const T5Gemma2 *m = session_model (s);
   const GemmaTextConfig *const both[] = { &m->encoder.config, &m->decoder.config };
-  const GemmaLmBuffer state = { &s->state, s->session.params.chunk, m->lm.hidden };
+  const GemmaLmBuffer state = { &s->state, s->session.params.chunk, m->decoder.config.hidden };
   s->host_rows = g_new (gfloat, (gsize) state.rows * state.cols);
   s->memory = g_new0 (OclKvCache, m->decoder.config.n_layers);
   return gemma_lm_allocate (m->device, &state, 1, error)
@@ -444,7 +445,7 @@ t5gemma2_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *devi
   m->device = ocl_device_ref (device);
   m->weights = gemma_weights_ref (weights);
   m->eoi_id = config->eoi_id;
-  gemma_lm_init (&m->lm, &t5gemma2_lm_class, &config->text);
+  gemma_lm_init (&m->lm, &t5gemma2_lm_class, &m->decoder.config);
   m->lm.source_length = config->encoder.context_length;
   m->lm.context_length = m->lm.source_length + config->text.context_length;
   m->lm.start_id = config->start_id;

@@ -12,9 +12,9 @@ typedef struct
   GemmaVision *(*load) (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
       gpointer user_data, GError **error);
   void (*free) (GemmaVision *vision);
-  /* Fills what is its own; vision.c has made the rest. */
-  GemmaVisionSession *(*session_new) (GemmaVision *vision, GError **error);
-  void (*session_free) (GemmaVisionSession *session);
+  gsize session_size; /* of the network's own structure, which begins with GemmaVisionSession; it starts as zeros */
+  /* Frees what reserve() made; vision.c frees the rest. */
+  void (*session_clear) (GemmaVisionSession *session);
   /* Memory for pictures of @resolution, kept for the next one. */
   gboolean (*reserve) (GemmaVisionSession *session, gint resolution, GError **error);
   /* Enqueues the whole network on pixels [resolution * resolution][3] in [0, 1]; soft tokens [GEMMA_VISION_TOKENS][text.hidden],

@@ -38,10 +38,8 @@ gemma_vision_free (GemmaVision *vision)
 GemmaVisionSession *
 gemma_vision_session_new (GemmaVision *vision, GError **error)
 {
-  GemmaVisionSession *session = vision->klass->session_new (vision, error);
+  GemmaVisionSession *session = g_malloc0 (vision->klass->session_size);
 
-  if (session == NULL)
-    return NULL;
   session->vision = vision;
   session->queue = ocl_queue_new (vision->device, error);
   if (session->queue == NULL)
@@ -59,7 +57,8 @@ gemma_vision_session_free (GemmaVisionSession *session)
   if (session->scaler != NULL)
     ocl_picture_scaler_free (session->scaler);
   ocl_tensor_clear (session->vision->device, &session->pixels);
-  session->vision->klass->session_free (session);
+  session->vision->klass->session_clear (session);
+  g_free (session);
 }
 
 void

@@ -174,6 +174,7 @@ ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const Oc
 
 #define MAX_HEAD_DIM 512        /* of kernels/attention.cl */
 #define MAX_LINES 32            /* of kernels/attention-cpu.cl */
+#define ITEMS_PER_UNIT 2
 #define MIN_SPLIT_KEYS 256      /* fewer keys of a head are not worth a second launch */
 #define UNLIMITED (1 << 30)     /* positions are far below it: no sum of the two overflows */
 
@@ -210,6 +211,20 @@ static gint
 get_ahead (const AttentionArgs *a)
 {
   return MIN (a->p.ahead, get_n_keys (a));
+}
+
+/* The first key in the cache that one of the queries sees. */
+static gint
+get_first_visible (const AttentionArgs *a)
+{
+  return MAX (0, a->p.position0 - get_back (a));
+}
+
+/* From it to the last one, how many. */
+static gint
+count_visible (const AttentionArgs *a)
+{
+  return MIN (get_n_keys (a), a->p.position0 + a->o.rows + get_ahead (a)) - get_first_visible (a);
 }
 
 static gint
@@ -274,9 +289,7 @@ cut_attention (OclQueue *q, const AttentionArgs *a)
   gint n_heads = a->p.n_kv_heads * n_parts;
   gint even = (gint64) rows * n_heads / (4 * n_units), row_step = CLAMP (even, 1, MAX_LINES / part_heads);
   gint n_blocks = (rows + row_step - 1) / row_step, n_items = n_heads * n_blocks, n_splits = 1;
-  gint lowest = MAX (0, a->p.position0 - get_back (a));
-  gint end = MIN (get_n_keys (a), a->p.position0 + rows + get_ahead (a));
-  gint visible = end - lowest + count_rows (a->p.memory.k);
+  gint visible = count_visible (a) + count_rows (a->p.memory.k);
 
   if (n_items < n_units)
     n_splits = CLAMP (visible / MIN_SPLIT_KEYS, 1, (n_units + n_items - 1) / n_items);
@@ -336,7 +349,53 @@ attention_cpu (OclQueue *q, gconstpointer data)
       OCL_ARG (p->head_dim), OCL_ARG (cut.n_splits), OCL_ARGS_END);
 }
 
+#define TILE_DIM 256            /* MAX_DIM of kernels/attention-tiles-cpu.cl */
+#define TILE_LINES 1024         /* MAX_LINES of it */
+#define MIN_TILE_LINES 24       /* fewer lines of a KV head are not worth packing keys and values */
+#define MIN_TILE_ROWS 8
+
+static gboolean
+tiles_match (OclDevice *device, gconstpointer data)
+{
+  const AttentionArgs *a = data;
+  gint group = get_group (a);
+
+  return a->p.head_dim % 16 == 0 && a->p.head_dim <= TILE_DIM && group <= TILE_LINES
+      && (gint64) a->o.rows * group >= MIN_TILE_LINES;
+}
+
+static void
+run_tiles (OclQueue *q, const AttentionArgs *a, const gchar *options)
+{
+  const OclAttention *p = &a->p;
+  gint n_units = ocl_device_get_compute_units (ocl_queue_get_device (q)), group = get_group (a), rows = a->o.rows;
+  gint even = (gint64) rows * p->n_kv_heads / (ITEMS_PER_UNIT * n_units);
+  gint row_step = MIN (MAX (even, MIN_TILE_ROWS), TILE_LINES / group);
+  gint back = get_back (a), ahead = get_ahead (a), n_keys = get_n_keys (a), n_memory = count_rows (p->memory.k);
+  gsize global[2] = { p->n_kv_heads, (rows + row_step - 1) / row_step };
+
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention-tiles-cpu", "attention_tiles", options), 2, global,
+      ocl_single_item, OCL_ARG_TENSOR (a->o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k),
+      OCL_ARG_TENSOR (a->cache.v), OCL_ARG_TENSOR (p->memory.k), OCL_ARG_TENSOR (p->memory.v), OCL_ARG (n_memory),
+      OCL_ARG (rows), OCL_ARG (row_step), OCL_ARG (group), OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (back),
+      OCL_ARG (ahead), OCL_ARG (n_keys), OCL_ARG (a->cache.capacity), OCL_ARG (p->scale), OCL_ARGS_END);
+}
+
+static void
+attention_tiles_avx512 (OclQueue *q, gconstpointer args)
+{
+  run_tiles (q, args, "-DCPU_AVX512 -DNP=2");
+}
+
+static void
+attention_tiles_avx2 (OclQueue *q, gconstpointer args)
+{
+  run_tiles (q, args, "");
+}
+
 static const OclVariant attention_variants[] = {
+  { "tiles-avx512", OCL_DEVICE_AVX512BW, tiles_match, attention_tiles_avx512 },
+  { "tiles-avx2", OCL_DEVICE_AVX2, tiles_match, attention_tiles_avx2 },
   { "cpu", OCL_DEVICE_CPU, attention_cpu_match, attention_cpu },
   { "portable", 0, attention_portable_match, attention_portable },
   { "ref", 0, NULL, attention_ref },
@@ -349,11 +408,11 @@ static OclKvCache
 unpack_visible (OclQueue *q, const AttentionArgs *a)
 {
   const OclAttention *p = &a->p;
-  gint first = MAX (0, p->position0 - get_back (a)), end = MIN (get_n_keys (a), p->position0 + a->o.rows + get_ahead (a));
-  OclKvCache rows = ocl_kv_scratch (q, end - first, p->n_kv_heads * p->head_dim);
+  gint first = get_first_visible (a), n = count_visible (a);
+  OclKvCache rows = ocl_kv_scratch (q, n, p->n_kv_heads * p->head_dim);
 
-  ocl_kv_unpack (q, rows.k, a->cache.k, p->head_dim, first, end - first);
-  ocl_kv_unpack (q, rows.v, a->cache.v, p->head_dim, first, end - first);
+  ocl_kv_unpack (q, rows.k, a->cache.k, p->head_dim, first, n);
+  ocl_kv_unpack (q, rows.v, a->cache.v, p->head_dim, first, n);
   return rows;
 }
 

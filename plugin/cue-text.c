@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sentences.h"
+#include "prose.h"
 
 typedef struct
 {
@@ -226,11 +226,17 @@ find_body (Line *line)
     line->body = after - text;
 }
 
+/* Whether @next may be said by the same voice as the line before it: it has the same markup and no dash. */
+static gboolean
+is_same_voice (const Line *line, const Line *next)
+{
+  return count_common (line->tags, next->tags) == MAX (line->tags->len, next->tags->len) && !next->dash;
+}
+
 static gboolean
 goes_on (const Line *line, const Line *next)
 {
-  return count_common (line->tags, next->tags) == MAX (line->tags->len, next->tags->len) && !next->dash &&
-      !gemma_text_ends_sentence (line->text->str);
+  return is_same_voice (line, next) && !gemma_text_ends_sentence (line->text->str);
 }
 
 static void
@@ -270,57 +276,15 @@ find_passages (GemmaCueText *self)
 
 /* ---- breaking lines ---------------------------------------------------------------------------- */
 
-/* Whether a line may end before @p, which is inside of @text. */
-static gboolean
-may_break (const gchar *text, const gchar *p)
-{
-  gunichar c = g_utf8_get_char (p);
-
-  if (p == text)
-    return FALSE;
-  const gchar *before = g_utf8_prev_char (p);
-  if (g_unichar_isspace (g_utf8_get_char (before)))
-    return !g_unichar_isspace (c);
-  return g_unichar_iswide (g_utf8_get_char (before)) && g_unichar_iswide (c) && g_unichar_isalpha (c);
-}
-
-/* The place nearest to @wanted characters into @text, and after @from. NULL: there is none. */
-static const gchar *
-find_break (const gchar *text, const gchar *from, glong wanted)
-{
-  const gchar *best = NULL;
-  glong at = 0, distance = G_MAXLONG;
-
-  for (const gchar *p = text; *p; p = g_utf8_next_char (p), at++) {
-    if (p > from && may_break (text, p) && ABS (at - wanted) < distance) {
-      best = p;
-      distance = ABS (at - wanted);
-    }
-  }
-  return best;
-}
-
 /* The translation of a passage, in as many lines as it had. (transfer full) */
 static GStrv
 wrap (const GemmaCueText *self, const Passage *passage)
 {
-  GPtrArray *lines = g_ptr_array_new ();
-  const gchar *text = passage->translation, *from = text;
-  glong all = 0, done = 0, length = g_utf8_strlen (text, -1);
+  g_autofree glong *lengths = g_new (glong, passage->n);
 
   for (guint i = 0; i < passage->n; i++)
-    all += g_utf8_strlen (get_line (self, passage->first + i)->text->str, -1);
-  for (guint i = 0; i + 1 < passage->n; i++) {
-    done += g_utf8_strlen (get_line (self, passage->first + i)->text->str, -1);
-    const gchar *end = find_break (text, from, length * done / all);
-    if (!end)
-      break;
-    g_ptr_array_add (lines, g_strchomp (g_strndup (from, end - from)));
-    from = end;
-  }
-  g_ptr_array_add (lines, g_strdup (from));
-  g_ptr_array_add (lines, NULL);
-  return (GStrv) g_ptr_array_free (lines, FALSE);
+    lengths[i] = g_utf8_strlen (get_line (self, passage->first + i)->text->str, -1);
+  return gemma_text_divide (passage->translation, lengths, passage->n);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------ */
@@ -438,6 +402,36 @@ gemma_cue_text_get_plain (const GemmaCueText *self)
   for (guint i = 0; i < self->lines->len; i++)
     g_string_append_printf (plain, "%s%s", i ? "\n" : "", get_line (self, i)->text->str);
   return g_string_free (plain, FALSE);
+}
+
+/* What is seen first and last belongs to a passage. */
+static Line *
+find_edge (const GemmaCueText *self, gboolean last)
+{
+  for (guint i = 0; i < self->lines->len; i++) {
+    Line *line = get_line (self, last ? self->lines->len - 1 - i : i);
+    if (line->tags)
+      return line->passage < 0 ? NULL : line;
+  }
+  return NULL;
+}
+
+gboolean
+gemma_cue_text_may_go_on (const GemmaCueText *self)
+{
+  const Line *last = find_edge (self, TRUE);
+
+  return last && gemma_text_may_go_on (get_passage (self, last->passage)->text);
+}
+
+GemmaTextRelation
+gemma_cue_text_relate (const GemmaCueText *before, const GemmaCueText *after)
+{
+  const Line *last = find_edge (before, TRUE), *first = find_edge (after, FALSE);
+
+  if (!last || !first || !is_same_voice (last, first))
+    return GEMMA_TEXT_ENDS;
+  return gemma_text_relate (get_passage (before, last->passage)->text, get_passage (after, first->passage)->text);
 }
 
 guint

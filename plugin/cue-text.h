@@ -13,6 +13,8 @@
 
 #include <glib.h>
 
+#include "prose.h"
+
 G_BEGIN_DECLS
 
 typedef struct _GemmaCueText GemmaCueText;
@@ -29,6 +31,11 @@ guint gemma_cue_text_get_n_passages (const GemmaCueText *cue);
 const gchar *gemma_cue_text_get_passage (const GemmaCueText *cue, guint i);
 /** Its source stays where @translation is empty. */
 void gemma_cue_text_set_translation (GemmaCueText *cue, guint i, const gchar *translation);
+
+/** Whether its last passage may go on in the next cue; whether that of @before does with the first one of @after. */
+gboolean gemma_cue_text_may_go_on (const GemmaCueText *cue);
+GemmaTextRelation gemma_cue_text_relate (const GemmaCueText *before, const GemmaCueText *after);
+
 /** With the translations, marked up if the source was said to be. (transfer full) */
 gchar *gemma_cue_text_to_string (const GemmaCueText *cue);
 

@@ -5,12 +5,24 @@
  * Translates timed text with a Gemma language model: T5Gemma 2, Gemma 3, Gemma 3n. A translation has the PTS and
  * DURATION of its source; GAP events and all others pass in their order.
  *
- * With #GstGemmaTranslate:gather `cues` every buffer is translated for itself, so that captions keep their number and
- * their times. With `sentences`, words and phrases are gathered until one ends a sentence, until a pause of
+ * With #GstGemmaTranslate:gather `across-cues`, the default, captions keep their number and their times, and a
+ * sentence that goes on from one to the next is translated as a whole and laid out over the same captions again, in
+ * proportion to its source, between words, rather where a sentence or clause ends. A caption waits for the next one
+ * unless its text ends with a full stop, question or exclamation mark (after dots or a dash it depends on the next), is
+ * in brackets, or ends with a note. The next belongs to it if it comes in less than
+ * #GstGemmaTranslate:segment-silence, or, not live, in four times that if it begins with a small letter, unless it has
+ * a dash, other markup, brackets, or a name in front of it ("ANNA:", ">>"). At most six captions, 400 characters and
+ * #GstGemmaTranslate:max-segment belong together. Where six followed each other without a full stop, the text does
+ * without (songs, Chinese, automatic captions), and every caption is taken for itself until there is one again. No
+ * caption waits for the next one for longer than two thirds of #GstGemmaTranslate:latency on the clock, live or not, as
+ * a video may wait for the text. A translation that has fewer words than there are captions stays for the rest of them.
+ * With `cues` every buffer is translated for itself, at once.
+ *
+ * With `sentences`, words and phrases are gathered until one ends a sentence, until a pause of
  * #GstGemmaTranslate:segment-silence, until #GstGemmaTranslate:max-segment, and until the stream ends or breaks: EOS, a
- * new segment, DISCONT, `rstranscribe/final-transcript` and other events in the stream, but tags. What leaves has the
- * time from the first word to the end of the last. Live, a sentence is not waited for longer than two thirds of
- * #GstGemmaTranslate:latency.
+ * new segment, DISCONT, `rstranscribe/final-transcript` and other events in the stream, but tags; so do captions. What
+ * leaves has the time from the first word to the end of the last. Live, a sentence is not waited for longer than two
+ * thirds of #GstGemmaTranslate:latency.
  *
  * Line breaks and markup: lines that belong to one sentence are translated together, and the translation is broken into
  * as many lines. Lines keep the markup that holds for all of them, and the dash that they begin with; what marks a
@@ -42,17 +54,21 @@
 #include <string.h>
 
 #include "cue-text.h"
+#include "cues.h"
 #include "debug.h"
 #include "sentences.h"
 
 /* Part of the context that history may take; no token has less than a byte, and names and line breaks come on top. */
 #define HISTORY_SHARE 2
 #define BYTES_AROUND 32
+/* A pause before a cue that begins with a small letter may be this many times as long, where nobody waits for it. */
+#define LONG_PAUSE 4
 
 typedef enum
 {
   GEMMA_GATHER_CUES,
-  GEMMA_GATHER_SENTENCES
+  GEMMA_GATHER_SENTENCES,
+  GEMMA_GATHER_ACROSS_CUES
 } GemmaGather;
 
 enum
@@ -69,8 +85,10 @@ struct _GstGemmaTranslate
   guint history_size;
 
   /* The task's. */
-  GemmaSentences *sentences;
-  gint64 deadline;              /* of the one that is gathered: monotonic, 0 if there is none */
+  GemmaSentences *sentences;    /* of the two, one gathers */
+  GemmaCues *cues;
+  gint64 arrived;               /* when the work in progress came: monotonic, as is the next */
+  gint64 deadline;              /* of what is gathered; 0 if there is none */
   GArray *history;              /* of GemmaExample */
   gchar *from, *to;             /* its languages */
   gboolean markup;              /* of the text that comes in */
@@ -92,8 +110,10 @@ gst_gemma_gather_get_type (void)
 {
   static gsize type;
   static const GEnumValue values[] = {
-    { GEMMA_GATHER_CUES, "Each buffer is translated for itself and keeps its time", "cues" },
+    { GEMMA_GATHER_CUES, "Each buffer is translated for itself, at once, and keeps its time", "cues" },
     { GEMMA_GATHER_SENTENCES, "Words and phrases are gathered into sentences", "sentences" },
+    { GEMMA_GATHER_ACROSS_CUES, "Each buffer keeps its time; a sentence that goes on from one to the next is "
+        "translated as a whole and laid out over them", "across-cues" },
     { 0, NULL, NULL }
   };
 
@@ -172,44 +192,39 @@ check_history (GstGemmaTranslate *self)
 
 /* ---- translating, in the task -------------------------------------------------------------- */
 
-/* The translation of one passage; NULL with the flow set. (transfer full) */
+/* GemmaCuesFuncs: NULL with the flow set. */
 static gchar *
-translate_passage (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *passage)
+on_translate (GstClockTime start, GstClockTime end, const gchar *text, gpointer data)
 {
-  GemmaWork *work = gemma_work_new (GEMMA_WORK_TEXT, start, end);
+  GstGemmaTranslate *self = data;
+  GemmaWork *work;
   GemmaDecodeStats stats;
 
+  if (self->flow != GST_FLOW_OK)
+    return NULL;
+  work = gemma_work_new (GEMMA_WORK_TEXT, start, end);
   check_history (self);
-  work->text = g_strdup (passage);
+  work->text = g_strdup (text);
   work->examples = self->history;
-  gchar *text = gst_gemma_lm_base_ask (GST_GEMMA_LM_BASE (self), work, NULL, self->cancellable, &stats, &self->flow);
+  gchar *translation = gst_gemma_lm_base_ask (GST_GEMMA_LM_BASE (self), work, NULL, self->cancellable, &stats,
+      &self->flow);
   gemma_work_free (work);
-  return text;
+  /* A model that has once repeated its text goes on doing so. */
+  if (translation && *translation && strcmp (translation, text) != 0)
+    remember (self, text, translation);
+  else if (translation && !*translation)
+    GST_INFO_OBJECT (self, "no translation of \"%s\"", text);
+  return translation;
 }
 
-/* @end: none if it has no duration */
 static void
-translate (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *text)
+on_cue (GstClockTime start, GstClockTime end, const gchar *text, gpointer data)
 {
-  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
-  g_autoptr (GemmaCueText) cue = gemma_cue_text_new (text, self->markup);
-  guint n = gemma_cue_text_get_n_passages (cue);
-  GstClockTime known_end = GST_CLOCK_TIME_IS_VALID (end) ? end : start;
+  GstGemmaTranslate *self = data;
 
-  for (guint i = 0; i < n; i++) {
-    const gchar *passage = gemma_cue_text_get_passage (cue, i);
-    g_autofree gchar *translation = translate_passage (self, start, known_end, passage);
-    if (!translation)
-      return;
-    gemma_cue_text_set_translation (cue, i, translation);
-    /* A model that has once repeated its text goes on doing so. */
-    if (*translation && strcmp (translation, passage) != 0)
-      remember (self, passage, translation);
-    else if (!*translation)
-      GST_INFO_OBJECT (self, "no translation of \"%s\"", passage);
-  }
-  g_autofree gchar *translated = n ? gemma_cue_text_to_string (cue) : g_strdup (text);
-  self->flow = GST_GEMMA_LM_BASE_GET_CLASS (self)->text (base, start, end, translated);
+  self->deadline = 0;           /* that of what follows begins with it, here and below */
+  if (self->flow == GST_FLOW_OK)
+    self->flow = GST_GEMMA_LM_BASE_GET_CLASS (self)->text (GST_GEMMA_LM_BASE (self), start, end, text);
 }
 
 static void
@@ -217,9 +232,9 @@ on_sentence (GstClockTime start, GstClockTime end, const gchar *text, gpointer d
 {
   GstGemmaTranslate *self = data;
 
-  self->deadline = 0;           /* the next one's begins with it */
-  if (self->flow == GST_FLOW_OK)
-    translate (self, start, end, text);
+  self->deadline = 0;
+  gemma_cues_push (self->cues, start, end, text, self->markup);
+  gemma_cues_drain (self->cues);
 }
 
 static void
@@ -233,46 +248,60 @@ on_gap (GstClockTime start, GstClockTime end, gpointer data)
 
 /* ---- gathering, in the task ------------------------------------------------------------------- */
 
+static void
+drain (GstGemmaTranslate *self)
+{
+  gemma_sentences_drain (self->sentences);
+  gemma_cues_drain (self->cues);
+}
+
 /* Takes up the settings; what is waited for is told at latest at the time that is set here. */
 static GemmaGather
 update_limits (GstGemmaTranslate *self)
 {
   GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
-  gboolean live = gst_gemma_lm_base_is_live (base);
+  gboolean live = gst_gemma_lm_base_is_live (base), cues = gemma_cues_are_pending (self->cues);
 
   GST_OBJECT_LOCK (self);
   GemmaGather gather = self->gather;
   guint pause = base->settings.segment_silence, longest = base->settings.max_segment, latency = base->settings.latency;
   GST_OBJECT_UNLOCK (self);
 
-  if (live && latency != G_MAXUINT)
-    longest = MIN (longest, latency / 3 * 2);   /* the rest is for the model */
-  gemma_sentences_set_limits (self->sentences, pause * GST_MSECOND, longest * GST_MSECOND);
-  if (!gemma_sentences_are_pending (self->sentences))
+  guint wait = latency == G_MAXUINT ? longest : MIN (longest, latency / 3 * 2);      /* the rest is for the model */
+  gemma_sentences_set_limits (self->sentences, pause * GST_MSECOND, (live ? wait : longest) * GST_MSECOND);
+  gemma_cues_set_limits (self->cues, pause * GST_MSECOND, (live ? 1 : LONG_PAUSE) * pause * GST_MSECOND,
+      longest * GST_MSECOND);
+  if (!cues && !gemma_sentences_are_pending (self->sentences))
     self->deadline = 0;
   else if (!self->deadline)
-    self->deadline = g_get_monotonic_time () + longest * G_TIME_SPAN_MILLISECOND;
-  base->wake_at = live ? self->deadline : 0;
+    self->deadline = self->arrived + wait * G_TIME_SPAN_MILLISECOND;
+  /* A video that waits for this cue may hold up the next one, even if it is from a file. */
+  base->wake_at = live || cues ? self->deadline : 0;
   return gather;
 }
 
 static void
 take_text (GstGemmaTranslate *self, const GemmaWork *work)
 {
+  GemmaGather gather = update_limits (self);
+
   if (work->discont)
+    drain (self);
+  if (gather != GEMMA_GATHER_SENTENCES) {
     gemma_sentences_drain (self->sentences);
-  if (update_limits (self) == GEMMA_GATHER_CUES) {
-    gemma_sentences_drain (self->sentences);
-    if (self->flow == GST_FLOW_OK)
-      translate (self, work->start, work->no_duration ? GST_CLOCK_TIME_NONE : work->end, work->text);
-  } else {
-    g_autoptr (GemmaCueText) cue = gemma_cue_text_new (work->text, self->markup);
-    g_autofree gchar *plain = g_strstrip (gemma_cue_text_get_plain (cue));
-    if (*plain)
-      gemma_sentences_push (self->sentences, work->start, work->end, work->text, plain);
-    else
-      gemma_sentences_push_gap (self->sentences, work->start, work->end);
+    gemma_cues_push (self->cues, work->start, work->no_duration ? GST_CLOCK_TIME_NONE : work->end, work->text,
+        self->markup);
+    if (gather == GEMMA_GATHER_CUES)
+      gemma_cues_drain (self->cues);
+    return;
   }
+  gemma_cues_drain (self->cues);
+  g_autoptr (GemmaCueText) cue = gemma_cue_text_new (work->text, self->markup);
+  g_autofree gchar *plain = g_strstrip (gemma_cue_text_get_plain (cue));
+  if (*plain)
+    gemma_sentences_push (self->sentences, work->start, work->end, work->text, plain);
+  else
+    gemma_sentences_push_gap (self->sentences, work->start, work->end);
 }
 
 /* FALSE: it goes on as it is. */
@@ -283,11 +312,14 @@ take_gap (GstGemmaTranslate *self, GstEvent *event)
 
   gst_event_parse_gap (event, &start, &duration);
   if (!GST_CLOCK_TIME_IS_VALID (start) || !GST_CLOCK_TIME_IS_VALID (duration)) {
-    gemma_sentences_drain (self->sentences);
+    drain (self);
     return FALSE;
   }
   update_limits (self);
-  gemma_sentences_push_gap (self->sentences, start, start + duration);
+  if (gemma_cues_are_pending (self->cues))
+    gemma_cues_push_gap (self->cues, start, start + duration);
+  else
+    gemma_sentences_push_gap (self->sentences, start, start + duration);
   return TRUE;
 }
 
@@ -298,7 +330,7 @@ take_event (GstGemmaTranslate *self, GstEvent *event)
   GstCaps *caps;
 
   if (GST_EVENT_TYPE (event) != GST_EVENT_TAG)
-    gemma_sentences_drain (self->sentences);
+    drain (self);
   if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT) {
     forget_history (self);
   } else if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
@@ -316,6 +348,7 @@ gst_gemma_translate_work (GstGemmaLmBase *base, GemmaWork *work, GCancellable *c
 
   self->cancellable = cancellable;
   self->flow = GST_FLOW_OK;
+  self->arrived = work->arrived;
   if (work->kind == GEMMA_WORK_TEXT) {
     take_text (self, work);
   } else if (GST_EVENT_TYPE (work->event) == GST_EVENT_GAP) {
@@ -331,7 +364,7 @@ gst_gemma_translate_work (GstGemmaLmBase *base, GemmaWork *work, GCancellable *c
   return self->flow == GST_FLOW_OK ? passed : self->flow;
 }
 
-/* Live, nothing came for too long. */
+/* Nothing came for too long. */
 static GstFlowReturn
 gst_gemma_translate_wake (GstGemmaLmBase *base, GCancellable *cancellable)
 {
@@ -339,7 +372,7 @@ gst_gemma_translate_wake (GstGemmaLmBase *base, GCancellable *cancellable)
 
   self->cancellable = cancellable;
   self->flow = GST_FLOW_OK;
-  gemma_sentences_drain (self->sentences);
+  drain (self);
   return self->flow;
 }
 
@@ -349,6 +382,7 @@ gst_gemma_translate_forget (GstGemmaLmBase *base)
   GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (base);
 
   gemma_sentences_reset (self->sentences);
+  gemma_cues_reset (self->cues);
   self->deadline = 0;
   forget_history (self);
 }
@@ -420,6 +454,7 @@ gst_gemma_translate_finalize (GObject *object)
   GstGemmaTranslate *self = GST_GEMMA_TRANSLATE (object);
 
   gemma_sentences_free (self->sentences);
+  gemma_cues_free (self->cues);
   g_array_unref (self->history);
   g_free (self->from);
   g_free (self->to);
@@ -450,7 +485,8 @@ describe_properties (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_CONTEXT_SIZE, g_param_spec_uint ("context-size", "Context size",
           "Tokens of prompt and translation together at most (0: 2048, at most the model's)", 0, 1 << 20, 0, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
-          "Segment silence", "Gathering, a pause this long ends a sentence (ms)", 160, 10000, 480, flags));
+          "Segment silence", "Gathering, a pause this long ends a sentence (ms); four times as long in front of a cue "
+          "that begins with a small letter, unless live", 160, 10000, 480, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
           "Longest segment", "Gathering, a sentence is cut at this length (ms)", 1000, 30000, 30000, flags));
 }
@@ -472,8 +508,8 @@ gst_gemma_translate_class_init (GstGemmaTranslateClass *klass)
 
   describe_properties (object_class, playing);
   g_object_class_install_property (object_class, PROP_GATHER, g_param_spec_enum ("gather", "Gather",
-          "What is translated as one: captions keep their number and times, or words become sentences",
-          GST_TYPE_GEMMA_GATHER, GEMMA_GATHER_CUES, playing));
+          "What is translated as one: a sentence in several cues, which keep their number and times, each cue, or words "
+          "that become a sentence", GST_TYPE_GEMMA_GATHER, GEMMA_GATHER_ACROSS_CUES, playing));
   g_object_class_install_property (object_class, PROP_HISTORY_SIZE, g_param_spec_uint ("history-size", "History size",
           "How many sentences before, with their translations, the model is shown at most", 0, 64, 4, playing));
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_GATHER, 0);
@@ -488,6 +524,7 @@ static void
 gst_gemma_translate_init (GstGemmaTranslate *self)
 {
   static const GemmaSentencesFuncs funcs = { on_sentence, on_gap };
+  static const GemmaCuesFuncs cues_funcs = { on_translate, on_cue, on_gap };
   GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
   GstPadTemplate *templ = gst_element_class_get_pad_template (GST_ELEMENT_GET_CLASS (self), "sink");
   GstPad *sinkpad = gst_gemma_lm_pad_new (base, templ, "sink", GEMMA_LM_PAD_TEXT);
@@ -495,7 +532,9 @@ gst_gemma_translate_init (GstGemmaTranslate *self)
   base->user.unnamed = &gemma_default_translator;
   base->settings.task = GEMMA_TASK_TRANSLATE;
   self->history_size = 4;
+  self->gather = GEMMA_GATHER_ACROSS_CUES;
   self->sentences = gemma_sentences_new (&funcs, self);
+  self->cues = gemma_cues_new (&cues_funcs, self);
   self->history = g_array_new (FALSE, FALSE, sizeof (GemmaExample));
   g_array_set_clear_func (self->history, clear_example);
 

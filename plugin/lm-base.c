@@ -28,6 +28,7 @@ gemma_work_new (GemmaWorkKind kind, GstClockTime start, GstClockTime end)
   work->start = start;
   work->end = end;
   work->running_start = work->running_end = GST_CLOCK_TIME_NONE;
+  work->arrived = g_get_monotonic_time ();
   return work;
 }
 

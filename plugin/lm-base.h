@@ -68,6 +68,7 @@ typedef struct
   GemmaWorkKind kind;
   GstClockTime start, end;
   GstClockTime running_start, running_end;
+  gint64 arrived;               /* monotonic */
   gboolean foreign;             /* its times are of another pad's segment than the events */
   gboolean discont, no_duration;        /* of a text's buffer */
   gboolean heavy;               /* in the queue: it takes one of its places */

@@ -9,11 +9,6 @@
 
 G_BEGIN_DECLS
 
-/** Whether a sentence ends with @text: a full stop, question or exclamation mark of any script, perhaps in quotes. */
-gboolean gemma_text_ends_sentence (const gchar *text);
-/** Whether a space goes between the two: neither in scripts without spaces nor before punctuation. */
-gboolean gemma_text_needs_space (const gchar *before, const gchar *after);
-
 typedef struct _GemmaSentences GemmaSentences;
 
 typedef struct

@@ -190,6 +190,16 @@ seeded_write_hf (const gchar *config, const gchar *list_path, guint64 seed, OclT
 }
 
 void
+seeded_add_file (const gchar *dir, const gchar *from)
+{
+  g_autofree gchar *name = g_path_get_basename (from), *to = g_build_filename (dir, name, NULL), *text = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize length;
+  if (!g_file_get_contents (from, &text, &length, &error) || !g_file_set_contents (to, text, length, &error))
+    g_error ("%s", error->message);
+}
+
+void
 seeded_remove (gchar *dir)
 {
   GDir *open = g_dir_open (dir, 0, NULL);

@@ -29,6 +29,9 @@ void seeded_write_safetensors (const gchar *path, GPtrArray *list, guint64 seed,
  */
 gchar *seeded_write_hf (const gchar *config, const gchar *list_path, guint64 seed, OclType type);
 
+/** Copies the file @from into the directory @dir under its name. */
+void seeded_add_file (const gchar *dir, const gchar *from);
+
 /** Deletes the directory and the files in it, and frees @dir. */
 void seeded_remove (gchar *dir);
 

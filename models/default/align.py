@@ -24,7 +24,6 @@ import model
 from progress import progress
 
 FRAME = 640                                             # samples of the CTC head's frames
-QUIET = 160                                             # samples over which loudness is taken
 
 
 def path(log, labels):
@@ -55,24 +54,19 @@ def path(log, labels):
     return peak, along
 
 
-def loudness(x):
-    n = len(x) // QUIET
-    return np.sqrt(np.square(x[:n * QUIET].astype(np.float32)).reshape(n, QUIET).mean(1))
-
-
 def quietest(loud, first, last):
     """The quietest moment of a stretch, or the middle of the pause that it lies in; and how long that is"""
-    a, b = min(first * FRAME // QUIET, len(loud) - 1), min(last * FRAME // QUIET + 1, len(loud))
+    a, b = min(first * FRAME // data.QUIET, len(loud) - 1), min(last * FRAME // data.QUIET + 1, len(loud))
     at = a + int(loud[a:max(b, a + 1)].argmin())
-    limit = max(.03 * float(np.quantile(loud, .95)), 1.5 * float(np.quantile(loud, .02)))
+    limit = data.silence(loud)
     if loud[at] > limit:
-        return at * QUIET + QUIET // 2, 0
+        return at * data.QUIET + data.QUIET // 2, 0
     low = high = at
     while low > 0 and loud[low - 1] <= limit:
         low -= 1
     while high + 1 < len(loud) and loud[high + 1] <= limit:
         high += 1
-    return (low + high + 1) * QUIET // 2, (high + 1 - low) * QUIET
+    return (low + high + 1) * data.QUIET // 2, (high + 1 - low) * data.QUIET
 
 
 def cuts(x, text, log, letters):
@@ -89,7 +83,7 @@ def cuts(x, text, log, letters):
     found = path(log, np.array(labels)) if labels else None
     if found is None:
         return None
-    peak, loud, worse = found[0], loudness(x), log.max(1) - found[1]
+    peak, loud, worse = found[0], data.loudness(x), log.max(1) - found[1]
     places = [quietest(loud, int(peak[ends[i]]), int(peak[min(starts[i + 1], len(labels) - 1)]))
               for i in range(len(words) - 1)]
     frames = [0, *(p[0] // FRAME for p in places), len(log)]

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 from bisect import bisect_left
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,25 @@ NOISE_BANK = 120 * RATE
 HEARD = 2.5                                                                 # a word's worst, in nats a letter, to be used apart
 GATE = 48 * RATE // 100                                                     # that ends one for a voice gate (segment-silence)
 PAUSE = RATE // 8                                                           # that ends an utterance, or nearly
+QUIET = 160                                                                 # samples over which loudness is taken
+TOKEN = 640 * model.REDUCTION                                               # samples of an audio token
+
+
+@dataclass
+class Speech:
+    x: np.ndarray                                                           # samples
+    said: str
+    meant: dict                                                             # {language: its translation}
+    times: list                                                             # of each word: its first sample and the one behind its
+                                                                            # last, or None; [] if nothing is known
+
+
+@dataclass
+class Clip:
+    mel: torch.Tensor
+    asked: list                                                             # [(instruction, answer)]; a transcript is the first
+    said: str
+    times: list                                                             # as Speech's
 
 
 class Shards:
@@ -60,6 +80,31 @@ def aligned(item):
     return words, [0, *(c[0] for c in item["cuts"]), item["n"]], [w / len(t) for w, t in zip(item["worse"], words)]
 
 
+def loudness(x):
+    n = len(x) // QUIET
+    return np.sqrt(np.square(x[:n * QUIET].astype(np.float32)).reshape(n, QUIET).mean(1))
+
+
+def silence(loud):
+    """What is not louder is a pause."""
+    return max(.03 * float(np.quantile(loud, .95)), 1.5 * float(np.quantile(loud, .02)))
+
+
+def word_times(item, x):
+    """As Speech.times, of all words of an aligned clip: without the pauses around them"""
+    _, _, worse = aligned(item)
+    loud = loudness(x)
+    sounding = np.flatnonzero(loud > silence(loud))
+    first, last = (int(sounding[0]) * QUIET, int(sounding[-1] + 1) * QUIET) if len(sounding) else (0, len(x))
+    starts = [first, *(at + quiet // 2 for at, quiet in item["cuts"])]
+    ends = [*(at - quiet // 2 for at, quiet in item["cuts"]), last]
+    return [(s, e) if w <= HEARD and s < e else None for s, e, w in zip(starts, ends, worse)]
+
+
+def moved(times, by, factor=1.):
+    return [t and (t[0] / factor + by, t[1] / factor + by) for t in times]
+
+
 def well_heard(worse):
     """Whether a text is what is heard there, by each word's worst"""
     return max(worse) < 5 and np.mean(worse) < 1.5
@@ -85,24 +130,27 @@ class Strip:
     """Pieces of clips, one behind the other"""
 
     def __init__(self, shards, rng):
-        self.shards, self.rng, self.parts, self.said = shards, rng, [], []
+        self.shards, self.rng, self.parts, self.said, self.times, self.length = shards, rng, [], [], [], 0
 
     def add(self, item, first, last, words):
         """Words @first to before @last of a clip, spelled as @words -> samples"""
         _, at, _ = aligned(item)
-        x = np.array(self.shards.samples(item)[at[first]:at[last]], np.float32)
+        whole = self.shards.samples(item)
+        x = np.array(whole[at[first]:at[last]], np.float32)
         edge = np.linspace(0, 1, 80, dtype=np.float32)
         x[:80] *= edge
         x[-80:] *= edge[::-1]
         if self.parts and self.rng.random() < .4:
             self.parts.append(np.zeros(int(self.rng.uniform(0, .2) * RATE), np.float32))
+            self.length += len(self.parts[-1])
+        self.times += moved(word_times(item, whole)[first:last], self.length - at[first])
         self.parts.append(x)
+        self.length += len(x)
         self.said += words
         return len(x)
 
     def whole(self):
-        """As Batches.whole()"""
-        return np.concatenate(self.parts), " ".join(self.said), {}
+        return Speech(np.concatenate(self.parts), " ".join(self.said), {}, self.times)
 
 
 def only(shards, keep):
@@ -165,8 +213,10 @@ def stretch(x, factor):
     return np.interp(np.arange(n) * factor, np.arange(len(x)), x).astype(np.float32)
 
 
-def roughen(x, rng, human):
-    x = stretch(x, rng.uniform(.9, 1.1))
+def roughen(speech, rng, human):
+    """-> samples between -1 and 1, Speech.times there"""
+    factor = rng.uniform(.9, 1.1)
+    x = stretch(speech.x.astype(np.float32) / 32768, factor)
     before, after = int(rng.uniform(0, .6) * RATE), int(rng.uniform(0, .6) * RATE)
     x = np.concatenate([np.zeros(before, np.float32), x, np.zeros(after, np.float32)])
     if rng.random() < .12:
@@ -180,7 +230,7 @@ def roughen(x, rng, human):
     elif rng.random() < .5:
         x = add_noise(x, rng.uniform(30, 50), rng, .5)
     peak = np.abs(x).max() + 1e-6
-    return x * (10 ** (rng.uniform(-20, -.5) / 20) / peak)
+    return x * (10 ** (rng.uniform(-20, -.5) / 20) / peak), moved(speech.times, before, factor)
 
 
 def mask(m, rng):
@@ -237,9 +287,10 @@ class Batches(torch.utils.data.Dataset):
         return None
 
     def whole(self, shards, item):
-        """-> samples, what is said, {language: what it means}"""
+        """-> Speech"""
         texts = {t: self.texts[t][item["name"]] for t in self.texts if item["name"] in self.texts[t]}
-        return shards.samples(item), self.texts[item["lang"]][item["name"]], texts
+        x = shards.samples(item)
+        return Speech(x, self.texts[item["lang"]][item["name"]], texts, [] if item["cuts"] is None else word_times(item, x))
 
     def piece(self, item, target, rng):
         """About @target seconds of a clip, from a pause to a pause, now and then between any words -> first and last word"""
@@ -255,14 +306,20 @@ class Batches(torch.utils.data.Dataset):
         return first, last
 
     def heard(self, shards, item, target, rng):
-        """-> as whole(), of a piece whose text is what is heard there; None if none was found"""
+        """-> Speech of a piece whose text is what is heard there; None if none was found"""
         words, at, every = aligned(item)
         for _ in range(6):
             first, last = self.piece(item, target, rng)
             if RATE / 4 < at[last] - at[first] < 1.5 * self.longest * RATE and well_heard(every[first:last]):
-                said = " ".join(words[first:last])
-                return shards.samples(item)[at[first]:at[last]], said, self.meant(item, first, last)
+                return self.part(shards, item, first, last)
         return None
+
+    def part(self, shards, item, first, last):
+        """-> Speech of the words @first to before @last of an aligned clip"""
+        words, at, _ = aligned(item)
+        x = shards.samples(item)
+        return Speech(x[at[first]:at[last]], " ".join(words[first:last]), self.meant(item, first, last),
+                      moved(word_times(item, x)[first:last], -at[first]))
 
     def meant(self, item, first, last):
         """{language: those words' translation}: of whole sentences, if there are as many in the other language"""
@@ -281,7 +338,7 @@ class Batches(torch.utils.data.Dataset):
 
     def scraps(self, shards, target, rng):
         """About @target seconds of a few words each from clips of one language: what nobody says, so that the model must
-        listen and not remember. -> as whole(), language"""
+        listen and not remember. -> Speech, language"""
         lang = str(rng.choice([k for k, pool in shards.cut.items() if pool]))
         strip, left = Strip(shards, rng), target * RATE
         while not strip.parts or left > RATE / 3:
@@ -323,24 +380,23 @@ class Batches(torch.utils.data.Dataset):
         return item, at, n
 
     def utterances(self, item):
-        """-> [as whole()] of a recording as a voice gate cuts it; what is not well heard is left out"""
+        """-> [Speech] of a recording as a voice gate cuts it; what is not well heard is left out"""
         if item["cuts"] is None:
             return [self.whole(self.human, item)]
         words, at, worse = aligned(item)
         places = [0, *(k for k in range(1, len(words)) if item["cuts"][k - 1][1] >= GATE), len(words)]
         if len(places) == 2:
             return [self.whole(self.human, item)]
-        return [(self.human.samples(item)[at[a]:at[b]], " ".join(words[a:b]), self.meant(item, a, b))
-                for a, b in zip(places, places[1:]) if well_heard(worse[a:b])]
+        return [self.part(self.human, item, a, b) for a, b in zip(places, places[1:]) if well_heard(worse[a:b])]
 
     def recordings(self, first, n, turn):
         """-> as clips(), of @n recordings from the @first in order of length: every one once a @turn"""
         rng, out = np.random.default_rng([self.seed, first, turn, 9]), []
         for item in self.human.items[first:first + n]:
-            for x, said, meant in self.utterances(item):
-                m = melmod.log_mel(torch.from_numpy(roughen(x.astype(np.float32) / 32768, rng, True)))
-                out.append((m, self.tasks(item["lang"], said, meant, rng), said))
-        return sorted(out, key=lambda clip: len(clip[0]))
+            for speech in self.utterances(item):
+                x, times = roughen(speech, rng, True)
+                out.append(Clip(melmod.log_mel(torch.from_numpy(x)), self.tasks(item["lang"], speech, rng), speech.said, times))
+        return sorted(out, key=lambda clip: len(clip.mel))
 
     def longer(self, shards, seconds, rng):
         """An item of more than that, the longer the likelier"""
@@ -349,12 +405,11 @@ class Batches(torch.utils.data.Dataset):
         return shards.items[int(np.searchsorted(shards.until, at, "right")) - 1]
 
     def clip(self, target, rng):
-        """-> samples, language, what is said, {language: what it means}, human"""
+        """-> Speech, language, human"""
         human, how = rng.random() < self.p_human, rng.random()
         shards = self.human if human else self.voices
         if how > 1 - (.5 if human else .25) and target > .8 and any(shards.cut.values()):
-            (x, said, meant), lang = self.retold(target, rng) if human and how < .85 else self.scraps(shards, target, rng)
-            return x / 32768, lang, said, meant, human
+            return *(self.retold(target, rng) if human and how < .85 else self.scraps(shards, target, rng)), human
         if how < .15 and target > 1.5:                                      # join short ones
             items = [self.draw(shards, .3, .7 * target, rng)]
             left = target - items[0]["n"] / RATE
@@ -368,23 +423,25 @@ class Batches(torch.utils.data.Dataset):
             items = [self.longer(shards, 1.3 * target, rng)]
         else:
             items = [self.draw(shards, .8 * target, 1.05 * target, rng)]
-        lang, parts, said, meant = items[0]["lang"], [], [], []
+        parts, spoken, times, length = [], [], [], 0
         for i, item in enumerate(items):
             cut = item["cuts"] and item["n"] > 1.3 * target * RATE
             found = self.heard(shards, item, target, rng) if cut else self.whole(shards, item)
             if found is None:
                 return self.clip(target, rng)
-            x, s, m = found
             if i and rng.random() < .6:
                 parts.append(np.zeros(int(rng.uniform(0, .35) * RATE), np.float32))
-            parts.append(x.astype(np.float32) / 32768)
-            said.append(s)
-            meant.append(m)
-        meant = {t: " ".join(m[t] for m in meant) for t in self.texts if all(t in m for m in meant)}
-        return np.concatenate(parts), lang, " ".join(said), meant, human
+                length += len(parts[-1])
+            times += moved(found.times, length) or [None] * len(found.said.split())
+            parts.append(found.x)
+            length += len(found.x)
+            spoken.append(found)
+        meant = {t: " ".join(s.meant[t] for s in spoken) for t in self.texts if all(t in s.meant for s in spoken)}
+        return Speech(np.concatenate(parts), " ".join(s.said for s in spoken), meant, times), items[0]["lang"], human
 
-    def tasks(self, lang, said, meant, rng):
+    def tasks(self, lang, speech, rng):
         """[(instruction, answer)]: transcribing, and now and then a second one"""
+        said, meant = speech.said, speech.meant
         out = [(corpus.instruction("transcribe", lang), said)]
         if rng.random() < self.extra:
             target = str(rng.choice([t for s, t in corpus.PAIRS if s == lang]))
@@ -398,7 +455,7 @@ class Batches(torch.utils.data.Dataset):
         return doubt(collate(self.clips(k), self.tok, self.letters), np.random.default_rng([self.seed, k, 7]))
 
     def clips(self, k):
-        """-> [(mel, [(instruction, answer)], said)]"""
+        """-> [Clip]"""
         rng = np.random.default_rng([self.seed, k])
         target = max(.6, self.draw(self.human if rng.random() < .5 else self.voices, 0, 1e9, rng)["n"] / RATE)
         if target > self.longest or rng.random() < .4:                      # most clips are short, most words are in long ones
@@ -411,12 +468,13 @@ class Batches(torch.utils.data.Dataset):
                 lang = str(rng.choice(list(corpus.LANGUAGES)))
                 if rng.random() < .3:
                     x[:] = 0
-                clips.append((melmod.log_mel(torch.from_numpy(x)), [(corpus.instruction("transcribe", lang), "")], ""))
+                clips.append(Clip(melmod.log_mel(torch.from_numpy(x)), [(corpus.instruction("transcribe", lang), "")], "", []))
                 continue
-            x, lang, said, meant, human = self.clip(target, rng)
-            m = melmod.log_mel(torch.from_numpy(roughen(x, rng, human)))
+            speech, lang, human = self.clip(target, rng)
+            x, times = roughen(speech, rng, human)
+            m = melmod.log_mel(torch.from_numpy(x))
             m = melmod.scaled(m, rng.uniform(.88, 1.13)) if rng.random() < .4 else m
-            clips.append((mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, said, meant, rng), said))
+            clips.append(Clip(mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, speech, rng), speech.said, times))
         return clips
 
 
@@ -433,20 +491,38 @@ def doubt(batch, rng, share=.2):
 
 def rows_of(clips, t):
     """What is asked about Batches.clips() -> rows for sequences()"""
-    return [(i, model.n_tokens(len(m)), t.before(instruction), *t.after(answer))
-            for i, (m, asked, _) in enumerate(clips) for instruction, answer in asked]
+    return [(i, model.n_tokens(len(clip.mel)), t.before(instruction), *t.after(answer))
+            for i, clip in enumerate(clips) for instruction, answer in clip.asked]
+
+
+def spans_of(clips, t):
+    """When each id of the answers of rows_of() is said, where that is known: [(begin, end) in audio tokens, or (-1, -1)].
+    An id has its letters' share of its word's time."""
+    out = []
+    for clip in clips:
+        for k, (_, answer) in enumerate(clip.asked):
+            pieces, words = [t.sp.id_to_piece(i) for i in t.after(answer)[1][:-1]], []
+            for piece in pieces:
+                if piece[0] == "\u2581" or not words:
+                    words.append([])
+                words[-1].append(max(1, len(piece.lstrip("\u2581"))))
+            times = clip.times if k == 0 and len(clip.times) == len(words) else [None] * len(words)
+            edges = [np.interp(np.cumsum([0, *n]), [0, sum(n)], time or [-TOKEN] * 2) / TOKEN for n, time in zip(words, times)]
+            out.append([span for at in edges for span in zip(at[:-1].tolist(), at[1:].tolist())] + [(-1., -1.)])
+    return out
 
 
 def collate(clips, t, letters):
     """Batches.clips() -> one batch of tensors"""
-    frames = [len(c[0]) for c in clips]
-    targets = [[letters[ch] for ch in " ".join(corpus.words(said)) if ch in letters] for _, _, said in clips]
-    return {"mel": melmod.padded([c[0] for c in clips]), "frames": torch.tensor(frames), "ctc": torch.tensor(sum(targets, [])),
-            "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows_of(clips, t), tok.AUDIO)}
+    frames = [len(c.mel) for c in clips]
+    targets = [[letters[ch] for ch in " ".join(corpus.words(c.said)) if ch in letters] for c in clips]
+    return {"mel": melmod.padded([c.mel for c in clips]), "frames": torch.tensor(frames), "ctc": torch.tensor(sum(targets, [])),
+            "ctc_n": torch.tensor([len(x) for x in targets]), **sequences(rows_of(clips, t), tok.AUDIO, spans_of(clips, t))}
 
 
-def sequences(rows, soft):
-    """[(clip, its number of soft tokens, ids before them, from their end on, of the answer)] -> ids, and where what goes in them"""
+def sequences(rows, soft, spans=()):
+    """[(clip, its number of soft tokens, ids before them, from their end on, of the answer)] -> ids, and where what goes in them;
+    @spans: spans_of() these rows"""
     whole = [before + [soft] * n + given + reply for _, n, before, given, reply in rows]
     ids = torch.zeros(len(rows), max(map(len, whole)), dtype=torch.long)
     at_row, at_col, source, token, sel_row, sel_col, label, end = ([] for _ in range(8))
@@ -462,7 +538,8 @@ def sequences(rows, soft):
         label += reply
     lt = torch.tensor
     return {"ids": ids, "at": (lt(at_row), lt(at_col)), "soft": (lt(source), lt(token)),
-            "end": (torch.arange(len(rows)), lt(end)), "select": (lt(sel_row), lt(sel_col)), "label": lt(label)}
+            "end": (torch.arange(len(rows)), lt(end)), "select": (lt(sel_row), lt(sel_col)), "label": lt(label),
+            "begin": lt([len(before) for _, _, before, *_ in rows]), "spans": lt([s for row in spans for s in row])}
 
 
 # ---- pictures ---------------------------------------------------------------------------------------------

@@ -55,8 +55,8 @@ def pipelines(rows, launch, named):
         source, result = Path(d) / "in.srt", Path(d) / "out.srt"
         for (s, t), mine in pairs.items():
             write_srt(source, [rows[i][3] for i in mine])
-            subprocess.run([*launch, "-q", "filesrc", f"location={source}", "!", "subparse", "!", "gemmatranslate", *named,
-                            f"source-language={s}", f"target-language={t}", "!", "srtenc", "!", "filesink", f"location={result}"],
+            subprocess.run([*launch, "-q", "filesrc", f"location={source}", "!", "subparse", "!", "gemmatranslate", "gather=cues",
+                            *named, f"source-language={s}", f"target-language={t}", "!", "srtenc", "!", "filesink", f"location={result}"],
                            check=True)
             for i, said in zip(mine, read_srt(result, len(mine))):
                 out[i] = said

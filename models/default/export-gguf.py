@@ -73,6 +73,8 @@ def write_text(path, tensors, c, about):
     g.add_uint32("gemma3n.altup.num_inputs", c.altup)
     g.add_uint32("gemma3n.embedding_length_per_layer_input", c.ple)
     g.add_uint32("gemma3n.attention.shared_kv_layers", c.shared)
+    g.add_uint32("gemma.alignment.layer", c.alignment[0])
+    g.add_uint32("gemma.alignment.head", c.alignment[1])
     g.add_array("gemma3n.activation_sparsity_scale", [float(model.PHI[s]) for s in c.sparsity])
     g.add_array("gemma3n.attention.sliding_window_pattern", list(c.sliding))
     g.add_quantization_version(gguf.GGML_QUANT_VERSION)

@@ -5,8 +5,9 @@ by it, several times as fast as with the encoders before it.
     kept.py --dir DIR --checkpoint FILE ... [--parts N] [--turns N] [--compositions N]
 
 Writes DIR/kept: clips-NNNN.pt, rows of what is asked about the clips of a few of train.py's parts, and clips-turnN-NNNN.pt, about
-every recording: (audio tokens [n,C], ids before
-them, ids behind them that are given, ids of the answer); and pictures.npy, the picture encoder's features of so many compositions of each description. What is there already stays.
+every recording: (audio tokens [n,C], ids before them, ids behind them that are given, ids of the answer, when these are said
+(data.spans_of)); and pictures.npy, the picture encoder's features of so many compositions of each description. What is there
+already stays.
 """
 import argparse
 import json
@@ -40,7 +41,7 @@ class Clips(torch.utils.data.Dataset):
             self.rows += torch.load(path, weights_only=True)
         if not self.rows:
             raise SystemExit(f"{directory}: no clips; kept.py writes them")
-        self.lengths = np.array([sum(map(len, row)) for row in self.rows])
+        self.lengths = np.array([sum(map(len, row[:4])) for row in self.rows])
         self.count, self.turn = len(self.parts(0)), None
 
     def parts(self, turn):
@@ -58,8 +59,8 @@ class Clips(torch.utils.data.Dataset):
         if self.turn is None or self.turn[0] != k // self.count:
             self.turn = k // self.count, self.parts(k // self.count)
         drawn = [self.rows[i] for i in self.turn[1][k % self.count % len(self.turn[1])]]
-        batch = data.sequences([(r, len(tokens), before, given, answer) for r, (tokens, before, given, answer) in enumerate(drawn)],
-                               tok.AUDIO)
+        batch = data.sequences([(r, len(tokens), *ids) for r, (tokens, *ids, _) in enumerate(drawn)], tok.AUDIO,
+                               [row[-1] for row in drawn])
         batch["tokens"] = torch.nn.utils.rnn.pad_sequence([row[0] for row in drawn], batch_first=True)
         return data.doubt(batch, np.random.default_rng([self.seed, k, 7]))
 
@@ -91,8 +92,9 @@ def start(a):
 
 @torch.no_grad()
 def rows_of(part):
-    tokens, _ = model.encode(melmod.padded([mel for mel, _, _ in part]), w, c)
-    return [(tokens[i, :n].half(), *ids) for i, n, *ids in data.rows_of(part, clips.tok)]
+    tokens, _ = model.encode(melmod.padded([clip.mel for clip in part]), w, c)
+    return [(tokens[i, :n].half(), *ids, spans)
+            for (i, n, *ids), spans in zip(data.rows_of(part, clips.tok), data.spans_of(part, clips.tok))]
 
 
 def write_clips(path, first):

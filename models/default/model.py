@@ -37,6 +37,7 @@ class Config:
     context: int = 2048
     sliding: tuple = (True, True, False, True, False)
     sparsity: tuple = (0.95, 0., 0., 0., 0.)
+    alignment: tuple = (4, 0)                               # layer and head that attend to where the next token is said
     vocab: int = tok.VOCAB
     altup: int = 4
 
@@ -343,8 +344,15 @@ def router(x, w):
     return torch.tanh(F.linear(rms(x, w["altup_router_norm.weight"]) / x.shape[-1], w["altup_router.weight"]))
 
 
-def attention(x, w, heads, kv_heads, kv, past_kv, cos, sin, mask):
-    """@kv: an earlier layer's keys and values for a layer that shares them; @past_kv: those of earlier positions."""
+def attended(q, k, mask):
+    """One head's queries [B,L,d] and keys [B,past + L,d] -> log of its weights [B,L,past + L]"""
+    scores = q @ k.transpose(1, 2)
+    return (scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask).log_softmax(-1)
+
+
+def attention(x, w, heads, kv_heads, kv, past_kv, cos, sin, mask, watched=None):
+    """@kv: an earlier layer's keys and values for a layer that shares them; @past_kv: those of earlier positions;
+    @watched: (head, list that gets what it attends to)"""
     b, n, _ = x.shape
     q = F.linear(x, w["attn_q.weight"]).view(b, n, heads, -1)
     q = rope(rms(q, w["attn_q_norm.weight"]).transpose(1, 2), cos, sin)
@@ -356,6 +364,9 @@ def attention(x, w, heads, kv_heads, kv, past_kv, cos, sin, mask):
         if past_kv is not None:
             k, v = torch.cat([past_kv[0], k], 2), torch.cat([past_kv[1], v], 2)
         kv = k, v
+    if watched:
+        head, out = watched
+        out.append(attended(q[:, head], kv[0][:, head * kv_heads // heads], mask))
     y = F.scaled_dot_product_attention(q, *kv, attn_mask=mask, scale=1., enable_gqa=True)
     return F.linear(y.transpose(1, 2).reshape(b, n, -1), w["attn_output.weight"]), kv
 
@@ -367,7 +378,7 @@ def mlp(x, w, sparsity):
     return F.linear(F.gelu(z, approximate="tanh") * F.linear(x, w["ffn_up.weight"]), w["ffn_down.weight"])
 
 
-def layer(h, pli, w, heads, kv_heads, sparsity, kv, past_kv, cos, sin, mask, rate):
+def layer(h, pli, w, heads, kv_heads, sparsity, kv, past_kv, cos, sin, mask, rate, watched=None):
     """h [B,L,4,hidden], pli [B,L,ple] -> the next h, keys and values"""
     n = h.shape[2]
     coef = F.linear(router(h[:, :, 0], w), w["altup_predict_coef.weight"]).unflatten(-1, (n, n))    # [B,L,y,x]
@@ -375,7 +386,7 @@ def layer(h, pli, w, heads, kv_heads, sparsity, kv, past_kv, cos, sin, mask, rat
     active = pred[:, :, 0]
     a = rms(active, w["attn_norm.weight"])
     lau = a + rms(F.linear(F.linear(a, w["laurel_l.weight"]), w["laurel_r.weight"]), w["laurel_post_norm.weight"])
-    att, kv = attention(a, w, heads, kv_heads, kv, past_kv, cos, sin, mask)
+    att, kv = attention(a, w, heads, kv_heads, kv, past_kv, cos, sin, mask, watched)
     g = (active + drop(rms(att, w["post_attention_norm.weight"]), rate) + lau) * 2 ** -.5
     f = mlp(rms(g, w["ffn_norm.weight"]), w, sparsity)
     act = g + drop(rms(f, w["post_ffw_norm.weight"]), rate)
@@ -386,12 +397,12 @@ def layer(h, pli, w, heads, kv_heads, sparsity, kv, past_kv, cos, sin, mask, rat
     return torch.cat([first, rest + q[:, :, None]], 2), kv
 
 
-def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0., places=None, bias=None):
+def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0., places=None, bias=None, watched=None):
     """-> logits [B,L,vocab], or of the positions (rows, columns) in @select
 
     @cache {layer: (k, v)} of the first @past positions grows when decoding. If some between them are left out, @places are
     where these and the new ones stand in the prompt, and @bias is added to their logits as keys, so that those that are
-    there weigh as much as all would.
+    there weigh as much as all would. @watched: a list that gets the alignment head's weights, attended().
     """
     cache = {} if cache is None else cache
     n, first_shared = e.shape[1], c.layers - c.shared
@@ -412,7 +423,7 @@ def forward(e, pli, w, c, select=None, cache=None, past=0, rate=0., places=None,
         if i >= first_shared:
             kv = cache[max(j for j in range(first_shared) if c.sliding[j] == s)]
         h, kv = layer(h, pli[:, :, i], local(w, f"blk.{i}."), c.heads, c.kv_heads, c.sparsity[i], kv,
-                                     cache.get(i), *ropes[s], masks[s], rate)
+                      cache.get(i), *ropes[s], masks[s], rate, watched is not None and i == c.alignment[0] and (c.alignment[1], watched))
         if i < first_shared:
             cache[i] = kv
     if select is not None:

@@ -30,6 +30,9 @@ import pictures
 import tokenizer as tok
 
 
+EDGE = .25                              # audio tokens by which the times of words may be wrong
+
+
 def ctc(log, lengths, batch):
     """log [B,U,S] -> the mean loss of a letter"""
     loss = F.ctc_loss(log.transpose(0, 1), batch["ctc"], torch.tensor(lengths), batch["ctc_n"], zero_infinity=True, reduction="none")
@@ -44,12 +47,23 @@ def listen(batch, w, c, a):
                "token ctc": ctc(model.letters(x, w, "ctc_token"), [model.REDUCTION * model.n_tokens(n) for n in frames], batch)}
 
 
-def answers(batch, x, w, c, a):
+def misses(log, batch):
+    """log [B,L,L]: weights of the alignment head -> the mean of -log of those on the tokens in which what comes next is said"""
+    rows, cols = (t[known := batch["spans"][:, 0] >= 0] for t in batch["select"])
+    if not len(rows):
+        return log.new_zeros(())
+    begin, end = (batch["spans"][known] + torch.tensor([-EDGE, EDGE])).T[:, :, None]
+    at = torch.arange(log.shape[2]) - batch["begin"][rows][:, None]
+    share = torch.minimum(at + 1, end).sub(torch.maximum(at, begin)).clamp(0, 1)                 # of each token's time
+    return -((log[rows, cols].exp() * share).sum(1) + 1e-4).log().mean()
+
+
+def answers(batch, x, w, c, a, watched=None):
     """x [B,U/4,C]: audio tokens -> logits of the answers"""
     rows = torch.cat([model.soft_tokens(x[tuple(batch["soft"])], w), model.hard_tokens(torch.zeros_like(batch["end"][0]), w)])
     at = tuple(torch.cat([p, q]) for p, q in zip(batch["at"], batch["end"]))
     e, pli = model.embed(batch["ids"], rows, at, w, c)
-    return model.forward(e, pli, w, c, tuple(batch["select"]), rate=a.dropout)
+    return model.forward(e, pli, w, c, tuple(batch["select"]), rate=a.dropout, watched=watched)
 
 
 def sight(batch, w, c, a):
@@ -71,17 +85,21 @@ def sight(batch, w, c, a):
 
 def losses(batch, w, c, a):
     """-> what is minimized, what is reported"""
+    watched, kind, loss = [], "", 0.
     if "mel" in batch:
         x, heard = listen(batch, w, c, a)
         report = {**heard, "/s clips": len(batch["mel"]), "/s s": batch["frames"].sum() / 100}
         loss = a.ctc * heard["ctc"] + a.token_ctc * heard["token ctc"]
         if a.learn == "encoder":
             return loss, report
-        logits, kind = answers(batch, x, w, c, a), ""
+        logits = answers(batch, x, w, c, a, watched)
     elif "tokens" in batch:
-        logits, kind, loss, report = answers(batch, batch["tokens"].float(), w, c, a), "", 0., {"/s clips": len(batch["tokens"])}
+        logits, report = answers(batch, batch["tokens"].float(), w, c, a, watched), {"/s clips": len(batch["tokens"])}
     else:
-        logits, kind, loss, report = sight(batch, w, c, a), "picture ", 0., {"/s answers": len(batch["of"])}
+        logits, kind, report = sight(batch, w, c, a), "picture ", {"/s answers": len(batch["of"])}
+    if watched:
+        report["aligned"] = misses(watched[0], batch)
+        loss = loss + a.align * report["aligned"]
     lm = F.cross_entropy(logits, batch["label"], label_smoothing=a.smoothing)
     right = (logits.detach().argmax(-1) == batch["label"]).float().mean()
     return loss + lm, {kind + "lm": lm, kind + "right": right, **report}
@@ -132,6 +150,7 @@ def main():
                     help="encoder: of sounds, by its CTC heads alone; model: by what kept.py has kept of both encoders")
     ap.add_argument("--ctc", type=float, default=.5)
     ap.add_argument("--token-ctc", type=float, default=.5)
+    ap.add_argument("--align", type=float, default=.2, help="weight of the alignment head's loss")
     ap.add_argument("--ctc-layer", type=int, default=4)
     ap.add_argument("--dropout", type=float, default=0.)
     ap.add_argument("--init-gguf", type=Path)

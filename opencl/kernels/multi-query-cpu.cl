@@ -5,6 +5,7 @@
 #include "panel.clh"
 #include "cpu.clh"
 #include "gemm.clh"
+#include "flash.clh"
 
 #define LINES 48
 #define KEYS 192                // of a tile
@@ -39,62 +40,6 @@ typedef struct
   float scale;
 } Attention;
 
-// exp (x) for x <= 0 within some 1e-7: 2^i by its bits, 2^f for |f| <= 1/2 by its series.
-INLINE float16
-exp_negative (float16 x)
-{
-  const float16 t = __builtin_elementwise_max (x * 1.44269504089f, (float16) (-126.f));
-  const float16 shifted = t + 12582912.f, f = t - (shifted - 12582912.f);
-  float16 p = (float16) (1.5403530e-4f);
-
-  p = p * f + 1.3333558e-3f;
-  p = p * f + 9.6181291e-3f;
-  p = p * f + 5.5504109e-2f;
-  p = p * f + 2.4022651e-1f;
-  p = p * f + 6.9314718e-1f;
-  p = p * f + 1.f;
-  return as_float16 (as_uint16 (p) + (as_uint16 (shifted) << 23));
-}
-
-// The scores of a line become weights relative to *top, which grows; returns what earlier sums must be multiplied with.
-INLINE float
-soften (float *scores, int n, float *top, float *total)
-{
-  const float old = *top;
-  float16 most = (float16) (old), sum = (float16) (0);
-  float shrink;
-
-  for (int j = n; j % PANEL; j++)
-    scores[j] = -FLT_MAX;
-  for (int j = 0; j < n; j += PANEL)
-    most = __builtin_elementwise_max (most, LOAD_FLOAT (scores + j));
-  for (int i = 0; i < PANEL; i++)
-    *top = most[i] > *top ? most[i] : *top;
-  for (int j = 0; j < n; j += PANEL) {
-    const float16 e = exp_negative (LOAD_FLOAT (scores + j) - *top);
-
-    sum += e;
-    STORE_FLOAT (scores + j, e);
-  }
-  shrink = exp_negative ((float16) (old - *top))[0];
-  *total = *total * shrink + sum_lanes (sum);
-  return shrink;
-}
-
-// y [n_lines][cols] (stride ys) = x [n_lines][n] * panels first .. last - 1 of @w, each @panel floats long
-INLINE void
-multiply (float *y, long ys, const float *x, long xs, const float *w, long panel, int first, int last, int n_lines,
-    int n, int begin)
-{
-  for (int p = first; p < last; p += NP) {
-    const float *columns[NP];
-
-    for (int j = 0; j < NP; j++)
-      columns[j] = w + min (p + j, last - 1) * panel;
-    tiles (y + (p - first) * PANEL, ys, x, xs, columns, n_lines, n, begin, (last - p) * PANEL);
-  }
-}
-
 CPU_TARGET void
 attend (float *o, long os, const float *queries, long qs, const Attention *a, int first, int n_lines)
 {
@@ -116,7 +61,7 @@ attend (float *o, long os, const float *queries, long qs, const Attention *a, in
 
     multiply (scores, KEYS, q, d, a->keys, (long) d * PANEL, panel, panel + (n + PANEL - 1) / PANEL, n_lines, d, 1);
     for (int i = 0; i < n_lines; i++) {
-      const float shrink = soften (scores + i * KEYS, n, &top[i], &total[i]);
+      const float shrink = soften (scores + i * KEYS, 0, n, &top[i], &total[i]);
 
       for (int c = 0; shrink != 1 && c < width; c += PANEL)
         STORE_FLOAT (sums + i * width + c, LOAD_FLOAT (sums + i * width + c) * shrink);

@@ -19,11 +19,9 @@ typedef struct
 static Fixture
 begin (const gchar *launch)
 {
-  g_autoptr (GError) error = NULL;
   Fixture f;
 
-  f.pipeline = gst_parse_launch (launch, &error);
-  fail_unless (f.pipeline && !error, "%s", error ? error->message : "");
+  f.pipeline = launch_pipeline (launch);
   f.bin = gst_bin_get_by_name (GST_BIN (f.pipeline), "c");
   f.bus = gst_element_get_bus (f.pipeline);
   return f;

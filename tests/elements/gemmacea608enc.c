@@ -20,28 +20,6 @@ new_harness (const gchar *launch, const gchar *framerate)
   return h;
 }
 
-static GstBuffer *
-make_text (const gchar *text, GstClockTime pts, GstClockTime duration)
-{
-  GstBuffer *buffer = *text ? gst_buffer_new_memdup (text, strlen (text)) : gst_buffer_new ();
-
-  GST_BUFFER_PTS (buffer) = pts;
-  GST_BUFFER_DURATION (buffer) = duration;
-  return buffer;
-}
-
-static void
-push_text (GstHarness *h, const gchar *text, guint start, guint duration)
-{
-  fail_unless_equals_int (gst_harness_push (h, make_text (text, MS (start), MS (duration))), GST_FLOW_OK);
-}
-
-static void
-push_gap (GstHarness *h, guint start, guint duration)
-{
-  fail_unless (gst_harness_push_event (h, gst_event_new_gap (MS (start), MS (duration))));
-}
-
 /* The pairs that have come out, each in its slot after the one before. */
 static GByteArray *
 pull_pairs (GstHarness *h, GstClockTime start, gint fps_n, gint fps_d)
@@ -296,9 +274,7 @@ on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 static void
 run_pipeline (const gchar *launch, Frames *frames, guint seconds)
 {
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GstElement) pipeline = gst_parse_launch (launch, &error);
-  fail_unless (pipeline && !error, "%s", error ? error->message : "");
+  g_autoptr (GstElement) pipeline = launch_pipeline (launch);
   g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (sink, "sink");
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);

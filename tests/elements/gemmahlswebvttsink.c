@@ -76,38 +76,9 @@ check_playlist (Fixture *f, const gchar *expected)
 static void
 teardown (Fixture *f)
 {
-  g_autoptr (GDir) dir = g_dir_open (f->folder, 0, NULL);
-  const gchar *name;
-
   gst_harness_teardown (f->h);
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree gchar *path = g_build_filename (f->folder, name, NULL);
-    g_unlink (path);
-  }
-  g_rmdir (f->folder);
+  remove_folder (f->folder);
   g_free (f->folder);
-}
-
-static GstBuffer *
-make_text (const gchar *text, GstClockTime pts, GstClockTime duration)
-{
-  GstBuffer *buffer = gst_buffer_new_memdup (text, strlen (text));
-
-  GST_BUFFER_PTS (buffer) = pts;
-  GST_BUFFER_DURATION (buffer) = duration;
-  return buffer;
-}
-
-static void
-push_text (Fixture *f, const gchar *text, guint start, guint duration)
-{
-  fail_unless_equals_int (gst_harness_push (f->h, make_text (text, MS (start), MS (duration))), GST_FLOW_OK);
-}
-
-static void
-push_gap (Fixture *f, guint start, guint duration)
-{
-  fail_unless (gst_harness_push_event (f->h, gst_event_new_gap (MS (start), MS (duration))));
 }
 
 /* ---- a stream ------------------------------------------------------------------------------------ */
@@ -118,14 +89,14 @@ GST_START_TEST (test_segments)
   Fixture f;
 
   setup (&f, "playlist-length=0", "text/x-raw, format=utf8");
-  push_text (&f, "Rock & <roll>\n\nthere --> here", 500, 1500);
-  push_text (&f, "over the edge", 2500, 1000);
+  push_text (f.h, "Rock & <roll>\n\nthere --> here", 500, 1500);
+  push_text (f.h, "over the edge", 2500, 1000);
   fail_unless_equals_int (count_files (&f), 0);
-  push_text (&f, "just after", 3500, 2500);
+  push_text (f.h, "just after", 3500, 2500);
   check_file (&f, "s00000.vtt", HEADER "00:00:00.500 --> 00:00:02.000\nRock &amp; &lt;roll&gt;\nthere -&gt; here\n\n"
       "00:00:02.500 --> 00:00:03.500\nover the edge\n\n");
   check_playlist (&f, "#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:3.000,\ns00000.vtt\n");
-  push_text (&f, "after a pause", 12000, 1250);
+  push_text (f.h, "after a pause", 12000, 1250);
   check_file (&f, "s00001.vtt", HEADER "00:00:02.500 --> 00:00:03.500\nover the edge\n\n"
       "00:00:03.500 --> 00:00:06.000\njust after\n\n");
   check_file (&f, "s00002.vtt", HEADER);
@@ -146,9 +117,9 @@ GST_START_TEST (test_long_cue)
   Fixture f;
 
   setup (&f, "playlist-length=0", "text/x-raw, format=utf8");
-  push_text (&f, "long", 1000, 10000);
-  push_text (&f, "short", 4000, 500);
-  push_gap (&f, 11000, 4000);
+  push_text (f.h, "long", 1000, 10000);
+  push_text (f.h, "short", 4000, 500);
+  push_gap (f.h, 11000, 4000);
   check_file (&f, "s00000.vtt", HEADER "00:00:01.000 --> 00:00:11.000\nlong\n\n");
   check_file (&f, "s00001.vtt", HEADER "00:00:01.000 --> 00:00:11.000\nlong\n\n"
       "00:00:04.000 --> 00:00:04.500\nshort\n\n");
@@ -171,17 +142,17 @@ GST_START_TEST (test_times)
   segment.start = segment.time = MS (60000);
   segment.base = MS (1000);
   gst_harness_push_event (f.h, gst_event_new_segment (&segment));
-  push_text (&f, "before", 50000, 1000);
-  push_text (&f, "half of it", 59000, 2000);
-  push_gap (&f, 61000, 2000);
+  push_text (f.h, "before", 50000, 1000);
+  push_text (f.h, "half of it", 59000, 2000);
+  push_gap (f.h, 61000, 2000);
   check_file (&f, "s00000.vtt", "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:8589934591\n\n"
       "00:00:01.000 --> 00:00:02.000\nhalf of it\n\n");
   teardown (&f);
 
   setup (&f, "mpegts-offset=-1", "text/x-raw, format=pango-markup");
-  push_text (&f, "<i>Tea</i> &amp; <b>biscuits", 0, 1000);      /* not well-formed: as it is */
-  push_text (&f, "<i>Tea</i> &amp; <b>biscuits</b>", 1000, 1000);
-  push_gap (&f, 2000, 1000);
+  push_text (f.h, "<i>Tea</i> &amp; <b>biscuits", 0, 1000);      /* not well-formed: as it is */
+  push_text (f.h, "<i>Tea</i> &amp; <b>biscuits</b>", 1000, 1000);
+  push_gap (f.h, 2000, 1000);
   check_file (&f, "s00000.vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n"
       "&lt;i&gt;Tea&lt;/i&gt; &amp;amp; &lt;b&gt;biscuits\n\n00:00:01.000 --> 00:00:02.000\nTea &amp; biscuits\n\n");
   teardown (&f);
@@ -196,7 +167,7 @@ GST_START_TEST (test_max_files)
 
   setup (&f, "playlist-length=2 max-files=3 playlist-root=http://example.org/a/", "text/x-raw, format=utf8");
   for (guint i = 0; i < 20; i++)
-    push_gap (&f, i * 1500, 1500);
+    push_gap (f.h, i * 1500, 1500);
   g_autofree gchar *playlist = read_file (&f, "s.m3u8");
   fail_unless_equals_string (playlist, "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:3\n#EXT-X-MEDIA-SEQUENCE:8\n"
       "#EXTINF:3.000,\nhttp://example.org/a/s00008.vtt\n#EXTINF:3.000,\nhttp://example.org/a/s00009.vtt\n");
@@ -206,7 +177,7 @@ GST_START_TEST (test_max_files)
 
   /* what the playlist names stays */
   setup (&f, "playlist-length=4 max-files=1", "text/x-raw, format=utf8");
-  push_gap (&f, 0, 30000);
+  push_gap (f.h, 0, 30000);
   check_playlist (&f, "#EXT-X-MEDIA-SEQUENCE:6\n#EXTINF:3.000,\ns00006.vtt\n#EXTINF:3.000,\ns00007.vtt\n"
       "#EXTINF:3.000,\ns00008.vtt\n#EXTINF:3.000,\ns00009.vtt\n");
   fail_unless_equals_int (count_files (&f), 5);
@@ -228,7 +199,7 @@ GST_START_TEST (test_ends)
 
   /* at the end of a segment: no empty one after it */
   setup (&f, "", "text/x-raw, format=utf8");
-  push_gap (&f, 0, 3000);
+  push_gap (f.h, 0, 3000);
   gst_harness_push_event (f.h, gst_event_new_eos ());
   check_playlist (&f, "#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:3.000,\ns00000.vtt\n#EXT-X-ENDLIST\n");
   teardown (&f);
@@ -281,17 +252,17 @@ GST_START_TEST (test_live_silence)
   check_file (&f, "s00001.vtt", HEADER);
 
   /* in time; and later than was promised, when its segment is closed: it is in the next */
-  push_text (&f, "in time", 8500, 600);
+  push_text (f.h, "in time", 8500, 600);
   pass_time (&f, 11000);
   expect_wait (&f, 14000);
   check_file (&f, "s00002.vtt", HEADER "00:00:08.500 --> 00:00:09.100\nin time\n\n");
-  push_text (&f, "too late", 8700, 200);
+  push_text (f.h, "too late", 8700, 200);
   pass_time (&f, 14000);
   expect_wait (&f, 17000);
   check_file (&f, "s00003.vtt", HEADER "00:00:08.500 --> 00:00:09.100\nin time\n\n"
       "00:00:08.700 --> 00:00:08.900\ntoo late\n\n");
 
-  push_text (&f, "last", 9000, 200);
+  push_text (f.h, "last", 9000, 200);
   gst_harness_push_event (f.h, gst_event_new_eos ());
   check_file (&f, "s00004.vtt", HEADER "00:00:09.000 --> 00:00:09.200\nlast\n\n");
   teardown (&f);
@@ -309,7 +280,7 @@ GST_START_TEST (test_joined_late)
   gst_element_set_state (f.h->element, GST_STATE_PAUSED);
   gst_harness_set_time (f.h, MS (100000));
   gst_element_set_state (f.h->element, GST_STATE_PLAYING);
-  push_text (&f, "first", 100500, 300);
+  push_text (f.h, "first", 100500, 300);
   pass_time (&f, 104000);
   expect_wait (&f, 107000);
   check_file (&f, "s00000.vtt", HEADER "00:01:40.500 --> 00:01:40.800\nfirst\n\n");
@@ -326,9 +297,9 @@ GST_START_TEST (test_not_live)
 
   setup (&f, "", "text/x-raw, format=utf8");
   set_live (f.h->srcpad, FALSE);
-  push_text (&f, "first", 1000, 1000);
+  push_text (f.h, "first", 1000, 1000);
   gst_harness_set_time (f.h, MS (60000));
-  push_text (&f, "second", 2000, 1000);
+  push_text (f.h, "second", 2000, 1000);
   gst_harness_push_event (f.h, gst_event_new_eos ());
   check_file (&f, "s00000.vtt", HEADER "00:00:01.000 --> 00:00:02.000\nfirst\n\n"
       "00:00:02.000 --> 00:00:03.000\nsecond\n\n");
@@ -347,19 +318,19 @@ GST_START_TEST (test_flush)
   GstSegment segment;
 
   setup (&f, "playlist-length=2", "text/x-raw, format=utf8");
-  push_text (&f, "seen", 1000, 1000);
-  push_text (&f, "never seen", 4000, 1000);
+  push_text (f.h, "seen", 1000, 1000);
+  push_text (f.h, "never seen", 4000, 1000);
   gst_harness_push_event (f.h, gst_event_new_flush_start ());
   gst_harness_push_event (f.h, gst_event_new_flush_stop (TRUE));
   gst_segment_init (&segment, GST_FORMAT_TIME);
   segment.start = segment.time = MS (90000);
   gst_harness_push_event (f.h, gst_event_new_segment (&segment));
-  push_text (&f, "elsewhere", 91000, 1000);
-  push_gap (&f, 92000, 1000);
+  push_text (f.h, "elsewhere", 91000, 1000);
+  push_gap (f.h, 92000, 1000);
   check_file (&f, "s00001.vtt", HEADER "00:00:01.000 --> 00:00:02.000\nelsewhere\n\n");
   check_playlist (&f, "#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:3.000,\ns00000.vtt\n#EXT-X-DISCONTINUITY\n#EXTINF:3.000,\n"
       "s00001.vtt\n");
-  push_gap (&f, 93000, 6000);
+  push_gap (f.h, 93000, 6000);
   check_playlist (&f, "#EXT-X-MEDIA-SEQUENCE:2\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXTINF:3.000,\ns00002.vtt\n"
       "#EXTINF:3.000,\ns00003.vtt\n");
   teardown (&f);
@@ -397,7 +368,7 @@ GST_START_TEST (test_write_error)
     setup (&f, "", "text/x-raw, format=utf8");
     gst_element_set_bus (f.h->element, bus);
     gst_harness_set_upstream_latency (f.h, 0);
-    push_gap (&f, 0, 10);
+    push_gap (f.h, 0, 10);
     g_rmdir (f.folder);
     if (live) {
       pass_time (&f, 3000);
@@ -425,15 +396,15 @@ GST_START_TEST (test_bad_input)
   setup (&f, "", "text/x-raw, format=utf8");
   gst_element_set_bus (f.h->element, bus);
   fail_unless_equals_int (gst_harness_push (f.h, gst_buffer_new ()), GST_FLOW_OK);
-  push_text (&f, " \n", 0, 100);
-  push_text (&f, "\xff\xfe", 100, 100);
-  push_text (&f, "no duration", 500, 0);
+  push_text (f.h, " \n", 0, 100);
+  push_text (f.h, "\xff\xfe", 100, 100);
+  push_text (f.h, "no duration", 500, 0);
   GstBuffer *buffer = make_text ("nor this", MS (600), GST_CLOCK_TIME_NONE);
   fail_unless_equals_int (gst_harness_push (f.h, buffer), GST_FLOW_OK);
   buffer = make_text ("no time", GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE);
   fail_unless_equals_int (gst_harness_push (f.h, buffer), GST_FLOW_OK);
-  push_text (&f, "backwards", 200, 100);
-  push_gap (&f, 2600, 400);
+  push_text (f.h, "backwards", 200, 100);
+  push_gap (f.h, 2600, 400);
   check_file (&f, "s00000.vtt", HEADER "00:00:00.100 --> 00:00:00.200\n\xEF\xBF\xBD\xEF\xBF\xBD\n\n"
       "00:00:00.500 --> 00:00:00.500\nno duration\n\n00:00:00.600 --> 00:00:02.600\nnor this\n\n"
       "00:00:02.600 --> 00:00:04.600\nno time\n\n00:00:00.200 --> 00:00:00.300\nbackwards\n\n");

@@ -93,7 +93,7 @@ finish (Fixture *f)
 }
 
 static void
-push_text (Fixture *f, const gchar *text, gsize length)
+push_bytes (Fixture *f, const gchar *text, gsize length)
 {
   GstBuffer *buffer = length ? gst_buffer_new_memdup (text, length) : gst_buffer_new ();
 
@@ -212,7 +212,7 @@ GST_START_TEST (test_flush_during_decode)
   /* Thousands of tokens, were it not for the flush. */
   g_object_set (f.lm, "max-tokens", 100000, "task", 4 /* custom */, NULL);
   for (guint i = 0; i < 3; i++)
-    push_text (&f, "a", 1);
+    push_bytes (&f, "a", 1);
   g_autoptr (GstMessage) partial = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND, GST_MESSAGE_ELEMENT);
   fail_unless (partial != NULL);
 
@@ -225,7 +225,7 @@ GST_START_TEST (test_flush_during_decode)
 
   g_object_set (f.lm, "max-tokens", 4, NULL);
   gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
-  push_text (&f, "b", 1);
+  push_bytes (&f, "b", 1);
   finish (&f);
   fail_unless (collector_count (f.out, TRUE, 0) <= before + 1, "late text");
   fail_unless (get_stat (f.lm, "utterances") <= 3);
@@ -240,7 +240,7 @@ GST_START_TEST (test_null_during_decode)
   gint64 start;
 
   g_object_set (f.lm, "max-tokens", 100000, "task", 4, NULL);
-  push_text (&f, "a", 1);
+  push_bytes (&f, "a", 1);
   g_autoptr (GstMessage) partial = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND, GST_MESSAGE_ELEMENT);
   fail_unless (partial != NULL);
   start = g_get_monotonic_time ();
@@ -259,7 +259,7 @@ count_prompt (const gchar *text, gsize length)
   guint64 n;
 
   g_object_set (f.lm, "max-tokens", 1, "task", 4, NULL);
-  push_text (&f, text, length);
+  push_bytes (&f, text, length);
   finish (&f);
   n = get_stat (f.lm, "prompt-tokens");
   end (&f);
@@ -287,7 +287,7 @@ GST_START_TEST (test_prompt_longer_than_context)
   g_autofree gchar *text = g_strnfill (20000, 'q');
 
   g_object_set (f.lm, "context-size", 64, NULL);
-  push_text (&f, text, 20000);
+  push_bytes (&f, text, 20000);
   g_autofree gchar *message = wait_error (f.bus, 60);
   fail_unless (strstr (message, "context-size") != NULL, "%s", message);
   collector_wait_eos (f.out, 10);       /* nobody downstream waits for text any more */
@@ -355,7 +355,7 @@ write_with_change (const gchar *first, const gchar *second, guint when)
 
   g_object_set (f.lm, "max-tokens", 40, "task", 4, "submodel", first, NULL);
   gst_bus_set_sync_handler (f.bus, on_message, &change, NULL);
-  push_text (&f, "a", 1);
+  push_bytes (&f, "a", 1);
   finish (&f);
   GstBuffer *text = collector_get_buffer (f.out, 0);
   fail_unless (text != NULL);
@@ -399,11 +399,11 @@ GST_START_TEST (test_bad_submodel_while_playing)
   Fixture f = begin ("text_0");
 
   g_object_set (f.lm, "task", 4, "max-tokens", 4, NULL);
-  push_text (&f, "a", 1);
+  push_bytes (&f, "a", 1);
   while (get_stat (f.lm, "utterances") == 0)
     g_usleep (10000);
   g_object_set (f.lm, "submodel", "E9B", NULL);
-  push_text (&f, "a", 1);
+  push_bytes (&f, "a", 1);
   g_autofree gchar *message = wait_error (f.bus, 60);
   fail_unless (strstr (message, "submodel \"E9B\" is neither a file nor a known name") != NULL, "%s", message);
   collector_wait_eos (f.out, 60);
@@ -423,7 +423,7 @@ GST_START_TEST (test_submodels_share_a_model)
   for (guint i = 0; i < G_N_ELEMENTS (f); i++) {
     f[i] = begin ("text_0");
     g_object_set (f[i].lm, "task", 4, "max-tokens", 4, "submodel", submodels[i], NULL);
-    push_text (&f[i], "a", 1);
+    push_bytes (&f[i], "a", 1);
     while (get_stat (f[i].lm, "utterances") == 0)
       g_usleep (10000);
     bytes[i] = get_stat (f[i].lm, "device-bytes");

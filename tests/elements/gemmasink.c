@@ -26,11 +26,9 @@ begin (const gchar *settings)
 {
   g_autofree gchar *launch = g_strdup_printf ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! "
       "gemmaaudioenc voice-gate=true ! " SINK "%s", settings);
-  g_autoptr (GError) error = NULL;
   Fixture f;
 
-  f.pipeline = gst_parse_launch (launch, &error);
-  fail_unless (f.pipeline && !error, "%s", error ? error->message : "");
+  f.pipeline = launch_pipeline (launch);
   f.src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
   f.sink = gst_bin_get_by_name (GST_BIN (f.pipeline), "sink");
   f.bus = gst_element_get_bus (f.pipeline);

@@ -482,11 +482,9 @@ GST_END_TEST;
 
 GST_START_TEST (test_file_drops_nothing)
 {
-  g_autoptr (GError) error = NULL;
   g_autofree gchar *description = g_strdup_printf ("videotestsrc num-buffers=12 ! video/x-raw,width=320,height=240 ! "
       "gemmavisionenc name=e model=%s resolution=512 ! fakesink", vision_model_path ());
-  GstElement *pipeline = gst_parse_launch (description, &error);
-  g_assert_no_error (error);
+  GstElement *pipeline = launch_pipeline (description);
   g_autoptr (GstElement) element = gst_bin_get_by_name (GST_BIN (pipeline), "e");
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
 

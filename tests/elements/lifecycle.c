@@ -9,16 +9,6 @@
 #define PIPELINE "audiotestsrc wave=ticks samplesperbuffer=1600 num-buffers=%d ! gemmatranscriber name=t latency=3000 " \
     "t.src ! gemmatranslate gather=sentences target-language=es ! fakesink async=false t.translate_src_0 ! fakesink async=false"
 
-static GstElement *
-launch (const gchar *description)
-{
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (description, &error);
-
-  fail_unless (pipeline && !error, "%s", error ? error->message : "");
-  return pipeline;
-}
-
 static void
 wait_for_model (GstElement *pipeline)
 {
@@ -65,7 +55,7 @@ check_no_leaks (void)
 static void
 cycle (const gchar *description)
 {
-  GstElement *pipeline = launch (description);
+  GstElement *pipeline = launch_pipeline (description);
   GRand *rand = g_rand_new_with_seed (1);
   const gchar *cycles = g_getenv ("GEMMA_TEST_CYCLES");    /* valgrind takes its time */
   guint n_cycles = cycles ? atoi (cycles) : 100;
@@ -138,7 +128,7 @@ GST_START_TEST (test_elements_share_one_model)
   guint64 bytes;
 
   for (guint i = 0; i < 8; i++)
-    pipelines[i] = launch ("gemmalm name=l ! fakesink async=false");
+    pipelines[i] = launch_pipeline ("gemmalm name=l ! fakesink async=false");
   gst_element_set_state (pipelines[0], GST_STATE_PAUSED);
   wait_for_model (pipelines[0]);
   bytes = get_lm_bytes (pipelines[0]);
@@ -161,7 +151,7 @@ GST_START_TEST (test_store_of_the_application)
 {
   g_autoptr (GstGemmaModelStore) store = gst_gemma_model_store_new ();
   g_autoptr (GstContext) context = gst_gemma_model_store_context_new (store);
-  GstElement *pipeline = launch ("gemmatranscriber");
+  GstElement *pipeline = launch_pipeline ("gemmatranscriber");
 
   gst_element_set_context (pipeline, context);
   gst_element_set_state (pipeline, GST_STATE_READY);
@@ -176,7 +166,7 @@ GST_END_TEST;
 /* One of two elements on one model fails: the other goes on. */
 GST_START_TEST (test_one_fails_the_other_runs)
 {
-  GstElement *pipeline = launch ("gemmalm name=x context-size=64 ! fakesink async=false "
+  GstElement *pipeline = launch_pipeline ("gemmalm name=x context-size=64 ! fakesink async=false "
       "gemmalm name=y temperature=10 seed=3 max-tokens=12 ! fakesink async=false "
       "appsrc name=a format=time caps=text/x-raw,format=utf8 ! x.text_0 "
       "appsrc name=b format=time caps=text/x-raw,format=utf8 ! y.text_0");
@@ -189,8 +179,8 @@ GST_START_TEST (test_one_fails_the_other_runs)
   GstFlowReturn flow;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  g_autoptr (GstBuffer) long_text = gst_buffer_new_memdup (text, 5000), short_text = gst_buffer_new_memdup ("a", 1);
-  GST_BUFFER_PTS (long_text) = GST_BUFFER_PTS (short_text) = 0;
+  g_autoptr (GstBuffer) long_text = make_text (text, 0, GST_CLOCK_TIME_NONE);
+  g_autoptr (GstBuffer) short_text = make_text ("a", 0, GST_CLOCK_TIME_NONE);
   g_signal_emit_by_name (a, "push-buffer", long_text, &flow);
   g_autofree gchar *message = wait_error (bus, 60);
   g_signal_emit_by_name (b, "push-buffer", short_text, &flow);
@@ -207,7 +197,7 @@ GST_END_TEST;
 GST_START_TEST (test_seek)
 {
   g_autofree gchar *description = g_strdup_printf (PIPELINE, 100000);
-  GstElement *pipeline = launch (description);
+  GstElement *pipeline = launch_pipeline (description);
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   wait_for_model (pipeline);

@@ -22,8 +22,7 @@ GST_START_TEST (test_hour_without_speech)
 {
   g_autofree gchar *line = g_strdup_printf ("audiotestsrc wave=%s samplesperbuffer=1600 num-buffers=36000 ! "
       "audio/x-raw,rate=16000,channels=1 ! gemmatranscriber name=t ! fakesink sync=false async=false", waves[__i__]);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
+  GstElement *pipeline = launch_pipeline (line);
   g_autoptr (GstElement) t = gst_bin_get_by_name (GST_BIN (pipeline), "t");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (t, "src");
   Collector *out = collector_new (pad);

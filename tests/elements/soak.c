@@ -21,6 +21,7 @@
 
 typedef struct
 {
+  guint64 round;
   GstClockTime offset, duration; /* offset: in its round */
   gchar *text;
 } Cue;
@@ -32,7 +33,6 @@ typedef struct
   gchar *streaming, *json;
 
   GArray *sound;       /* gfloat: one round */
-  GstElement *pipeline;
   GstClockTime round;  /* the length of one */
   GMutex lock;
   GArray *cues;        /* Cue, of all rounds */
@@ -74,11 +74,11 @@ on_text (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   Soak *soak = data;
   GstMapInfo map;
   GstClockTime pts = GST_BUFFER_PTS (buffer);
-  Cue cue = { pts % soak->round, GST_BUFFER_DURATION (buffer), NULL };
+  Cue cue = { pts / soak->round, pts % soak->round, GST_BUFFER_DURATION (buffer), NULL };
   gdouble delay = late (soak, pts + cue.duration);
 
   gst_buffer_map (buffer, &map, GST_MAP_READ);
-  cue.text = g_strdup_printf ("%" G_GUINT64_FORMAT "\t%.*s", pts / soak->round, (gint) map.size, (gchar *) map.data);
+  cue.text = g_strndup ((const gchar *) map.data, map.size);
   gst_buffer_unmap (buffer, &map);
   g_mutex_lock (&soak->lock);
   g_array_append_val (soak->cues, cue);
@@ -202,16 +202,15 @@ differences (Soak *soak, guint *rounds)
 
   for (guint i = 0; i < soak->cues->len; i++) {
     Cue *cue = &g_array_index (soak->cues, Cue, i), *before;
-    guint64 round = g_ascii_strtoull (cue->text, NULL, 10);
 
-    if (round == 1)
+    if (cue->round == 1)
       g_ptr_array_add (second, cue);
-    if (round < 2 || round >= whole)
+    if (cue->round < 2 || cue->round >= whole)
       continue;
-    at = round == current ? at + 1 : 0;
-    current = round;
+    at = cue->round == current ? at + 1 : 0;
+    current = cue->round;
     before = at < second->len ? second->pdata[at] : NULL;
-    if (!before || ABS ((gint64) (before->offset - cue->offset)) > (gint64) SAME || strcmp (strchr (before->text, '\t'), strchr (cue->text, '\t')))
+    if (!before || ABS ((gint64) (before->offset - cue->offset)) > (gint64) SAME || strcmp (before->text, cue->text))
       different++;
   }
   *rounds = whole;
@@ -264,26 +263,23 @@ run (Soak *soak, GError **error)
   g_autofree gchar *line = g_strdup_printf ("appsrc name=src format=time is-live=%d block=true max-bytes=%d "
       "caps=audio/x-raw,format=F32LE,rate=%d,channels=1,layout=interleaved ! gemmatranscriber name=t streaming=%s ! "
       "fakesink name=out sync=false async=false", !soak->fast, 100 * BLOCK, RATE, soak->streaming);
-  g_autoptr (GstElement) src = NULL, out = NULL;
-  g_autoptr (GstPad) pad = NULL;
-  g_autoptr (GstBus) bus = NULL;
+  GstElement *pipeline = gst_parse_launch (line, error);
 
-  soak->pipeline = gst_parse_launch (line, error);
-  if (!soak->pipeline)
+  if (!pipeline)
     return FALSE;
-  src = gst_bin_get_by_name (GST_BIN (soak->pipeline), "src");
-  out = gst_bin_get_by_name (GST_BIN (soak->pipeline), "out");
-  pad = gst_element_get_static_pad (out, "sink");
-  bus = gst_element_get_bus (soak->pipeline);
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
+  g_autoptr (GstElement) out = gst_bin_get_by_name (GST_BIN (pipeline), "out");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (out, "sink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_text, soak, NULL);
   gst_bus_set_sync_handler (bus, on_message, soak, NULL);
   soak->start = g_get_monotonic_time ();
-  gst_element_set_state (soak->pipeline, GST_STATE_PLAYING);
-  gst_element_get_state (soak->pipeline, NULL, NULL, GST_CLOCK_TIME_NONE); /* the model is loaded */
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  gst_element_get_state (pipeline, NULL, NULL, GST_CLOCK_TIME_NONE); /* the model is loaded */
   feed (soak, GST_APP_SRC (src));
   gst_message_unref (gst_bus_timed_pop_filtered (bus, GST_CLOCK_TIME_NONE, GST_MESSAGE_EOS));
-  gst_element_set_state (soak->pipeline, GST_STATE_NULL);
-  gst_object_unref (soak->pipeline);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
   return conclude (soak, error);
 }
 

@@ -46,6 +46,38 @@ push_sound (GstElement *src, gsize n, gboolean speech, GstClockTime pts)
   fail_unless_equals_int (flow, GST_FLOW_OK);
 }
 
+GstBuffer *
+make_text (const gchar *text, GstClockTime pts, GstClockTime duration)
+{
+  GstBuffer *buffer = *text ? gst_buffer_new_memdup (text, strlen (text)) : gst_buffer_new ();
+
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = duration;
+  return buffer;
+}
+
+void
+push_text (GstHarness *harness, const gchar *text, guint start, guint duration)
+{
+  fail_unless_equals_int (gst_harness_push (harness, make_text (text, MS (start), MS (duration))), GST_FLOW_OK);
+}
+
+void
+push_gap (GstHarness *harness, guint start, guint duration)
+{
+  fail_unless (gst_harness_push_event (harness, gst_event_new_gap (MS (start), MS (duration))));
+}
+
+GstElement *
+launch_pipeline (const gchar *description)
+{
+  g_autoptr (GError) error = NULL;
+  GstElement *pipeline = gst_parse_launch (description, &error);
+
+  fail_unless (pipeline && !error, "%s", error ? error->message : "");
+  return pipeline;
+}
+
 /* ---- everything that leaves a pad, in order ------------------------------------------------ */
 
 static GstPadProbeReturn
@@ -208,19 +240,25 @@ wait_error (GstBus *bus, guint seconds)
   return g_strdup (error->message);
 }
 
-static gchar *folder;
-
-static void
-remove_folder (void)
+void
+remove_folder (const gchar *path)
 {
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   const gchar *name;
 
   while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree gchar *path = g_build_filename (folder, name, NULL);
-    g_unlink (path);
+    g_autofree gchar *file = g_build_filename (path, name, NULL);
+    g_unlink (file);
   }
-  g_rmdir (folder);
+  g_rmdir (path);
+}
+
+static gchar *folder;
+
+static void
+remove_own_folder (void)
+{
+  remove_folder (folder);
 }
 
 gchar *
@@ -228,11 +266,31 @@ write_file (const gchar *name, gconstpointer data, gsize size)
 {
   if (!folder) {
     folder = g_dir_make_tmp ("gemma-elements-XXXXXX", NULL);
-    atexit (remove_folder);
+    atexit (remove_own_folder);
   }
   gchar *path = g_build_filename (folder, name, NULL);
   fail_unless (g_file_set_contents (path, data, size, NULL));
   return path;
+}
+
+gchar *
+convert_captions (const gchar *captions, const gchar *description)
+{
+  g_autofree gchar *in = write_file ("in.srt", captions, strlen (captions)), *out = write_file ("out.srt", "", 0);
+  g_autofree gchar *line = g_strdup_printf ("filesrc location=%s ! subparse ! %s ! srtenc ! filesink location=%s", in,
+      description, out);
+  GstElement *pipeline = launch_pipeline (line);
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  gchar *text = NULL;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  g_autoptr (GstMessage) message =
+      gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+  fail_unless (g_file_get_contents (out, &text, NULL, NULL));
+  return text;
 }
 
 guint64

@@ -17,6 +17,16 @@ GstBuffer *make_sound (gsize n_samples, gboolean speech, GstClockTime pts);
 /** Pushes make_sound() into an appsrc. */
 void push_sound (GstElement *src, gsize n, gboolean speech, GstClockTime pts);
 
+/** Text as utf8 with its times, for a harness or an appsrc. */
+GstBuffer *make_text (const gchar *text, GstClockTime pts, GstClockTime duration);
+/** Pushes make_text(); times in ms. */
+void push_text (GstHarness *harness, const gchar *text, guint start, guint duration);
+/** Pushes a GAP event; times in ms. */
+void push_gap (GstHarness *harness, guint start, guint duration);
+
+/** A pipeline as gst-launch-1.0 takes it. */
+GstElement *launch_pipeline (const gchar *description);
+
 /* ---- everything that leaves a pad, in order ------------------------------------------------ */
 
 typedef struct
@@ -49,8 +59,12 @@ void check_error_at (GstElement *element, GstState state, GQuark domain, gint co
 /** Waits for an error on @bus and returns its text. (transfer full) */
 gchar *wait_error (GstBus *bus, guint seconds);
 
+/** Deletes the folder and the files in it. */
+void remove_folder (const gchar *path);
 /** A file in the test's own folder with @size bytes of @data. (transfer full) */
 gchar *write_file (const gchar *name, gconstpointer data, gsize size);
+/** What the elements of @description make of a file of SubRip captions. (transfer full) */
+gchar *convert_captions (const gchar *captions, const gchar *description);
 /** The value of a guint64 field of an element's property "stats". */
 guint64 get_stat (GstElement *element, const gchar *field);
 /** The model under test and its audio part. */

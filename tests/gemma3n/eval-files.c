@@ -7,16 +7,6 @@
 
 EvalFiles eval_files;
 
-static void
-copy_tokenizer (void)
-{
-  g_autofree gchar *path = g_build_filename (eval_files.directory, "tokenizer.json", NULL), *json = NULL;
-  gsize length;
-
-  fail_unless (g_file_get_contents (GOLDEN_DIR "/tokenizer/tokenizer.json", &json, &length, NULL));
-  fail_unless (g_file_set_contents (path, json, length, NULL));
-}
-
 void
 eval_files_setup (void)
 {
@@ -26,7 +16,7 @@ eval_files_setup (void)
 
   eval_files.directory = seeded_write_hf (GOLDEN_DIR "/" GOLDEN_AREA "/tiny/config.json",
       GOLDEN_DIR "/" GOLDEN_AREA "/tiny/tensors.txt", SEED, OCL_TYPE_F32);
-  copy_tokenizer ();
+  seeded_add_file (eval_files.directory, GOLDEN_DIR "/tokenizer/tokenizer.json");
   eval_files.out = g_dir_make_tmp ("gemma-test-XXXXXX", NULL);
   eval_files.gguf = g_build_filename (eval_files.directory, "tiny.gguf", NULL);
   weights = gemma_weights_open_hf (eval_files.directory, &error);

@@ -135,6 +135,11 @@ check_attention (Check *c)
         check_input (c, 1500, 64, -1, 1), 1500 } }, rows = 1;
   else if (check_case (c) == 4)         /* everything sees everything */
     p = (OclAttention) { 4, 1, 16, 0, 0, 1, .ahead = 200, .n_keys = 200 }, rows = 200;
+  else if (check_case (c) == 5)         /* several tiles of lines and keys, in a ring that wraps */
+    p = (OclAttention) { 6, 2, 48, 500, 333, 1 }, rows = 130;
+  else if (check_case (c) == 7)         /* the same with later keys and a memory */
+    p = (OclAttention) { 4, 1, 64, 100, 200, 1, .ahead = 199, .n_keys = 420, .memory = { check_input (c, 150, 64, -1, 1),
+        check_input (c, 150, 64, -1, 1), 150 } }, rows = 120;
   else if (check_case (c) % 2)
     widen (c, rows, &p);
   run_attention (c, rows, check_int (c, 1, 500), &p);

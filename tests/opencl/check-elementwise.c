@@ -115,37 +115,36 @@ check_softcap (Check *c)
   check_result (c, x, 0, TRANSCENDENTAL);
 }
 
+typedef void (*WithRow) (OclQueue *q, OclTensor y, OclTensor x, OclTensor row);
+
+/* Every row of x with the same one, whose values are up to @most. */
+static void
+check_with_row (Check *c, WithRow operation, gfloat most, gfloat absolute, gfloat relative)
+{
+  Shape s = make_shape (c);
+  OclTensor x = check_input (c, s.rows, s.cols, -4, 4), row = check_input (c, 1, s.cols, -most, most);
+  OclTensor y = s.in_place ? x : check_output (c, s.rows, s.cols);
+
+  operation (check_queue (c), y, x, row);
+  check_result (c, y, absolute, relative);
+}
+
 static void
 check_scale_cols (Check *c)
 {
-  Shape s = make_shape (c);
-  OclTensor x = check_input (c, s.rows, s.cols, -4, 4), weight = check_input (c, 1, s.cols, -4, 4);
-  OclTensor y = s.in_place ? x : check_output (c, s.rows, s.cols);
-
-  ocl_scale_cols (check_queue (c), y, x, weight);
-  check_result (c, y, 0, 0);
+  check_with_row (c, ocl_scale_cols, 4, 0, 0);
 }
 
 static void
 check_bias (Check *c)
 {
-  Shape s = make_shape (c);
-  OclTensor x = check_input (c, s.rows, s.cols, -4, 4), bias = check_input (c, 1, s.cols, -4, 4);
-  OclTensor y = s.in_place ? x : check_output (c, s.rows, s.cols);
-
-  ocl_bias (check_queue (c), y, x, bias);
-  check_result (c, y, 0, 0);
+  check_with_row (c, ocl_bias, 4, 0, 0);
 }
 
 static void
 check_bias_gelu (Check *c)
 {
-  Shape s = make_shape (c);
-  OclTensor x = check_input (c, s.rows, s.cols, -4, 4), bias = check_input (c, 1, s.cols, -2, 2);
-  OclTensor y = s.in_place ? x : check_output (c, s.rows, s.cols);
-
-  ocl_bias_gelu (check_queue (c), y, x, bias);
-  check_result (c, y, 1e-7f, 2 * TRANSCENDENTAL);       /* as of gelu_mul */
+  check_with_row (c, ocl_bias_gelu, 2, 1e-7f, 2 * TRANSCENDENTAL);      /* as of gelu_mul */
 }
 
 /* ---- benches: a decoded token, and a chunk of prefill or of audio frames -------------- */

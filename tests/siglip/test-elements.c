@@ -13,14 +13,6 @@
 #define N_TOKENS 12
 #define N_TOKENS_TEXT "12"
 
-static void
-copy_file (const gchar *from, const gchar *directory, const gchar *name)
-{
-  g_autofree gchar *to = g_build_filename (directory, name, NULL), *text = NULL;
-  gsize length;
-  fail_unless (g_file_get_contents (from, &text, &length, NULL) && g_file_set_contents (to, text, length, NULL));
-}
-
 /* A whole model. (transfer full): seeded_remove() */
 static gchar *
 write_model (gint which)
@@ -30,8 +22,8 @@ write_model (gint which)
   g_autofree gchar *list = g_build_filename (golden, "tensors.txt", NULL);
   g_autofree gchar *processor = g_build_filename (golden, "preprocessor_config.json", NULL);
   gchar *directory = seeded_write_hf (config, list, SEED, OCL_TYPE_F32);
-  copy_file (processor, directory, "preprocessor_config.json");
-  copy_file (GOLDEN_DIR "/tokenizer/tokenizer.json", directory, "tokenizer.json");
+  seeded_add_file (directory, processor);
+  seeded_add_file (directory, GOLDEN_DIR "/tokenizer/tokenizer.json");
   return directory;
 }
 
