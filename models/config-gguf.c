@@ -261,6 +261,21 @@ read_gemma3n_sparsity (GemmaTextConfig *t, GemmaWeights *w, GError **error)
   return TRUE;
 }
 
+/* The attention head that says when words are said. Of a sliding layer it would not see all of the sound. */
+static gboolean
+read_alignment (GemmaTextConfig *t, GemmaWeights *w, GError **error)
+{
+  static const gchar layer[] = "gemma.alignment.layer", head[] = "gemma.alignment.head";
+
+  if (!gemma_weights_has_key (w, layer) && !gemma_weights_has_key (w, head))
+    return TRUE;
+  if (!gemma_config_need_int (w, layer, 0, t->n_layers - 1, &t->alignment_layer, error)
+      || !gemma_config_need_int (w, head, 0, t->n_heads - 1, &t->alignment_head, error))
+    return FALSE;
+  return !t->sliding[t->alignment_layer] || gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_INVALID, error,
+      "key %s is %d, a layer with a sliding window; one with full attention is allowed", layer, t->alignment_layer);
+}
+
 gboolean
 gemma3n_config_read_gguf (GemmaTextConfig *t, GemmaWeights *w, GError **error)
 {
@@ -280,7 +295,7 @@ gemma3n_config_read_gguf (GemmaTextConfig *t, GemmaWeights *w, GError **error)
     return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_UNSUPPORTED, error,
         "key " GEMMA3N "altup.active_idx is %d; 0 is supported", active);
   gemma3n_config_set_sparsity (t);
-  return read_gemma3n_sparsity (t, w, error);
+  return read_gemma3n_sparsity (t, w, error) && read_alignment (t, w, error);
 }
 
 /* ---- tokens --------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ gemma_config_set_defaults (GemmaConfig *config)
   GemmaAudioConfig *audio = &config->audio;
 
   text->rope_factor = 1;
-  text->lone_soft_id = -1;
+  text->lone_soft_id = text->alignment_layer = text->alignment_head = -1;
   text->attention_scale = 1;
   text->window = GEMMA_DEFAULT_WINDOW;
   text->context_length = GEMMA_DEFAULT_CONTEXT;

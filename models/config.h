@@ -24,6 +24,8 @@ typedef struct
   gint vocab_size;              /* rows of the token table, soft and hard ids included */
   gint first_soft_id;           /* ids from here on are not looked up in the token table: vision's, then audio's */
   gint lone_soft_id;            /* nor is this one, amid the words or right behind the vocabulary; -1 for none */
+  gint alignment_layer, alignment_head; /* whose attention to the sound tells when what comes next is said, by the keys
+                                 * gemma.alignment.layer and .head of a GGUF; -1 where none is taught to */
   gint soft_run;                /* soft ids in a row, at most so many, see each other both ways; 0: only those before */
   gfloat rms_eps, rope_base, rope_base_local, logit_softcap;   /* 0: no cap */
   gfloat rope_factor;           /* positions of full layers are divided by it */

@@ -151,6 +151,21 @@ embed (Session *s, const GemmaLmChunk *chunk, Flow *f, GError **error)
 
 /* ---- a layer ------------------------------------------------------------------------------------------------ */
 
+/* What gemma_lm_session_align() asks for, of the last position; @qkv begins with the queries of its layer. */
+static void
+align (Session *s, const Flow *f, OclTensor qkv, const OclKvCache *cache)
+{
+  const GemmaTextConfig *c = &session_model (s)->config;
+  GemmaLmAlignment *a = &s->session.alignment;
+  gint D = c->head_dim, head = c->alignment_head;
+  if (!a->weights)
+    return;
+  OclTensor query = ocl_tensor_cols (ocl_tensor_rows (qkv, f->rows - 1, 1), head * D, D); /* [1][D] */
+  OclAttentionWeights p = { head * c->n_kv_heads / c->n_heads, c->n_kv_heads, D, f->position0 + f->rows - 1, a->first, 1.f };
+  ocl_attention_weights (s->session.queue, ocl_tensor_cols (a->computed, 0, a->n), query, cache, &p);
+  a->ran = TRUE;
+}
+
 /**
  * Gemma3nTextAttention, from the normed input to before its post norm. Scale 1; queries and keys are normed, then
  * roped; values are normed without weight. A layer that shares reads the cache of l->kv_layer, which holds this
@@ -172,6 +187,8 @@ attention (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor x)
   OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer]] };
   ocl_qkv_norm_rope (s->session.queue, qkv, own ? cache : NULL, &prepare);
   OclAttention attend = { H, G, D, f->position0, c->sliding[layer] ? c->window : 0, 1.f };
+  if (layer == c->alignment_layer)
+    align (s, f, qkv, cache);
   ocl_attention (s->session.queue, attended, ocl_tensor_cols (qkv, 0, H * D), cache, &attend);
   multiply (s, y, attended, l->attn_out);
 }

@@ -48,6 +48,15 @@ struct _GemmaLm
   gint source_length, start_id; /* of encoder-decoders: what of context_length a source may have; else 0 */
 };
 
+/* What gemma_lm_session_align() asks for. */
+typedef struct
+{
+  gint first, n;
+  gfloat *weights;    /* [n]; NULL: nothing */
+  OclTensor computed; /* [1][n] */
+  gboolean ran;       /* the head's layer has, in this chunk */
+} GemmaLmAlignment;
+
 struct _GemmaLmSession
 {
   GemmaLm *lm;
@@ -55,6 +64,7 @@ struct _GemmaLmSession
   OclQueue *queue;
   GemmaKvCache *cache;
   gint n_source; /* ids in the memory; 0: none, as in models without an encoder */
+  GemmaLmAlignment alignment;
   GemmaObserver observer;
   gpointer observer_data;
 };

@@ -118,6 +118,8 @@ gemma_lm_session_begin (GemmaLmSession *session, GemmaLm *lm, OclDevice *device,
 void
 gemma_lm_session_end (GemmaLmSession *session)
 {
+  if (session->queue)
+    ocl_tensor_clear (ocl_queue_get_device (session->queue), &session->alignment.computed);
   g_clear_pointer (&session->cache, gemma_kv_cache_free);
   g_clear_pointer (&session->queue, ocl_queue_free);
 }

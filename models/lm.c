@@ -2,6 +2,8 @@
 #include "lm-impl.h"
 #include "submodel.h"
 
+#include <string.h>
+
 static const GemmaLmClass *const classes[] = { &gemma3n_lm_class, &gemma3_lm_class, &t5gemma2_lm_class };
 
 GemmaLm *
@@ -101,6 +103,27 @@ gemma_lm_session_truncate (GemmaLmSession *session, gint length)
   if (session->n_source == 0)
     return gemma_kv_cache_truncate (session->cache, length);
   return length >= session->n_source && gemma_kv_cache_truncate (session->cache, length - session->n_source + 1);
+}
+
+gboolean
+gemma_lm_session_align (GemmaLmSession *session, gint first, gint n, gfloat *weights)
+{
+  GemmaLmAlignment *a = &session->alignment;
+  OclDevice *device = ocl_queue_get_device (session->queue);
+  g_return_val_if_fail (!weights || (first >= 0 && n > 0), FALSE);
+  a->weights = NULL;
+  if (!weights || session->lm->text->alignment_layer < 0)
+    return FALSE;
+  if (a->computed.cols < n) {
+    ocl_tensor_clear (device, &a->computed);
+    a->computed = ocl_tensor_new (device, 1, n, NULL);
+  }
+  if (a->computed.mem) {
+    a->first = first;
+    a->n = n;
+    a->weights = weights;
+  }
+  return a->weights != NULL;
 }
 
 void
@@ -210,6 +233,18 @@ run (GemmaLmSession *self, RunFunc func, const GemmaLmChunk *chunk, GError **err
   return ok;
 }
 
+/* After a chunk with logits. */
+static gboolean
+read_alignment (GemmaLmSession *self, GError **error)
+{
+  const GemmaLmAlignment *a = &self->alignment;
+  if (!a->weights)
+    return TRUE;
+  memset (a->weights, 0, a->n * sizeof *a->weights);
+  return !a->ran || ocl_tensor_read (self->queue, ocl_tensor_cols (a->computed, 0, a->n), a->weights)
+      || ocl_queue_finish (self->queue, error);
+}
+
 static gboolean
 append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *rows, gfloat *logits, gboolean all_logits,
     GCancellable *cancellable, GError **error)
@@ -227,8 +262,9 @@ append_chunks (GemmaLmSession *self, const gint32 *ids, gint n, const gfloat *ro
       g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_CANCELLED, "cancelled after %d of %d tokens", done, n);
       return FALSE;
     }
+    self->alignment.ran = FALSE;
     if (!gemma_kv_cache_reserve (self->cache, self->queue, chunk.n, error)
-        || !run (self, self->lm->klass->forward, &chunk, error))
+        || !run (self, self->lm->klass->forward, &chunk, error) || (chunk.logits && !read_alignment (self, error)))
       return FALSE;
     gemma_kv_cache_advance (self->cache, chunk.n);
     if (rows)

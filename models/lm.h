@@ -80,6 +80,18 @@ gboolean gemma_lm_session_truncate (GemmaLmSession *session, gint length);
 gboolean gemma_lm_session_append (GemmaLmSession *session, const gint32 *ids, gint n, const gfloat *rows,
     gfloat *logits, gboolean all_logits, GCancellable *cancellable, GError **error);
 
+/**
+ * gemma_lm_session_align:
+ * @first, @n: a range of positions, the sound's
+ * @weights: @n floats that the session writes to; NULL ends it
+ *
+ * From now on an append with logits also writes how the attention of the model's alignment head is spread at its last
+ * position: the share of each position of the range, which with all others, the text's, have the sum 1. Where it lies is
+ * what the token that the logits predict is about. All zeros where a submodel skips the head's layer. FALSE, with nothing
+ * written ever, for a model without such a head (published ones name none).
+ */
+gboolean gemma_lm_session_align (GemmaLmSession *session, gint first, gint n, gfloat *weights);
+
 /** Observes "embed", "layer0", ... (stream 0 after the first layer that runs), "norm", for tests. */
 void gemma_lm_session_set_observer (GemmaLmSession *session, GemmaObserver observer, gpointer user_data);
 

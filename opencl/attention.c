@@ -314,14 +314,22 @@ run_attention (OclQueue *q, const AttentionArgs *a, const AttentionCut *cut, Ocl
       OCL_ARG (cut->split_keys), OCL_ARG (p->scale), OCL_ARGS_END);
 }
 
+/* Options that choose the vectors of attention-cpu.cl. */
+static const gchar *
+get_vector (OclQueue *q, gint head_dim)
+{
+  gboolean wide = head_dim % 16 == 0 && ocl_device_get_bits (ocl_queue_get_device (q)) & OCL_DEVICE_AVX512BW;
+
+  return wide ? "-DVEC=16" : "-DVEC=8";
+}
+
 static void
 attention_cpu (OclQueue *q, gconstpointer data)
 {
   const AttentionArgs *a = data;
   const OclAttention *p = &a->p;
   AttentionCut cut = cut_attention (q, a);
-  gboolean wide = p->head_dim % 16 == 0 && ocl_device_get_bits (ocl_queue_get_device (q)) & OCL_DEVICE_AVX512BW;
-  const gchar *options = wide ? "-DVEC=16" : "-DVEC=8";
+  const gchar *options = get_vector (q, p->head_dim);
   gint width = p->n_heads * p->head_dim, n_rows = cut.n_splits * a->o.rows;
   gsize global[2] = { p->n_heads, a->o.rows }, n_sums = (gsize) n_rows * width;
   OclTensor sums = { NULL, 0, n_rows, width, width };
@@ -426,4 +434,88 @@ ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *kv
 
   if (ocl_launch_check (q, &ocl_op_attention, fits) && o.rows > 0)
     ocl_variant_run (q, &ocl_op_attention, &args);
+}
+
+/* ---- attention_weights ------------------------------------------------------------- */
+
+typedef struct
+{
+  OclTensor weights, queries, k;        /* k: the head's columns */
+  OclAttentionWeights p;
+} WeightsArgs;
+
+static void
+attention_weights_ref (OclQueue *q, gconstpointer data)
+{
+  const WeightsArgs *a = data;
+  REF_VIEWS (q, v, a->weights, a->queries, a->k);
+
+  ref_attention_weights (v[0], v[1], v[2], &a->p);
+}
+
+/* A group of @group items a row. */
+static void
+run_weights (OclQueue *q, const WeightsArgs *a, cl_kernel kernel, gsize group, const gsize *local)
+{
+  const OclAttentionWeights *p = &a->p;
+  gsize global[2] = { group, a->weights.rows };
+
+  ocl_queue_run (q, kernel, 2, global, local, OCL_ARG_TENSOR (a->weights), OCL_ARG_TENSOR (a->queries),
+      OCL_ARG_TENSOR (a->k), OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (p->first),
+      OCL_ARG (a->weights.cols), OCL_ARG (a->k.rows), OCL_ARG (p->scale), OCL_ARGS_END);
+}
+
+static void
+attention_weights_portable (OclQueue *q, gconstpointer data)
+{
+  const WeightsArgs *a = data;
+
+  run_weights (q, a, ocl_queue_get_kernel (q, "attention", "attention_weights", NULL), OCL_GROUP_SIZE, ocl_row_group);
+}
+
+static gboolean
+attention_weights_cpu_match (OclDevice *device, gconstpointer data)
+{
+  const WeightsArgs *a = data;
+
+  return a->p.head_dim % 8 == 0;
+}
+
+/* A row a work-item: there is one for each token that is decoded. */
+static void
+attention_weights_cpu (OclQueue *q, gconstpointer data)
+{
+  const WeightsArgs *a = data;
+  const gchar *options = get_vector (q, a->p.head_dim);
+
+  run_weights (q, a, ocl_queue_get_kernel (q, "attention-cpu", "attention_weights", options), 1, ocl_single_item);
+}
+
+static const OclVariant attention_weights_variants[] = {
+  { "cpu", OCL_DEVICE_CPU, attention_weights_cpu_match, attention_weights_cpu },
+  { "portable", 0, NULL, attention_weights_portable },
+  { "ref", 0, NULL, attention_weights_ref },
+};
+
+const OclOperation ocl_op_attention_weights = { "attention_weights", attention_weights_variants,
+  G_N_ELEMENTS (attention_weights_variants) };
+
+void
+ocl_attention_weights (OclQueue *q, OclTensor weights, OclTensor queries, const OclKvCache *cache,
+    const OclAttentionWeights *p)
+{
+  WeightsArgs args = { weights, queries, cache->k, *p };
+  gint n_keys = p->position0 + queries.rows;
+
+  if (cache->packed && queries.rows > 0) {
+    args.k = ocl_kv_scratch (q, n_keys, p->n_kv_heads * p->head_dim).k;
+    ocl_kv_unpack (q, args.k, cache->k, p->head_dim, 0, n_keys);
+  }
+  gboolean fits = p->head_dim > 0 && p->kv_head >= 0 && p->kv_head < p->n_kv_heads && p->first >= 0 && p->position0 >= 0
+      && queries.cols == p->head_dim && weights.rows == queries.rows && args.k.cols == p->n_kv_heads * p->head_dim
+      && args.k.rows >= n_keys;
+
+  args.k = ocl_tensor_cols (args.k, p->kv_head * p->head_dim, p->head_dim);
+  if (ocl_launch_check (q, &ocl_op_attention_weights, fits) && weights.rows > 0 && weights.cols > 0)
+    ocl_variant_run (q, &ocl_op_attention_weights, &args);
 }

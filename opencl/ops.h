@@ -148,6 +148,20 @@ typedef struct
 } OclAttention;
 void ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *cache, const OclAttention *p);
 
+/**
+ * Where one head looks: weights [M][n] are its softmax (scale * q k^T) at positions first .. first + n - 1 of the cache, 0
+ * at later ones than the row's own. Each of @queries [M][head_dim], at position0 + row, sees all positions up to its own, and
+ * their weights have the sum 1.
+ */
+typedef struct
+{
+  gint kv_head, n_kv_heads, head_dim;
+  gint position0, first;
+  gfloat scale;
+} OclAttentionWeights;
+void ocl_attention_weights (OclQueue *q, OclTensor weights, OclTensor queries, const OclKvCache *cache,
+    const OclAttentionWeights *p);
+
 /* ---- AltUp (altup.c): S streams (S <= 8), stream s of a token is row s * M + m of [S * M][C] ---- */
 
 /**

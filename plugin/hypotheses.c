@@ -2,19 +2,31 @@
 
 #include <string.h>
 
+#include "models/alignment.h"
+
+/* How long a letter takes, in audio tokens, whatever the sound says: 20 to 160 ms. */
+#define SHORTEST_LETTER .125f
+#define LONGEST_LETTER 1.f
+#define REST (40 * GST_MSECOND) /* for a word that nothing more is heard of */
+
 typedef struct
 {
   GString *text;
   GArray *ids;                  /* gint32 */
+  gint n_letters;
   GstClockTime seen;            /* what the first hypothesis with it had heard */
 } Word;
 
 struct _GemmaHypotheses
 {
+  GArray *sound;                /* GemmaSoundToken, of this hypothesis; NULL: not known */
+  GArray *weights, *letters;    /* gfloat, a row of its sound for each of its ids; gint */
+  gboolean aligned;             /* each of its ids has weights */
   GPtrArray *words, *before;    /* of Word, not final: of this hypothesis and of the one before */
   GArray *begun;                /* gint32: of a character that is not whole yet */
   GArray *final_ids;            /* gint32 */
   GString *final_text;
+  gint final_length;            /* of words, by gemma_alignment_get_length() */
   GstClockTime final_end;
 };
 
@@ -41,6 +53,8 @@ gemma_hypotheses_new (void)
 {
   GemmaHypotheses *self = g_new0 (GemmaHypotheses, 1);
 
+  self->weights = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  self->letters = g_array_new (FALSE, FALSE, sizeof (gint));
   self->words = g_ptr_array_new_with_free_func ((GDestroyNotify) word_free);
   self->before = g_ptr_array_new_with_free_func ((GDestroyNotify) word_free);
   self->begun = g_array_new (FALSE, FALSE, sizeof (gint32));
@@ -52,6 +66,9 @@ gemma_hypotheses_new (void)
 void
 gemma_hypotheses_free (GemmaHypotheses *self)
 {
+  g_clear_pointer (&self->sound, g_array_unref);
+  g_array_unref (self->weights);
+  g_array_unref (self->letters);
   g_ptr_array_unref (self->words);
   g_ptr_array_unref (self->before);
   g_array_unref (self->begun);
@@ -68,6 +85,7 @@ gemma_hypotheses_reset (GemmaHypotheses *self, GstClockTime start)
   g_array_set_size (self->begun, 0);
   g_array_set_size (self->final_ids, 0);
   g_string_truncate (self->final_text, 0);
+  self->final_length = 0;
   self->final_end = start;
 }
 
@@ -99,9 +117,14 @@ swap (GemmaHypotheses *self)
 }
 
 void
-gemma_hypotheses_begin (GemmaHypotheses *self)
+gemma_hypotheses_begin (GemmaHypotheses *self, GArray *sound)
 {
   swap (self);
+  g_clear_pointer (&self->sound, g_array_unref);
+  self->sound = sound ? g_array_ref (sound) : NULL;
+  self->aligned = sound && sound->len > 0;
+  g_array_set_size (self->weights, 0);
+  g_array_set_size (self->letters, 0);
   g_ptr_array_set_size (self->words, 0);
   g_array_set_size (self->begun, 0);
 }
@@ -127,10 +150,34 @@ get_word (GPtrArray *words, guint i)
   return g_ptr_array_index (words, i);
 }
 
+/* Spaces are no letters; a token without any counts as one, as in training. */
+static gint
+count_letters (const gchar *text)
+{
+  gint n = 0;
+
+  for (; *text; text = g_utf8_next_char (text))
+    n += !g_unichar_isspace (g_utf8_get_char (text));
+  return MAX (n, 1);
+}
+
+static void
+add_weights (GemmaHypotheses *self, const gchar *text, const gfloat *weights)
+{
+  gint letters = count_letters (text);
+
+  self->aligned = self->aligned && weights;
+  if (!self->aligned)
+    return;
+  g_array_append_vals (self->weights, weights, self->sound->len);
+  g_array_append_val (self->letters, letters);
+}
+
 void
-gemma_hypotheses_add (GemmaHypotheses *self, gint32 id, const gchar *text)
+gemma_hypotheses_add (GemmaHypotheses *self, gint32 id, const gchar *text, const gfloat *weights)
 {
   g_array_append_val (self->begun, id);
+  add_weights (self, text, weights);
   if (!*text)
     return;
   /* A space on its own belongs to the word that follows it. */
@@ -140,6 +187,7 @@ gemma_hypotheses_add (GemmaHypotheses *self, gint32 id, const gchar *text)
     g_ptr_array_add (self->words, word);
   }
   g_string_append (word->text, text);
+  word->n_letters += count_letters (text) + self->begun->len - 1;
   g_array_append_vals (word->ids, self->begun->data, self->begun->len);
   g_array_set_size (self->begun, 0);
 }
@@ -168,17 +216,20 @@ sum_lengths (GPtrArray *words, guint from, guint to)
 }
 
 static void
-make_final (GemmaHypotheses *self, const Word *word, GstClockTime end, GemmaWordFunc func, gpointer user_data)
+make_final (GemmaHypotheses *self, const Word *word, GstClockTime start, GstClockTime end, GemmaWordFunc func,
+    gpointer user_data)
 {
-  GstClockTime start = self->final_end;
   g_autofree gchar *text = g_strstrip (g_strdup (word->text->str));
 
   g_array_append_vals (self->final_ids, word->ids->data, word->ids->len);
   g_string_append (self->final_text, word->text->str);
+  self->final_length += gemma_alignment_get_length (word->n_letters);
   self->final_end = end;
   if (*text)
     func (start, end, text, user_data);
 }
+
+/* ---- times by the length of words --------------------------------------------------------------- */
 
 /* Words @from to @to, which were first seen together, share the time until the end of their sound. */
 static void
@@ -190,13 +241,13 @@ make_group_final (GemmaHypotheses *self, guint from, guint to, GstClockTime even
   guint total = sum_lengths (self->words, from, to);
 
   for (guint i = from; i < to; i++)
-    make_final (self, get_word (self->words, i),
+    make_final (self, get_word (self->words, i), self->final_end,
         start + gst_util_uint64_scale (end - start, sum_lengths (self->words, from, i + 1), total), func, user_data);
 }
 
 /* The first @n words. */
 static void
-make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, GemmaWordFunc func, gpointer user_data)
+make_final_by_length (GemmaHypotheses *self, guint n, GstClockTime heard, GemmaWordFunc func, gpointer user_data)
 {
   GstClockTime start = self->final_end, span = heard > start ? heard - start : 0;
   guint total = sum_lengths (self->words, 0, self->words->len);
@@ -206,6 +257,96 @@ make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, GemmaWordF
       to++;
     GstClockTime even = start + gst_util_uint64_scale (span, sum_lengths (self->words, 0, to), total);
     make_group_final (self, from, to, even, func, user_data);
+  }
+}
+
+/* ---- times by where the model looks ---------------------------------------------------------------- */
+
+static const GemmaSoundToken *
+get_token (GemmaHypotheses *self, guint i)
+{
+  return &g_array_index (self->sound, GemmaSoundToken, i);
+}
+
+/* Where token @i ends: where the next one begins, whatever it says itself. */
+static GstClockTime
+get_token_end (GemmaHypotheses *self, guint i)
+{
+  const GemmaSoundToken *token = get_token (self, i);
+
+  return MAX (i + 1 < self->sound->len ? get_token (self, i + 1)->start : token->end, token->start + 1);
+}
+
+/* A time in audio tokens, and back. */
+static gfloat
+to_tokens (GemmaHypotheses *self, GstClockTime time)
+{
+  guint i = 0;
+
+  while (i + 1 < self->sound->len && get_token (self, i + 1)->start <= time)
+    i++;
+  GstClockTime start = get_token (self, i)->start, end = get_token_end (self, i);
+  return i + (gfloat) ((gdouble) (CLAMP (time, start, end) - start) / (end - start));
+}
+
+static GstClockTime
+from_tokens (GemmaHypotheses *self, gfloat at)
+{
+  guint i = MIN ((guint) at, self->sound->len - 1);
+  GstClockTime start = get_token (self, i)->start;
+
+  return start + (GstClockTime) ((at - i) * (get_token_end (self, i) - start));
+}
+
+/* By what was loud and what was said in all of the utterance so far. */
+static gfloat
+guess_letter (GemmaHypotheses *self, const guint8 *quiet)
+{
+  gint loud = 0, length = self->final_length;
+
+  for (guint i = 0; i < self->sound->len; i++)
+    loud += !quiet[i];
+  for (guint i = 0; i < self->words->len; i++)
+    length += gemma_alignment_get_length (get_word (self->words, i)->n_letters);
+  return CLAMP ((gfloat) loud / MAX (length, 1), SHORTEST_LETTER, LONGEST_LETTER);
+}
+
+/* When each word is said, of which the first @n end before @end; NULL if the model does not tell. (transfer full) */
+static GemmaAlignmentWord *
+align (GemmaHypotheses *self, guint n, GstClockTime end)
+{
+  guint n_words = self->words->len, n_ids = 0;
+  g_autofree GemmaAlignmentWord *words = g_new0 (GemmaAlignmentWord, MAX (n_words, 1));
+
+  for (guint i = 0; i < n_words; i++)
+    n_ids += words[i].n_tokens = get_word (self->words, i)->ids->len;
+  if (!self->aligned || n == 0 || self->letters->len < n_ids || end <= self->final_end)
+    return NULL;
+
+  g_autofree guint8 *quiet = g_new (guint8, self->sound->len);
+  for (guint i = 0; i < self->sound->len; i++)
+    quiet[i] = get_token (self, i)->quiet;
+  const GemmaAlignmentSound sound = { self->sound->len, quiet,
+    (gfloat) GEMMA_SOUND_HEARD / (get_token (self, 0)->end - get_token (self, 0)->start),
+    to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, quiet) };
+  gboolean known = gemma_align (&sound, (const gfloat *) (gpointer) self->weights->data,
+      (const gint *) (gpointer) self->letters->data, words, n_words, n);
+  return known ? g_steal_pointer (&words) : NULL;
+}
+
+/* The first @n words. A little time is left for those to come, if there are any. */
+static void
+make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, GemmaWordFunc func, gpointer user_data)
+{
+  GstClockTime limit = n < self->words->len ? heard - MIN (heard, REST) : heard;
+  g_autofree GemmaAlignmentWord *words = align (self, n, limit);
+
+  if (!words)
+    make_final_by_length (self, n, heard, func, user_data);
+  for (guint i = 0; words && i < n; i++) {
+    GstClockTime start = MAX (from_tokens (self, words[i].begin), self->final_end);
+    GstClockTime end = MIN (from_tokens (self, words[i].end), limit);
+    make_final (self, get_word (self->words, i), start, MAX (end, start + 1), func, user_data);
   }
   g_ptr_array_remove_range (self->words, 0, n);
 }

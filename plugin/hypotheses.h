@@ -3,13 +3,14 @@
  * Each hypothesis goes on after the words that are final, whose ids are part of its prompt. A word that two hypotheses
  * in a row agree on, and that another word follows, becomes final; at the end of the utterance all do.
  *
- * Until the model tells when a word is said, its time is an estimate: words share the time of the speech that is not
- * told yet by their lengths, and none ends after the sound that the first hypothesis with it had heard. Plain C: no
- * streams.
+ * A word's time comes from where the model looks while it says it (models/alignment.h), and is fixed when the word becomes
+ * final: later words are looked for after it, so nothing about final ones is asked again. Of a model that does not tell, it
+ * is an estimate: words share the time of the speech that is not told yet by their lengths, and none ends after the sound
+ * that the first hypothesis with it had heard. Plain C: no streams.
  */
 #pragma once
 
-#include <gst/gst.h>
+#include "utterances.h"
 
 G_BEGIN_DECLS
 
@@ -29,17 +30,24 @@ const gchar *gemma_hypotheses_get_final_text (GemmaHypotheses *hypotheses);
 /** Where the words that are final end. */
 GstClockTime gemma_hypotheses_get_final_end (GemmaHypotheses *hypotheses);
 
-/** A new hypothesis begins: its tokens follow the final ones. */
-void gemma_hypotheses_begin (GemmaHypotheses *hypotheses);
-/** @text: what the token added to the text, whole characters (may be "") */
-void gemma_hypotheses_add (GemmaHypotheses *hypotheses, gint32 id, const gchar *text);
+/**
+ * A new hypothesis begins: its tokens follow the final ones.
+ * @sound: (nullable): GemmaSoundToken, what it is about, from the utterance's beginning on
+ */
+void gemma_hypotheses_begin (GemmaHypotheses *hypotheses, GArray *sound);
+/**
+ * @text: what the token added to the text, whole characters (may be "")
+ * @weights: (nullable): how the model's attention is spread over the sound when it says this token
+ */
+void gemma_hypotheses_add (GemmaHypotheses *hypotheses, gint32 id, const gchar *text, const gfloat *weights);
 /** It is not worth its end: the one before stands. */
 void gemma_hypotheses_abandon (GemmaHypotheses *hypotheses);
 /**
  * The hypothesis is whole.
  * @heard: where the speech that it is about ends, never before that of the last one
  * @last: the utterance ends there
- * @func: gets the words that are final now, in order, without spaces around them; their times follow each other
+ * @func: gets the words that are final now, in order, without spaces around them; each has a time, after that of the one
+ *   before
  */
 void gemma_hypotheses_end (GemmaHypotheses *hypotheses, GstClockTime heard, gboolean last, GemmaWordFunc func,
     gpointer user_data);

@@ -36,6 +36,7 @@ void
 gemma_work_free (GemmaWork *work)
 {
   g_clear_pointer (&work->rows, g_array_unref);
+  g_clear_pointer (&work->tokens, g_array_unref);
   g_clear_pointer (&work->pictures, g_ptr_array_unref);
   g_clear_pointer (&work->event, gst_event_unref);
   g_free (work->text);
@@ -133,7 +134,7 @@ gst_gemma_lm_base_post_partial (
 
 /* The answer grows; where hypotheses have shown more of it already, not from its beginning again. */
 static gboolean
-on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
+on_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights, gpointer data)
 {
   const Partial *partial = data;
 
@@ -206,7 +207,7 @@ gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaL
     GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow)
 {
   Partial partial = { self, work };
-  const GemmaListener shown = { NULL, on_token, &partial };
+  const GemmaListener shown = { NULL, FALSE, on_token, &partial };
   gchar *text = ask (self, work, listener ? listener : &shown, cancellable, stats, flow);
 
   if (!text && *flow == GST_FLOW_ERROR) /* ours: who waits for text downstream need not wait any more */

@@ -72,7 +72,7 @@ typedef struct
   gboolean foreign;             /* its times are of another pad's segment than the events */
   gboolean discont, no_duration;        /* of a text's buffer */
   gboolean heavy;               /* in the queue: it takes one of its places */
-  GArray *rows;                 /* gfloat, soft tokens of sound */
+  GArray *rows, *tokens;        /* gfloat, soft tokens of sound; GemmaSoundToken, the same ones (nullable) */
   GPtrArray *pictures;          /* of GemmaPicture, in order of time */
   gchar *text;
   const GArray *examples;       /* of GemmaExample, which precede the text; not owned */
@@ -207,8 +207,12 @@ typedef struct
 typedef struct
 {
   const GArray *said;           /* (nullable): gint32, ids that the answer begins with */
-  /** Each token after them. @text: what it added, @all: since @said. FALSE ends the answer. */
-  gboolean (*token) (gint32 id, const gchar *text, const gchar *all, gpointer user_data);
+  gboolean aligns;              /* it wants to know where the model looks */
+  /**
+   * Each token after them. @text: what it added, @all: since @said; @weights: (nullable): of each token of the sound, as
+   * gemma_lm_session_align() has it, if the model can tell. FALSE ends the answer.
+   */
+  gboolean (*token) (gint32 id, const gchar *text, const gchar *all, const gfloat *weights, gpointer user_data);
   gpointer user_data;
 } GemmaListener;
 
@@ -249,6 +253,7 @@ typedef struct
 {
   GemmaHypotheses *hypotheses;
   GstClockTime start, end;      /* of the speech in the last hypothesis; start is none: no utterance goes on */
+  GstClockTime told;            /* where the words that were told end */
   guint n_words;                /* that were told */
   gboolean words;               /* they leave one by one: as it was when the utterance began */
   guint64 n_dropped;            /* that waited too long; the element's lock */

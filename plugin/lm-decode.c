@@ -25,6 +25,7 @@ typedef struct
   gint64 deadline;              /* monotonic; 0: none */
   const gchar *stop;            /* nullable */
   GemmaDecodeStats *stats;
+  gfloat *weights;              /* (nullable): of the sound's tokens, for the token that comes next */
   GError *error;                /* of what was set meanwhile */
 } Answer;
 
@@ -221,7 +222,7 @@ on_token (gint id, const gchar *text, gpointer data)
   if (end)
     g_string_truncate (answer->text, end - answer->text->str);
   text = answer->text->str + MIN (length, answer->text->len);
-  if (!listener->token (id, text, answer->text->str, listener->user_data) || end)
+  if (!listener->token (id, text, answer->text->str, answer->weights, listener->user_data) || end)
     return FALSE;
   g_autofree gchar *submodel = answer->decoding->take_submodel (answer->decoding->user_data);
   if (submodel && !use_submodel (answer->decoding, submodel, &answer->error))
@@ -260,6 +261,37 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
       cancellable, error);
 }
 
+/* Where the sound begins in @prompt, whose soft ids of another kind are others. */
+static guint
+find_sound (GemmaDecoding *self, const GemmaPrompt *prompt)
+{
+  gint id = gemma_model_get_config (self->model)->audio_token_id;
+  guint i = 0;
+
+  while (i < prompt->ids->len && g_array_index (prompt->ids, gint32, i) != id)
+    i++;
+  return i;
+}
+
+/* As generate(), and the listener is told where the model looks, if it wants to and the model can: it was taught to in
+ * transcripts, and the words of a translation come in another order than what is said. */
+static gboolean
+generate_aligned (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaPrompt *prompt,
+    Answer *answer, GCancellable *cancellable, GError **error)
+{
+  GemmaLmSession *session = gemma_memory_get_session (self->memory);
+  guint n = work->rows ? work->rows->len / gemma_model_get_config (self->model)->text.hidden : 0;
+  gboolean wanted = answer->listener->aligns && settings->task == GEMMA_TASK_TRANSCRIBE && n > 0;
+  g_autofree gfloat *weights = wanted ? g_new0 (gfloat, n) : NULL;
+
+  if (weights && gemma_lm_session_align (session, find_sound (self, prompt), n, weights))
+    answer->weights = weights;
+  gboolean ok = generate (self, settings, work, prompt, answer, cancellable, error);
+  gemma_lm_session_align (session, 0, 0, NULL);
+  answer->weights = NULL;
+  return ok;
+}
+
 gchar *
 gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work,
     const GemmaListener *listener, GCancellable *cancellable, GemmaDecodeStats *stats, GError **error)
@@ -281,7 +313,7 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
 
   stats->prompt_tokens = prompt->ids->len;
   answer.text = g_string_new (NULL);
-  ok = generate (self, settings, work, prompt, &answer, cancellable, error);
+  ok = generate_aligned (self, settings, work, prompt, &answer, cancellable, error);
   if (answer.error) {
     ok = FALSE;
     g_clear_error (error);

@@ -33,12 +33,13 @@ queue (GstGemmaLmPad *self, GemmaWork *work)
 /* ---- sound ------------------------------------------------------------------------------- */
 
 static void
-on_speech (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+on_speech (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
 {
   GstGemmaLmPad *self = data;
   GemmaWork *work = gemma_work_new (GEMMA_WORK_SPEECH, start, end);
 
   work->rows = rows;
+  work->tokens = tokens;
   queue (self, work);
 }
 
@@ -50,7 +51,7 @@ on_silence (GstClockTime start, GstClockTime end, gpointer data)
 
 /* Speech that goes on: time for another hypothesis? Only of the first pad's, which is what comes out. */
 static void
-on_heard (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+on_heard (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
 {
   GstGemmaLmPad *self = data;
   GstGemmaLmBase *element = self->element;
@@ -67,8 +68,8 @@ on_heard (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
     return;
   self->heard_end = end;
   GemmaWork *work = gemma_work_new (GEMMA_WORK_HEARD, start, end);
-  work->rows = g_array_sized_new (FALSE, FALSE, sizeof (gfloat), rows->len);
-  g_array_append_vals (work->rows, rows->data, rows->len);
+  work->rows = g_array_copy (rows);
+  work->tokens = g_array_copy (tokens);
   queue (self, work);
 }
 

@@ -69,12 +69,12 @@ is_overtaken (GstGemmaLmBase *self)
 }
 
 static gboolean
-on_token (gint32 id, const gchar *text, const gchar *all, gpointer data)
+on_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights, gpointer data)
 {
   Hearing *hearing = data;
 
   hearing->overtaken = !hearing->last && is_overtaken (hearing->self);
-  gemma_hypotheses_add (hearing->self->heard.hypotheses, id, text);
+  gemma_hypotheses_add (hearing->self->heard.hypotheses, id, text, weights);
   return !hearing->overtaken;
 }
 
@@ -82,10 +82,15 @@ static void
 on_word (GstClockTime start, GstClockTime end, const gchar *word, gpointer data)
 {
   Hearing *hearing = data;
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (hearing->self);
+  GemmaHeard *heard = &hearing->self->heard;
 
+  if (hearing->flow == GST_FLOW_OK && heard->told < start)
+    hearing->flow = klass->silence (hearing->self, heard->told, start);
   if (hearing->flow == GST_FLOW_OK)
-    hearing->flow = GST_GEMMA_LM_BASE_GET_CLASS (hearing->self)->text (hearing->self, start, end, word);
-  hearing->self->heard.n_words++;
+    hearing->flow = klass->text (hearing->self, start, end, word);
+  heard->told = end;
+  heard->n_words++;
 }
 
 static void
@@ -104,7 +109,7 @@ static GstFlowReturn
 end_utterance (GstGemmaLmBase *self, const GemmaWork *work, GstFlowReturn flow)
 {
   GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
-  GstClockTime told = gemma_hypotheses_get_final_end (self->heard.hypotheses);
+  GstClockTime told = self->heard.told;
 
   self->heard.start = GST_CLOCK_TIME_NONE;
   if (flow == GST_FLOW_OK && told < work->end)
@@ -119,11 +124,11 @@ ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClo
     GCancellable *cancellable)
 {
   GemmaHypotheses *hypotheses = self->heard.hypotheses;
-  const GemmaListener listener = { gemma_hypotheses_get_final_ids (hypotheses), on_token, hearing };
+  const GemmaListener listener = { gemma_hypotheses_get_final_ids (hypotheses), self->heard.words, on_token, hearing };
   GstFlowReturn flow = GST_FLOW_OK;
   GemmaDecodeStats stats;
 
-  gemma_hypotheses_begin (hypotheses);
+  gemma_hypotheses_begin (hypotheses, work->tokens);
   g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, &listener, cancellable, &stats, &flow);
   if (!text || hearing->overtaken) {
     gemma_hypotheses_abandon (hypotheses);
@@ -151,7 +156,7 @@ gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *can
 
   if (heard->start != work->start) {
     gemma_hypotheses_reset (heard->hypotheses, work->start);
-    heard->start = heard->end = work->start;
+    heard->start = heard->end = heard->told = work->start;
     heard->words = streaming == GEMMA_STREAMING_WORDS;
     heard->n_words = 0;
   } else if (!hearing.last && work->end - heard->end < interval << self->load.step) {

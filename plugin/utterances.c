@@ -2,19 +2,11 @@
 
 #define LEAD 2                  /* quiet tokens before an onset that are part of its utterance */
 #define TOLERANCE (80 * GST_MSECOND)    /* half a token: a larger hole in time ends the utterance */
-/* How much of its span a token has heard; what is loud after that makes the next one loud. */
-#define HEARD (92 * GST_MSECOND)
-
-typedef struct
-{
-  GstClockTime start, end;
-  gboolean quiet;
-} Token;
 
 static GstClockTime
-get_speech_end (const Token *token)
+get_speech_end (const GemmaSoundToken *token)
 {
-  return MIN (token->start + HEARD, token->end);
+  return MIN (token->start + GEMMA_SOUND_HEARD, token->end);
 }
 
 struct _GemmaUtterances
@@ -25,7 +17,7 @@ struct _GemmaUtterances
   GemmaUtterancesFuncs funcs;
   gpointer user_data;
 
-  GArray *tokens;               /* Token: of the utterance, or quiet ones before it */
+  GArray *tokens;               /* GemmaSoundToken: of the utterance, or quiet ones before it */
   GArray *rows;                 /* gfloat: their values */
   gboolean speaking;            /* one of them is loud */
   gboolean whole;               /* they begin a clip: keep all quiet ones that lead to its speech */
@@ -44,7 +36,7 @@ gemma_utterances_new (guint hidden, const GemmaUtterancesFuncs *funcs, gpointer 
   self->user_data = user_data;
   self->silence = 480 * GST_MSECOND;
   self->longest = 30 * GST_SECOND;
-  self->tokens = g_array_new (FALSE, FALSE, sizeof (Token));
+  self->tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
   self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
   gemma_utterances_reset (self);
   return self;
@@ -100,13 +92,14 @@ drop (GemmaUtterances *self, guint n)
 static void
 tell_speech (GemmaUtterances *self)
 {
-  GArray *rows = self->rows;
+  GArray *rows = self->rows, *tokens = self->tokens;
 
   if (self->speaking) {
     self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+    self->tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
     tell_silence (self, self->speech_start);
     self->told = self->speech_end;
-    self->funcs.speech (self->speech_start, self->speech_end, rows, self->user_data);
+    self->funcs.speech (self->speech_start, self->speech_end, rows, tokens, self->user_data);
   }
   g_array_set_size (self->tokens, 0);
   g_array_set_size (self->rows, 0);
@@ -119,7 +112,7 @@ find_speech (GemmaUtterances *self)
 {
   self->speaking = FALSE;
   for (guint i = 0; i < self->tokens->len; i++) {
-    const Token *token = &g_array_index (self->tokens, Token, i);
+    const GemmaSoundToken *token = &g_array_index (self->tokens, GemmaSoundToken, i);
     if (token->quiet)
       continue;
     if (!self->speaking)
@@ -136,22 +129,22 @@ cut (GemmaUtterances *self)
   guint n = self->tokens->len, at = n;
 
   for (guint i = n; i > n / 2 && !self->streaming; i--)
-    if (g_array_index (self->tokens, Token, i - 1).quiet) {
+    if (g_array_index (self->tokens, GemmaSoundToken, i - 1).quiet) {
       at = i;
       break;
     }
 
-  g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (Token));
+  g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
   g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
   if (at < n) {
-    g_array_append_vals (tokens, &g_array_index (self->tokens, Token, at), n - at);
+    g_array_append_vals (tokens, &g_array_index (self->tokens, GemmaSoundToken, at), n - at);
     g_array_append_vals (rows, &g_array_index (self->rows, gfloat, at * self->hidden), (n - at) * self->hidden);
     g_array_set_size (self->tokens, at);
     g_array_set_size (self->rows, at * self->hidden);
     find_speech (self);
   }
   tell_speech (self);
-  tell_silence (self, tokens->len ? g_array_index (tokens, Token, 0).start : self->next);
+  tell_silence (self, tokens->len ? g_array_index (tokens, GemmaSoundToken, 0).start : self->next);
   g_array_append_vals (self->tokens, tokens->data, tokens->len);
   g_array_append_vals (self->rows, rows->data, rows->len);
   find_speech (self);
@@ -191,17 +184,17 @@ synchronize (GemmaUtterances *self, GstClockTime pts, gboolean begins)
 
 /* When streaming: a pause that will do for the end of what is nearly too long. */
 static gboolean
-is_end (GemmaUtterances *self, const Token *token)
+is_end (GemmaUtterances *self, const GemmaSoundToken *token)
 {
   return self->streaming && token->quiet && self->speaking &&
-      token->end - g_array_index (self->tokens, Token, 0).start >= self->longest / 3 * 2;
+      token->end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->longest / 3 * 2;
 }
 
 static void
 tell_heard (GemmaUtterances *self)
 {
   tell_silence (self, MAX (self->speech_start, self->told));
-  self->funcs.heard (self->speech_start, self->speech_end, self->rows, self->user_data);
+  self->funcs.heard (self->speech_start, self->speech_end, self->rows, self->tokens, self->user_data);
 }
 
 /* Quiet tokens before speech: all but the last few are silence. */
@@ -212,7 +205,7 @@ shorten_lead (GemmaUtterances *self)
 
   if (self->whole || n <= LEAD)
     return;
-  tell_silence (self, g_array_index (self->tokens, Token, n - LEAD).start);
+  tell_silence (self, g_array_index (self->tokens, GemmaSoundToken, n - LEAD).start);
   drop (self, n - LEAD);
 }
 
@@ -220,7 +213,7 @@ void
 gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime duration, gboolean quiet, gboolean begins,
     const gfloat *row)
 {
-  Token token = { pts, pts + duration, quiet };
+  GemmaSoundToken token = { pts, pts + duration, quiet };
 
   synchronize (self, pts, begins);
   if (begins)
@@ -241,7 +234,7 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
       self->whole = FALSE;      /* no speech follows soon */
     shorten_lead (self);
   }
-  if (self->speaking && token.end - g_array_index (self->tokens, Token, 0).start >= self->longest)
+  if (self->speaking && token.end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->longest)
     cut (self);
   else if (self->speaking && self->funcs.heard)
     tell_heard (self);

@@ -9,16 +9,28 @@
 
 G_BEGIN_DECLS
 
+/** How much of its span a token has heard; what is loud after that makes the next one loud. */
+#define GEMMA_SOUND_HEARD (92 * GST_MSECOND)
+
 typedef struct
 {
-  /** Speech from @start to @end. @rows: gfloat, the values of its tokens (transfer full) */
-  void (*speech) (GstClockTime start, GstClockTime end, GArray *rows, gpointer user_data);
+  GstClockTime start, end;
+  gboolean quiet;               /* nothing was loud from this much before its start until it had heard all it does */
+} GemmaSoundToken;
+
+typedef struct
+{
+  /**
+   * Speech from @start to @end. @rows: gfloat, the values of its tokens (transfer full)
+   * @tokens: GemmaSoundToken, the same ones (transfer full)
+   */
+  void (*speech) (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer user_data);
   void (*silence) (GstClockTime start, GstClockTime end, gpointer user_data);
   /**
-   * (nullable): speech that goes on, @rows so far (transfer none). Those of speech() will have the same @start and,
+   * (nullable): speech that goes on, @rows and @tokens so far (transfer none). Those of speech() will have the same @start and,
    * when streaming, begin with them.
    */
-  void (*heard) (GstClockTime start, GstClockTime end, GArray *rows, gpointer user_data);
+  void (*heard) (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer user_data);
 } GemmaUtterancesFuncs;
 
 typedef struct _GemmaUtterances GemmaUtterances;

@@ -331,3 +331,39 @@ merge (TENSOR (o), TENSOR (sums), global const float *partial, int rows, int n_h
       STORE (fma ((Vector) factor, LOAD (in + i), s ? LOAD (out + i) : 0), out + i);
   }
 }
+
+/* A query of one head, @k its columns: see attention.cl. The logits of the range wait in @weights. */
+SINGLE_ITEM kernel void
+attention_weights (TENSOR (weights), TENSOR (queries), TENSOR (k), int head_dim, int position0, int first, int n,
+    int capacity, float scale)
+{
+  int row = get_global_id (1), n_visible = position0 + row + 1;
+  global const float *query = ROW (queries, row);
+  global float *out = ROW (weights, row);
+  float top = -FLT_MAX, total = 0, logits[TILE];
+
+  for (int tile = 0; tile < n_visible; tile += TILE) {
+    float old_top = top;
+    float16 sum = 0;
+
+    for (int i = 0; i < TILE; i++) {
+      int at = tile + i;
+      Vector dot = 0;
+
+      logits[i] = -INFINITY;
+      if (at >= n_visible)
+        continue;
+      for (int d = 0; d < head_dim; d += VEC)
+        dot = fma (LOAD (query + d), LOAD (ROW (k, at % capacity) + d), dot);
+      logits[i] = SUM (dot) * scale;
+      top = fmax (top, logits[i]);
+      if (at >= first && at - first < n)
+        out[at - first] = logits[i];
+    }
+    for (int i = 0; i < TILE; i += 16)
+      sum += exp (vload16 (0, logits + i) - top);
+    total = total * exp (old_top - top) + sum16 (sum);
+  }
+  for (int i = 0; i < n; i++)
+    out[i] = first + i < n_visible ? exp (out[i] - top) / total : 0;
+}

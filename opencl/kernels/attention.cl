@@ -105,3 +105,33 @@ attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), TENSOR (k_memor
   for (int i = 0; i * GROUP_SIZE + id < head_dim; i++)
     (ROW (o, row) + head * head_dim)[i * GROUP_SIZE + id] = sums[i] / total;
 }
+
+/* Group (0, m); @k are the head's columns. The logits of the range wait in @weights, each for the item that wrote it. */
+ROW_GROUP kernel void
+attention_weights (TENSOR (weights), TENSOR (queries), TENSOR (k), int head_dim, int position0, int first, int n,
+    int capacity, float scale)
+{
+  local float scratch[GROUP_SIZE];
+  int id = get_local_id (0), row = get_group_id (1), n_visible = position0 + row + 1;
+  global const float *query = ROW (queries, row);
+  global float *out = ROW (weights, row);
+  float own_top = -FLT_MAX, own_total = 0, top, total;
+
+  for (int at = id; at < n_visible; at += GROUP_SIZE) {
+    global const float *key = ROW (k, at % capacity);
+    float logit = 0, old_top = own_top;
+
+    for (int i = 0; i < head_dim; i++)
+      logit = fma (query[i], key[i], logit);
+    logit *= scale;
+    own_top = fmax (own_top, logit);
+    own_total = own_total * exp (old_top - own_top) + exp (logit - own_top);
+    if (at >= first && at - first < n)
+      out[at - first] = logit;
+  }
+  top = group_max (own_top, scratch);
+  total = group_sum (own_total * exp (own_top - top), scratch);
+  for (int at = id; at < first + n; at += GROUP_SIZE)
+    if (at >= first)
+      out[at - first] = at < n_visible ? exp (out[at - first] - top) / total : 0;
+}

@@ -142,3 +142,23 @@ ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor v_ca
       attend (ref_row (o, m) + h * d, ref_row (queries, m) + h * d, &seen, h / group * d, d, p->scale, scores);
   }
 }
+
+void
+ref_attention_weights (RefTensor weights, RefTensor queries, RefTensor k, const OclAttentionWeights *p)
+{
+  g_autofree gdouble *scores = g_new (gdouble, p->position0 + queries.rows);
+
+  for (gint m = 0; m < queries.rows; m++) {
+    gint n = p->position0 + m + 1;
+    gdouble max = -G_MAXDOUBLE, total = 0;
+
+    for (gint j = 0; j < n; j++) {
+      scores[j] = p->scale * dot (ref_row (queries, m), ref_row (k, j % k.rows), p->head_dim);
+      max = fmax (max, scores[j]);
+    }
+    for (gint j = 0; j < n; j++)
+      total += exp (scores[j] - max);
+    for (gint i = 0; i < weights.cols; i++)
+      ref_row (weights, m)[i] = p->first + i < n ? exp (scores[p->first + i] - max) / total : 0;
+  }
+}

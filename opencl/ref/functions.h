@@ -73,6 +73,9 @@ void ref_qkv_norm_rope (RefTensor qkv, RefTensor k_cache, RefTensor v_cache, Ref
 void ref_attention (RefTensor o, RefTensor queries, RefTensor k_cache, RefTensor v_cache, RefTensor k_memory,
     RefTensor v_memory, const OclAttention *p);
 
+/* @k: the head's columns of the whole ring */
+void ref_attention_weights (RefTensor weights, RefTensor queries, RefTensor k, const OclAttentionWeights *p);
+
 /* kv-pack.c */
 void ref_kv_pack (RefTensor y, RefTensor x, gint head_dim, gint first, gint n);
 void ref_kv_unpack (RefTensor y, RefTensor x, gint head_dim, gint first, gint n);

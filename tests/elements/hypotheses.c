@@ -32,9 +32,9 @@ add (GemmaHypotheses *h, const gchar *tokens)
 {
   g_auto (GStrv) texts = g_strsplit (tokens, "_", -1);
 
-  gemma_hypotheses_begin (h);
+  gemma_hypotheses_begin (h, NULL);
   for (guint i = 0; texts[i]; i++)
-    gemma_hypotheses_add (h, g_str_hash (texts[i]) & 0xffff, texts[i]);
+    gemma_hypotheses_add (h, g_str_hash (texts[i]) & 0xffff, texts[i], NULL);
 }
 
 /* The hypothesis @tokens about speech up to @heard: these words become final. */
@@ -143,10 +143,10 @@ GST_START_TEST (test_random_hypotheses)
     for (guint i = 0; i < n; i++) {
       /* It may hear nothing new, as in a pause; at first there is something. */
       heard += i && g_rand_int_range (rand, 0, 3) == 0 ? 0 : MS (g_rand_int_range (rand, 100, 500));
-      gemma_hypotheses_begin (h);
+      gemma_hypotheses_begin (h, NULL);
       for (gint k = g_rand_int_range (rand, 0, 9); k > 0; k--) {
         guint w = g_rand_int_range (rand, 0, i % 3 ? 3 : G_N_ELEMENTS (words));
-        gemma_hypotheses_add (h, w, words[w]);
+        gemma_hypotheses_add (h, w, words[w], NULL);
       }
       if (i % 5 == 4)
         gemma_hypotheses_abandon (h);
@@ -188,6 +188,126 @@ GST_START_TEST (test_abandoned)
 
 GST_END_TEST;
 
+/* ---- where the model looks --------------------------------------------------------------------- */
+
+#define T MS (160)
+
+/* Tokens of sound from @start on, one for each letter: 's' loud, '.' quiet. */
+static GArray *
+make_sound_tokens (const gchar *pattern, GstClockTime start)
+{
+  GArray *sound = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
+
+  for (; *pattern; pattern++, start += T) {
+    GemmaSoundToken token = { start, start + T, *pattern == '.' };
+    g_array_append_val (sound, token);
+  }
+  return sound;
+}
+
+typedef struct
+{
+  GstClockTime start[8], end[8];
+  guint n;
+} Times;
+
+static void
+on_time (GstClockTime start, GstClockTime end, const gchar *word, gpointer data)
+{
+  Times *times = data;
+
+  fail_unless (start < end && (times->n == 0 || start >= times->end[times->n - 1]), "%s", word);
+  times->start[times->n] = start;
+  times->end[times->n++] = end;
+}
+
+/* A hypothesis whose tokens look at one token of the sound each: 'a' is the first. */
+static void
+hear (GemmaHypotheses *h, GArray *sound, const gchar *tokens, const gchar *looks)
+{
+  g_auto (GStrv) texts = g_strsplit (tokens, "_", -1);
+
+  gemma_hypotheses_begin (h, sound);
+  for (guint i = 0; texts[i]; i++) {
+    g_autofree gfloat *weights = g_new0 (gfloat, sound->len);
+    weights[looks[i] - 'a'] = .9f;
+    gemma_hypotheses_add (h, g_str_hash (texts[i]) & 0xffff, texts[i], weights);
+  }
+}
+
+/* A loud token's sound begins anywhere in it, and is known to lie in it only. */
+static void
+check_near (GstClockTime found, GstClockTime expected)
+{
+  fail_unless (ABS (GST_CLOCK_DIFF (expected, found)) <= T * 3 / 4, "%" GST_TIME_FORMAT " instead of %" GST_TIME_FORMAT,
+      GST_TIME_ARGS (found), GST_TIME_ARGS (expected));
+}
+
+/* Two words, a pause of which the first hypothesis knows nothing, two more; late in a stream, without whole seconds. */
+GST_START_TEST (test_times_of_attention)
+{
+  const GstClockTime start = 3600 * GST_SECOND + 12345678;
+  GemmaHypotheses *h = gemma_hypotheses_new ();
+  g_autoptr (GArray) first = make_sound_tokens ("..ssss", start), more = make_sound_tokens ("..ssss....ssss", start);
+  Times times = { .n = 0 };
+
+  gemma_hypotheses_reset (h, start + 2 * T);
+  hear (h, first, "Good_ day_ to", "cef");
+  gemma_hypotheses_end (h, start + 6 * T, FALSE, on_time, &times);
+  fail_unless_equals_int (times.n, 0);
+  hear (h, more, "Good_ day_ to_ you", "cekm");
+  gemma_hypotheses_end (h, start + 14 * T, FALSE, on_time, &times);
+  /* "to" is followed by nothing in the first one, so it may still go on: but it agrees, and another word follows now. */
+  fail_unless_equals_int (times.n, 3);
+  hear (h, more, " you_.", "mn");
+  gemma_hypotheses_end (h, start + 14 * T, TRUE, on_time, &times);
+  fail_unless_equals_int (times.n, 4);
+  check_near (times.start[0], start + 2 * T);
+  check_near (times.end[0], start + 4 * T);
+  check_near (times.end[1], start + 6 * T - T / 2);
+  check_near (times.start[2], start + 10 * T - T / 2);
+  check_near (times.end[2], start + 12 * T);
+  check_near (times.end[3], start + 14 * T - T / 2);
+  gemma_hypotheses_free (h);
+}
+
+GST_END_TEST;
+
+/* Looks that contradict each other, sound that does not grow, tokens without looks: order is kept (on_time checks). */
+GST_START_TEST (test_random_looks)
+{
+  static const gchar *const words[] = { "a", " bc", " d", "ef", ".", " g", "", " " };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+  GemmaHypotheses *h = gemma_hypotheses_new ();
+
+  for (guint u = 0; u < 200; u++) {
+    GstClockTime start = MS (10000) * u;
+    guint n = g_rand_int_range (rand, 1, 12), n_tokens = 0;
+    gemma_hypotheses_reset (h, start);
+    for (guint i = 0; i < n; i++) {
+      n_tokens += i == 0 || g_rand_boolean (rand) ? g_rand_int_range (rand, 1, 5) : 0;
+      g_autofree gchar *pattern = g_strnfill (n_tokens, 's');
+      for (guint j = 1; j + 1 < n_tokens; j += g_rand_int_range (rand, 1, 4))
+        pattern[j] = '.';
+      g_autoptr (GArray) sound = make_sound_tokens (pattern, start);
+      Times times = { .n = 0 };
+      gemma_hypotheses_begin (h, sound);
+      for (gint k = g_rand_int_range (rand, 0, 7); k > 0; k--) {
+        g_autofree gfloat *weights = g_new0 (gfloat, n_tokens);
+        guint w = g_rand_int_range (rand, 0, i % 3 ? 3 : G_N_ELEMENTS (words));
+        weights[g_rand_int_range (rand, 0, n_tokens)] = 1;
+        gemma_hypotheses_add (h, w, words[w], g_rand_int_range (rand, 0, 30) ? weights : NULL);
+      }
+      GstClockTime heard = start + n_tokens * T - T / 3, before = gemma_hypotheses_get_final_end (h);
+      gemma_hypotheses_end (h, heard, i + 1 == n, on_time, &times);
+      fail_unless (times.n == 0 || (times.start[0] >= before && times.end[times.n - 1] <= heard));
+    }
+  }
+  gemma_hypotheses_free (h);
+}
+
+GST_END_TEST;
+
 static Suite *
 hypotheses_suite (void)
 {
@@ -201,6 +321,8 @@ hypotheses_suite (void)
   tcase_add_test (tc, test_random_hypotheses);
   tcase_add_test (tc, test_without_spaces);
   tcase_add_test (tc, test_abandoned);
+  tcase_add_test (tc, test_times_of_attention);
+  tcase_add_test (tc, test_random_looks);
   return s;
 }
 

@@ -17,13 +17,33 @@ typedef struct
 
 static GArray *spans;
 
+/* A token for each row; speech begins with the first loud one, and ends in the last. */
 static void
-on_speech (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+check_tokens (GArray *rows, GArray *tokens, GstClockTime start, GstClockTime end)
+{
+  const GemmaSoundToken *first = NULL, *last = NULL;
+
+  fail_unless_equals_int (tokens->len * HIDDEN, rows->len);
+  for (guint i = 0; i < tokens->len; i++) {
+    const GemmaSoundToken *token = &g_array_index (tokens, GemmaSoundToken, i);
+    fail_unless (i == 0 || token->start >= token[-1].end);
+    if (token->quiet)
+      continue;
+    first = first ? first : token;
+    last = token;
+  }
+  fail_unless (first && first->start == start && last->start < end && end <= last->end);
+}
+
+static void
+on_speech (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
 {
   Span span = { TRUE, start, end, rows->len / HIDDEN, g_array_index (rows, gfloat, 0) };
 
   g_array_append_val (spans, span);
+  check_tokens (rows, tokens, start, end);
   g_array_unref (rows);
+  g_array_unref (tokens);
 }
 
 static void
@@ -44,7 +64,7 @@ static GstClockTime heard_start, heard_end;
 static guint n_heard;
 
 static void
-on_heard (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
+on_heard (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
 {
   if (n_heard && start == heard_start)
     fail_unless (end >= heard_end);
@@ -54,7 +74,7 @@ on_heard (GstClockTime start, GstClockTime end, GArray *rows, gpointer data)
   heard_start = start;
   heard_end = end;
   n_heard++;
-  fail_unless (rows->len > 0 && rows->len % HIDDEN == 0);
+  check_tokens (rows, tokens, start, end);
 }
 
 static GemmaUtterances *

@@ -1,7 +1,10 @@
 /* What a session promises: rings, chunks, taking back, cancelling, failing, limits, several at once. */
 #include "fixture.h"
 
+#include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SAME 1e-5 /* float32 sums in another order */
 
@@ -228,6 +231,147 @@ GST_START_TEST (test_bad_ids)
 
 GST_END_TEST;
 
+/* ---- where a head looks ----------------------------------------------------------------------------------- */
+
+#define N_READ 60
+#define FIRST 7 /* a range of positions */
+#define RANGE 20
+
+/* "tiny" as if a head had been taught to align: of layer 2, which has keys and values of its own, or of 5, which shares them. */
+static GemmaLm *
+load_aligned (const Model *m, gint layer)
+{
+  g_autoptr (GError) error = NULL;
+  GemmaConfig config = *m->config; /* its arrays stay m's */
+  config.text.alignment_layer = layer;
+  config.text.alignment_head = 3;
+  GemmaLm *lm = gemma_lm_load (m->weights, &config, m->device, NULL, NULL, &error);
+  fail_unless (lm != NULL, "%s", error ? error->message : "no error");
+  return lm;
+}
+
+static GemmaLmSession *
+session_of (GemmaLm *lm, gint chunk, gboolean packed)
+{
+  GemmaLmSessionParams params = { .chunk = chunk, .rollback = 10, .packed_kv = packed };
+  GemmaLmSession *session = gemma_lm_session_new (lm, &params, NULL);
+  fail_unless (session != NULL);
+  return session;
+}
+
+/* What the last position of all @ids looks at, of positions FIRST ..: in one prompt, or with the last ten one by one. */
+static void
+look (GemmaLmSession *session, const gint32 *ids, gboolean one_by_one, gfloat *logits, gfloat *weights)
+{
+  gint n = one_by_one ? N_READ - 10 : N_READ;
+  fail_unless (gemma_lm_session_align (session, FIRST, RANGE, weights));
+  append (session, ids, n, logits, FALSE);
+  for (; n < N_READ; n++)
+    append (session, ids + n, 1, logits, FALSE);
+}
+
+/* The same however the prompt is cut and the answer comes, and after something else was taken back. */
+GST_START_TEST (test_alignment)
+{
+  const Model *m = model_get ("tiny");
+  g_autofree gfloat *logits = g_new (gfloat, m->config->text.vocab_size);
+  GemmaLm *lm = load_aligned (m, __i__);
+  gint32 ids[N_READ];
+  gfloat all[N_READ], weights[RANGE], again[RANGE], sum = 0;
+  random_ids (m, ids, N_READ, 31);
+
+  GemmaLmSession *session = session_of (lm, 64, FALSE);
+  fail_unless (gemma_lm_session_align (session, 0, N_READ, all));
+  append (session, ids, N_READ, logits, FALSE);
+  for (gint i = 0; i < N_READ; i++)
+    sum += all[i];
+  fail_unless (fabsf (sum - 1) < 1e-5f, "of all positions the weights have the sum %g", sum);
+  gemma_lm_session_free (session);
+
+  for (gint chunk = 1; chunk <= 64; chunk *= 8) {
+    session = session_of (lm, chunk, FALSE);
+    look (session, ids, chunk > 8, logits, weights);
+    check_close ("weights", weights, all + FIRST, RANGE, SAME);
+    fail_unless (gemma_lm_session_truncate (session, N_READ - 5));
+    append (session, ids, 5, logits, FALSE);
+    fail_unless (relative_error (weights, all + FIRST, RANGE) > 1e-3, "another token looks there, too");
+    fail_unless (gemma_lm_session_truncate (session, N_READ - 5));
+    append (session, ids + N_READ - 5, 5, logits, FALSE);
+    check_close ("weights after taking back", weights, all + FIRST, RANGE, SAME);
+    gemma_lm_session_free (session);
+  }
+  session = session_of (lm, 16, TRUE);
+  look (session, ids, TRUE, logits, again);
+  check_close ("weights of a packed cache", again, all + FIRST, RANGE, 3e-2); /* as of logits above, through exp */
+  gemma_lm_session_free (session);
+  gemma_lm_free (lm);
+}
+
+GST_END_TEST;
+
+/* Without logits nothing is told, nor when it is no longer asked for, nor by a model that has no such head. */
+GST_START_TEST (test_alignment_not_asked)
+{
+  const Model *m = model_get ("tiny");
+  g_autofree gfloat *logits = g_new (gfloat, m->config->text.vocab_size);
+  GemmaLm *lm = load_aligned (m, 5);
+  gint32 ids[N_READ];
+  gfloat weights[RANGE] = { 42 };
+  random_ids (m, ids, N_READ, 32);
+
+  GemmaLmSession *session = session_new (m, 0, 0, 0);
+  fail_if (gemma_lm_session_align (session, FIRST, RANGE, weights));
+  append (session, ids, N_READ, logits, FALSE);
+  gemma_lm_session_free (session);
+
+  session = session_of (lm, 16, FALSE);
+  fail_unless (gemma_lm_session_align (session, FIRST, RANGE, weights));
+  append (session, ids, 40, NULL, FALSE);
+  fail_if (gemma_lm_session_align (session, 0, 0, NULL));
+  append (session, ids, 5, logits, FALSE);
+  fail_unless (weights[0] == 42);
+
+  /* Positions that do not exist yet have no weight. */
+  fail_unless (gemma_lm_session_align (session, 45, RANGE, weights));
+  append (session, ids, 3, logits, FALSE);
+  fail_unless (weights[2] > 0 && weights[3] == 0 && weights[RANGE - 1] == 0);
+  gemma_lm_session_free (session);
+  gemma_lm_free (lm);
+}
+
+GST_END_TEST;
+
+/* A part of the model without the head's layer looks nowhere. */
+GST_START_TEST (test_alignment_skipped)
+{
+  const Model *m = model_get ("tiny");
+  g_autofree gfloat *logits = g_new (gfloat, m->config->text.vocab_size);
+  GemmaLm *lm = load_aligned (m, 5);
+  gint32 ids[N_READ];
+  gfloat weights[RANGE];
+  gchar *path = NULL;
+  gint fd = g_file_open_tmp ("submodel-XXXXXX", &path, NULL);
+  random_ids (m, ids, N_READ, 33);
+  fail_unless (fd >= 0 && close (fd) == 0 && g_file_set_contents (path, "5 skip\n", -1, NULL));
+  GemmaLmSubmodel *submodel = gemma_lm_submodel_new (lm, path, NULL);
+  fail_unless (submodel != NULL);
+  g_unlink (path);
+  g_free (path);
+
+  GemmaLmSession *session = session_of (lm, 16, FALSE);
+  look (session, ids, FALSE, logits, weights);
+  fail_unless (weights[0] > 0);
+  fail_unless (gemma_lm_session_set_submodel (session, submodel));
+  append (session, ids, 1, logits, FALSE);
+  for (gint i = 0; i < RANGE; i++)
+    fail_unless (weights[i] == 0);
+  gemma_lm_session_free (session);
+  gemma_lm_submodel_free (submodel);
+  gemma_lm_free (lm);
+}
+
+GST_END_TEST;
+
 /* ---- failures in the middle ------------------------------------------------------------------------------ */
 
 typedef struct
@@ -424,6 +568,10 @@ main (int argc, char **argv)
   tcase_add_test (tc, test_truncate_and_continue);
   tcase_add_test (tc, test_hypotheses_leave_no_trace);
   tcase_add_test (tc, test_packed_cache);
+  tcase_add_loop_test (tc, test_alignment, 2, 3);
+  tcase_add_loop_test (tc, test_alignment, 5, 6);
+  tcase_add_test (tc, test_alignment_not_asked);
+  tcase_add_test (tc, test_alignment_skipped);
   tcase_add_test (tc, test_truncate_limits);
   tcase_add_test (tc, test_context_overflow);
   tcase_add_test (tc, test_bad_ids);

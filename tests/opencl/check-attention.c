@@ -206,6 +206,41 @@ check_packed_attention (Check *c)
   check_result (c, o, 2e-2f, 0);        /* ties may be rounded either way: steps of 1 / 127 in keys and values */
 }
 
+/* Of a range anywhere, also behind what a row sees; of a packed cache, too. */
+static void
+check_attention_weights (Check *c)
+{
+  gint n_kv = check_int (c, 1, 3), d = 4 * check_int (c, 1, 40), rows = check_int (c, 0, 1) ? 1 : check_int (c, 2, 20);
+  OclAttentionWeights p = { check_int (c, 0, n_kv - 1), n_kv, d, check_int (c, 0, 400), 0, 1 / sqrtf (d) };
+  gboolean packed = check_int (c, 0, 2) == 0;
+  gint n_keys = p.position0 + rows, first = p.first = check_int (c, 0, n_keys - 1), n = check_int (c, 1, n_keys - first + 3);
+  OclKvCache cache = { .capacity = n_keys + check_int (c, 0, 50), .packed = packed };
+  OclTensor q = check_input (c, rows, d, -2, 2), y = check_output (c, rows, n);
+
+  check_describe (c, "%d rows at %d, %d heads of %d, %d from %d%s", rows, p.position0, n_kv, d, n, first,
+      packed ? ", packed" : "");
+  cache.k = make_ring (c, cache.capacity, n_kv * d, 0, n_keys - 1);
+  if (packed) {
+    OclTensor plain = cache.k;
+    cache.k = check_input (c, cache.capacity, ocl_kv_cols (n_kv, d, TRUE), 0, 0);
+    ocl_kv_pack (check_queue (c), cache.k, plain, d, 0, n_keys);
+  }
+  ocl_attention_weights (check_queue (c), y, q, &cache, &p);
+  /* logits of up to 25 are good to 5e-6; packed, ties may be rounded either way: 1 / 127 of a key's number */
+  check_result (c, y, packed ? 2e-2f : 1e-7f, 2e-5f);
+}
+
+static void
+bench_attention_weights (Check *c)
+{
+  OclAttentionWeights p = { 0, 2, 256, 399, 100, 1.f / 16 };
+  OclKvCache cache = { check_dense (c, 2048, 512, -1, 1), check_dense (c, 1, 1, 0, 0), 2048 };
+  OclTensor q = check_dense (c, 1, 256, -1, 1), y = check_dense (c, 1, 188, 0, 0);
+
+  check_bench (c, "1 row of 400", 4.0 * 400 * 256, 2.0 * 400 * 256)
+    ocl_attention_weights (check_queue (c), y, q, &cache, &p);
+}
+
 static void
 bench_attention (Check *c)
 {
@@ -234,6 +269,7 @@ const CheckOp check_ops_attention[] = {
   { "rope_table", 16, check_rope_table, bench_rope_table },
   { "qkv_norm_rope", 20, check_qkv_norm_rope, bench_qkv_norm_rope },
   { "attention", 60, check_attention, bench_attention },
+  { "attention_weights", 40, check_attention_weights, bench_attention_weights },
   { "kv_pack", 30, check_kv_pack, NULL },
   { "kv_unpack", 30, check_kv_pack, bench_kv_unpack },
   { "attention", 20, check_packed_attention, NULL },

@@ -86,6 +86,7 @@ GST_START_TEST (test_attention)
   OclQkv qkv = { 1, 1, 16, 0, 1e-6f, ocl_tensor_rows (a, 0, 1), ocl_tensor_rows (a, 0, 1), a };
   OclAttention p = { 1, 1, 16, 0, 0, 1 }, uneven = { 2, 3, 8, 0, 0, 1 };
   OclLocalAttention local = { 1, 16, 2, 2, 50, ocl_tensor_rows (a, 0, 1) };
+  OclAttentionWeights weights = { 0, 2, 16, 0, 0, 1 };
 
   ocl_rope_table (queue, ocl_tensor_cols (a, 0, 7), 0, 1e4f, 1);
   expect_refused ("rope_table");
@@ -95,6 +96,8 @@ GST_START_TEST (test_attention)
   expect_refused ("attention");
   ocl_attention (queue, a, a, &cache, &uneven);
   expect_refused ("attention");
+  ocl_attention_weights (queue, a, a, &cache, &weights);
+  expect_refused ("attention_weights");
   ocl_local_attention (queue, a, a, a, a, a, &local);
   expect_refused ("local_attention");
 }

@@ -286,6 +286,18 @@ CHANGE (audio_embedding_absurd) { reshape (image, "mm.a.embedding.weight", 1, 12
 CHANGE (audio_norm) { reshape (image, "a.blk.0.ln2.weight", 8, 0, 0, 0); }
 CHANGE (examples_int) { image_set_u32 (image, "gemma.translation.examples", 0); }
 CHANGE (pad_clip_int) { image_set_u32 (image, "gemma.audio.pad_clip", 1); }
+static void
+set_alignment (Image *image, guint32 layer, guint32 head)
+{
+  image_set_u32 (image, "gemma.alignment.layer", layer);
+  image_set_u32 (image, "gemma.alignment.head", head);
+}
+CHANGE (alignment_past_layers) { set_alignment (image, 4, 0); }
+CHANGE (alignment_past_heads) { set_alignment (image, 3, 2); }
+CHANGE (alignment_slides) { set_alignment (image, 2, 0); }
+CHANGE (alignment_no_head) { image_set_u32 (image, "gemma.alignment.layer", 3); }
+CHANGE (alignment_no_layer) { image_set_u32 (image, "gemma.alignment.head", 0); }
+CHANGE (alignment_float) { image_set_f32 (image, "gemma.alignment.layer", 3); }
 CHANGE (has_audio_int) { image_set_u32 (image, "clip.has_audio_encoder", 1); }
 
 CHANGE (scale_nan_q8) { set_half (image, "blk.2.ffn_gate.weight", 34, 31, 0x7e00); }
@@ -426,6 +438,12 @@ const BadGguf bad_ggufs[] = {
   TEXT (27, "no start of image", no_image_start, NOT_FOUND, "<start_of_image>"),
   TEXT (28, "token of over 2^31 - 1 bytes", token_past_end, INVALID, "tokenizer.ggml.tokens"),
   TEXT (28, "examples as an integer", examples_int, INVALID, "gemma.translation.examples"),
+  TEXT (28, "alignment past the layers", alignment_past_layers, INVALID, "gemma.alignment.layer is 4; 0 to 3"),
+  TEXT (28, "alignment past the heads", alignment_past_heads, INVALID, "gemma.alignment.head is 2; 0 to 1"),
+  TEXT (28, "alignment in a sliding layer", alignment_slides, INVALID, "gemma.alignment.layer is 2"),
+  TEXT (28, "alignment without its head", alignment_no_head, NOT_FOUND, "gemma.alignment.head"),
+  TEXT (28, "alignment without its layer", alignment_no_layer, NOT_FOUND, "gemma.alignment.layer"),
+  TEXT (28, "alignment's layer as a float", alignment_float, INVALID, "gemma.alignment.layer"),
   MMPROJ (29, "mmproj of another architecture", mmproj_architecture, UNSUPPORTED, "general.architecture"),
   MMPROJ (29, "another vision projector", mmproj_vision_kind, UNSUPPORTED, "clip.vision.projector_type"),
   MMPROJ (29, "another audio projector", mmproj_audio_kind, UNSUPPORTED, "clip.audio.projector_type"),

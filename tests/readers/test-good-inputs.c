@@ -408,6 +408,21 @@ GST_START_TEST (test_config_of_sparse_gguf)
   for (gint i = 0; i < 4; i++)
     fail_unless (t->ffn[i] == 32 && t->sliding[i] && t->gemma3n.sparsity[i] == 0);
   fail_unless (config->pad_id == 0 && !config->audio.pad_clip && !config->wants_examples);
+  fail_unless (t->alignment_layer == -1 && t->alignment_head == -1);
+  gemma_config_free (config);
+}
+GST_END_TEST;
+
+/* A layer that shares keys and values will do. */
+GST_START_TEST (test_config_of_alignment)
+{
+  Image *image = fixture_text ();
+  GemmaConfig *config;
+
+  image_set_u32 (image, "gemma.alignment.layer", 3);
+  image_set_u32 (image, "gemma.alignment.head", 1);
+  config = config_of (image, NULL);
+  fail_unless (config->text.alignment_layer == 3 && config->text.alignment_head == 1);
   gemma_config_free (config);
 }
 GST_END_TEST;
@@ -710,6 +725,7 @@ readers_good_inputs_suite (void)
   tcase_add_test (tcase, test_config_of_both_formats);
   tcase_add_test (tcase, test_config_without_mmproj);
   tcase_add_test (tcase, test_config_of_sparse_gguf);
+  tcase_add_test (tcase, test_config_of_alignment);
   tcase_add_test (tcase, test_config_in_other_words);
   tcase_add_test (tcase, test_config_of_text_alone);
   tcase_add_test (tcase, test_config_of_gemma3);
