@@ -280,7 +280,7 @@ def write(path, directory, outtype, describe=lambda out: None):
     if config.get("model_type") != "t5gemma2":
         sys.exit(f"{directory}: model_type is {config.get('model_type')!r}; 't5gemma2' is supported")
     generation = directory / "generation_config.json"
-    out = gguf.GGUFWriter(path, "t5gemma2", use_temp_file=True)
+    out = gguf.GGUFWriter(path, "t5gemma2")
     describe(out)
     add_network(out, "enc", config["encoder"]["text_config"])
     add_network(out, "dec", config["decoder"])

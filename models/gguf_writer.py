@@ -84,7 +84,7 @@ def pack(kind, value):
 class GGUFWriter:
     """Tensors wait in a temporary file; at the end come header, kv_data, tensors and close, in this order."""
 
-    def __init__(self, path, architecture, use_temp_file=True):
+    def __init__(self, path, architecture):
         self.path = Path(path)
         self.keys, self.tensors = {}, {}
         self.data = tempfile.TemporaryFile(dir=self.path.parent)

@@ -32,6 +32,13 @@ typedef struct
   float top[MAX_LINES], total[MAX_LINES];
 } Lines;
 
+// Where line @i is in rows that are @stride apart.
+INLINE long
+line_at (const Lines *lines, int i, long stride)
+{
+  return i / lines->n_heads * stride + i % lines->n_heads * lines->dim;
+}
+
 // The rows slot .. slot + n - 1. Panel i of the keys is [dim][16], of 16 keys (behind the last one it again); panel i of
 // the values [n][16], of 16 channels.
 INLINE void
@@ -76,11 +83,12 @@ attend_tile (Lines *lines, int first, int n_lines, const float *keys, const floa
   const int d = lines->dim;
 
   for (int i = 0; i < n_lines; i++) {
-    const int row = (first + i) / lines->n_heads, column = (first + i) % lines->n_heads * d;
+    const float *query = lines->queries + line_at (lines, first + i, lines->queries_stride);
+    const float *sum = lines->o + line_at (lines, first + i, lines->o_stride);
 
     for (int c = 0; c < d; c += PANEL) {
-      STORE_FLOAT (q + i * d + c, LOAD_FLOAT (lines->queries + row * lines->queries_stride + column + c) * lines->scale);
-      STORE_FLOAT (sums + i * d + c, LOAD_FLOAT (lines->o + row * lines->o_stride + column + c));
+      STORE_FLOAT (q + i * d + c, LOAD_FLOAT (query + c) * lines->scale);
+      STORE_FLOAT (sums + i * d + c, LOAD_FLOAT (sum + c));
     }
   }
   multiply (scores, KEYS, q, d, keys, (long) d * PANEL, 0, (n + PANEL - 1) / PANEL, n_lines, d, 1);
@@ -92,7 +100,7 @@ attend_tile (Lines *lines, int first, int n_lines, const float *keys, const floa
   }
   multiply (sums, d, scores, KEYS, values, (long) n * PANEL, 0, d / PANEL, n_lines, n, 0);
   for (int i = 0; i < n_lines; i++) {
-    float *out = lines->o + (first + i) / lines->n_heads * lines->o_stride + (first + i) % lines->n_heads * d;
+    float *out = lines->o + line_at (lines, first + i, lines->o_stride);
 
     for (int c = 0; c < d; c += PANEL)
       STORE_FLOAT (out + c, LOAD_FLOAT (sums + i * d + c));
@@ -124,7 +132,7 @@ CPU_TARGET void
 begin_lines (Lines *lines)
 {
   for (int i = 0; i < lines->n; i++) {
-    float *out = lines->o + i / lines->n_heads * lines->o_stride + i % lines->n_heads * lines->dim;
+    float *out = lines->o + line_at (lines, i, lines->o_stride);
 
     for (int c = 0; c < lines->dim; c += PANEL)
       STORE_FLOAT (out + c, (float16) (0));
@@ -137,7 +145,7 @@ CPU_TARGET void
 end_lines (Lines *lines)
 {
   for (int i = 0; i < lines->n; i++) {
-    float *out = lines->o + i / lines->n_heads * lines->o_stride + i % lines->n_heads * lines->dim;
+    float *out = lines->o + line_at (lines, i, lines->o_stride);
 
     for (int c = 0; c < lines->dim; c += PANEL)
       STORE_FLOAT (out + c, LOAD_FLOAT (out + c) / lines->total[i]);
