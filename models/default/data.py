@@ -91,7 +91,13 @@ def silence(loud):
 
 
 def word_times(item, x):
-    """As Speech.times, of all words of an aligned clip: without the pauses around them"""
+    """As Speech.times, of all words of an aligned clip: without the pauses around them. Pieces of a clip ask again and again."""
+    if "times" not in item:
+        item["times"] = find_words(item, x)
+    return item["times"]
+
+
+def find_words(item, x):
     _, _, worse = aligned(item)
     loud = loudness(x)
     sounding = np.flatnonzero(loud > silence(loud))
