@@ -1,6 +1,7 @@
 /* The matrix product with integer activations on CPUs: kernels/matmul-int8.cl. */
 #include "matmul-private.h"
 
+#define FEW_ROWS 8              /* more are worth unpacking the weights for */
 #define GEMV_COLS 16384         /* columns that a work-group quantizes on its stack */
 
 gboolean
@@ -29,7 +30,7 @@ ocl_matmul_int8_match_few (OclDevice *device, gconstpointer data)
   const OclMatmulArgs *args = data;
 
   return ocl_matmul_int8_match (device, data)
-      && (args->x.rows <= 8 || ocl_variant_is_forced ("matmul", "int8-avx2"));
+      && (args->x.rows <= FEW_ROWS || ocl_variant_is_forced ("matmul", "int8-avx2"));
 }
 
 static const gsize one_item[2] = { 1, 1 };
@@ -46,15 +47,18 @@ run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
       OCL_ARG_PANELS (args->w, chunk), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARGS_END);
 }
 
-/* The scratch buffer has the bytes of all rows, then their scales, then their sums (up to two for a scale). */
+/* The scratch buffer has the bytes of all rows, then their scales, then their sums (up to two for a scale), with room
+ * for whole tiles. */
 static void
 run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint tile_rows, gint tile_panels)
 {
   const cl_int M = args->x.rows, K = args->w->cols;
-  const cl_ulong scales_at = ((gsize) M * K + 63) / 64 * 64, sums_at = scales_at + (gsize) M * K / 32 * 4;
-  cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + (gsize) M * K / 16 * 4);
-  cl_kernel quantize = ocl_queue_get_kernel (q, "matmul-int8", "matmul_quantize", options);
-  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", "matmul_int8", options);
+  const gsize values = (gsize) (M + tile_rows - 1) / tile_rows * tile_rows * K;
+  const cl_ulong scales_at = (values + 63) / 64 * 64, sums_at = scales_at + values / 32 * 4;
+  cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + values / 16 * 4);
+  const gboolean many = M > FEW_ROWS;
+  cl_kernel quantize = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_quantize_many" : "matmul_quantize", options);
+  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_int8_many" : "matmul_int8", options);
   const gsize rows = M;
 
   ocl_queue_run (q, quantize, 1, &rows, one_item, OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at),

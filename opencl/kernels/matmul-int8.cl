@@ -1,5 +1,7 @@
 // y [M][N] = x [M][K] * w^T on a CPU with 8-bit activations: each 32 values of x become a scale and 32
-// signed bytes, and meet the unsigned bytes of quantized weights in integer dot products.
+// signed bytes, and meet the unsigned bytes of quantized weights in integer dot products. For a few rows of x the
+// weights go from memory through registers into sums. For more, KC columns of NP panels are unpacked to bytes in
+// the first-level cache, once for all rows.
 // Built with -DTYPE_<type> and one of -DINT8_AVX2, -DINT8_AVXVNNI, -DCPU_AVX512 -DINT8_BW, -DCPU_AVX512 -DINT8_VNNI.
 #if defined (INT8_VNNI)
 #define CPU_FEATURES "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c"
@@ -125,6 +127,10 @@ typedef short32 Sums;
 #endif
 
 #define PARTS (32 / PART)       // of a block of 32 columns
+#define KC 256
+#define KCHUNK 2048             // columns of ROWS rows of x that all panels take before the next ones: they stay in the
+#define ROWS (40 * MR)          // second-level cache
+#define TILES 4                 // of NP panels
 
 // ---- activations ---------------------------------------------------------------------------
 
@@ -201,20 +207,67 @@ matmul_quantize (TENSOR (x), __global char *q, const ulong scales_at, const ulon
       FLAT (PartSum, q + sums_at) + m * blocks * PARTS, FLAT (const float, ROW (x, m)), blocks);
 }
 
+// As it is, but what MR rows have for the same columns is side by side: words of four bytes, scales, sums.
+CPU_TARGET void
+quantize_many (uint *q, float *scales, PartSum *sums, const float *x, int n_blocks)
+{
+  for (int b = 0; b < n_blocks; b++, q += 8 * MR, scales += MR, sums += PARTS * MR, x += 32) {
+    union { char bytes[32]; uint words[8]; } block;
+    PartSum of_parts[PARTS];
+
+    quantize_block (block.bytes, scales, of_parts, x);
+    for (int i = 0; i < 8; i++)
+      q[i * MR] = block.words[i];
+    for (int h = 0; h < PARTS; h++)
+      sums[h * MR] = of_parts[h];
+  }
+}
+
+// MR rows from m: MR * K bytes at q + m * K, scales at m * (K / 32), sums at m * (K / PART).
+__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
+matmul_quantize_many (TENSOR (x), __global char *q, const ulong scales_at, const ulong sums_at, const int K)
+{
+  const long m = get_group_id (0), first = m / MR * MR, i = m % MR;
+  const int blocks = K / 32;
+
+  quantize_many (FLAT (uint, q + first * K) + i, FLAT (float, q + scales_at) + first * blocks + i,
+      FLAT (PartSum, q + sums_at) + first * blocks * PARTS + i, FLAT (const float, ROW (x, m)), blocks);
+}
+
 // ---- product -------------------------------------------------------------------------------
 
-// total [R][NP] = the sums of products of part h of block b.
+// Words 2 c and 2 c + 1 of block b of the panel at w, which may be unpacked.
 INLINE void
-multiply_part (const int R, int16 (*total)[NP], const char *q, const PartSum *sums, const uchar *const *w, int K, int b,
-    const int h)
+get_quads (uint16 *quads, const uchar *w, long b, const int c, const int unpacked)
 {
-  const uint *a = (const uint *) (q + b * 32);
+  if (unpacked) {
+    quads[0] = LOAD_UINT (w + b * 512 + c * 128);
+    quads[1] = LOAD_UINT (w + b * 512 + c * 128 + 64);
+  } else {
+    load_quads (quads, w + b * BLOCK_BYTES, c);
+  }
+}
+
+// Where the words of four bytes and the sums of x are: of row i at i * row, of column c at c * column.
+typedef struct
+{
+  long word_row, word_column, sum_row, sum_column;
+} Layout;
+#define LAYOUT_FEW ((Layout) { K / 4, 1, K / 32 * PARTS, 1 })
+#define LAYOUT_MANY ((Layout) { 1, MR, 1, MR })
+
+// total [R][NP] = the sums of products of part h of block b of x, and of w.
+INLINE void
+multiply_part (const int R, int16 (*total)[NP], const char *q, const PartSum *sums, const uchar *const *w, int b, const int h,
+    const Layout at, const int unpacked)
+{
+  const uint *a = (const uint *) q + b * 8 * at.word_column;
 
   UNROLL
   for (int i = 0; i < R; i++)
     UNROLL
     for (int j = 0; j < NP; j++)
-      total[i][j] = (int16) (FIRST (sums[(i * (K / 32) + b) * PARTS + h]));
+      total[i][j] = (int16) (FIRST (sums[i * at.sum_row + (b * PARTS + h) * at.sum_column]));
   UNROLL
   for (int first = h * PART; first < (h + 1) * PART; first += RUN) {
     Sums run[MR][NP];
@@ -230,14 +283,14 @@ multiply_part (const int R, int16 (*total)[NP], const char *q, const PartSum *su
 
       UNROLL
       for (int j = 0; j < NP; j++)
-        load_quads (quads[j], w[j] + (long) b * BLOCK_BYTES, c);
+        get_quads (quads[j], w[j], b, c, unpacked);
       UNROLL
-      for (int i = 0; i < R; i++)
+      for (int odd = 0; odd < 2; odd++) // what depends on each other is far apart
         UNROLL
-        for (int j = 0; j < NP; j++) {
-          run[i][j] = ADD (run[i][j], quads[j][0], a[i * (K / 4) + 2 * c]);
-          run[i][j] = ADD (run[i][j], quads[j][1], a[i * (K / 4) + 2 * c + 1]);
-        }
+        for (int i = 0; i < R; i++)
+          UNROLL
+          for (int j = 0; j < NP; j++)
+            run[i][j] = ADD (run[i][j], quads[j][odd], a[i * at.word_row + (2 * c + odd) * at.word_column]);
     }
     UNROLL
     for (int i = 0; i < R; i++)
@@ -265,7 +318,7 @@ tile (const int R, float *y, long ys, const char *q, const float *scales, const 
     for (int h = 0; h < PARTS; h++) {
       int16 total[MR][NP];
 
-      multiply_part (R, total, q, sums, w, K, b, h);
+      multiply_part (R, total, q, sums, w, b, h, LAYOUT_FEW, 0);
       UNROLL
       for (int j = 0; j < NP; j++) {
         const float16 d = load_scale (ws[j], b * PARTS + h);
@@ -336,20 +389,184 @@ multiply (float *y, long ys, const char *q, const float *scales, const PartSum *
   }
 }
 
-__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_int8 (TENSOR (y), __global const char *q, const ulong scales_at, const ulong sums_at, PANELS (w), const int M,
-    const int N, const int K, const int n_panels, const int group_panels, const int group_rows)
-{
-  const int first = get_group_id (0) * group_panels, blocks = K / 32;
-  const long row = get_group_id (1) * group_rows;
-  const Panels panels = FLAT_PANELS (w);
+// ---- many rows -----------------------------------------------------------------------------
 
-  multiply (FLAT (float, ROW (y, row)), y_stride, FLAT (const char, q + row * K),
-      FLAT (const float, q + scales_at) + row * blocks, FLAT (const PartSum, q + sums_at) + row * blocks * PARTS,
-      &panels, min (M - (int) row, group_rows), N, K, first, min (first + group_panels, n_panels));
+// KC columns of a panel.
+typedef struct
+{
+  uint16 quads[KC / 4];
+  float16 scales[KC / PART];
+#ifdef WITH_OFFSET
+  float16 offsets[KC / PART];
+#endif
+} Unpacked;
+
+// n_blocks from first.
+INLINE void
+unpack (Unpacked *to, const uchar *w, const uchar *ws, int first, int n_blocks)
+{
+  w += (long) first * BLOCK_BYTES;
+  for (int b = 0; b < n_blocks; b++, w += BLOCK_BYTES) {
+    UNROLL
+    for (int c = 0; c < 4; c++)
+      load_quads (to->quads + b * 8 + c * 2, w, c);
+    UNROLL
+    for (int h = 0; h < PARTS; h++) {
+      to->scales[b * PARTS + h] = load_scale (ws, (first + b) * PARTS + h);
+#ifdef WITH_OFFSET
+      to->offsets[b * PARTS + h] = load_offset (ws, (first + b) * PARTS + h);
+#endif
+    }
+  }
 }
 
-// One row of x, quantized by every group for itself: cheaper than a launch and waiting for it.
+// y [R][NP * PANEL]: R rows by NP panels, n_blocks of columns. The sums begin at 0 if @begin, else at what y has.
+INLINE void
+add_tile (const int R, float *y, const char *q, const float *scales, const PartSum *sums, const Unpacked *w, int n_blocks,
+    int begin)
+{
+  const uchar *quads[NP];
+  float16 acc[MR][NP];
+
+  UNROLL
+  for (int j = 0; j < NP; j++)
+    quads[j] = (const uchar *) w[j].quads;
+  UNROLL
+  for (int i = 0; i < R; i++)
+    UNROLL
+    for (int j = 0; j < NP; j++)
+      acc[i][j] = 0;
+  for (int b = 0; b < n_blocks; b++) {
+    UNROLL
+    for (int h = 0; h < PARTS; h++) {
+      int16 total[MR][NP];
+
+      multiply_part (R, total, q, sums, quads, b, h, LAYOUT_MANY, 1);
+      UNROLL
+      for (int i = 0; i < R; i++)
+        UNROLL
+        for (int j = 0; j < NP; j++) {
+          acc[i][j] += __builtin_convertvector (total[i][j], float16) * (w[j].scales[b * PARTS + h] * scales[b * MR + i]);
+#ifdef WITH_OFFSET
+          acc[i][j] += w[j].offsets[b * PARTS + h] * sums[(b * PARTS + h) * MR + i];
+#endif
+        }
+    }
+  }
+  UNROLL
+  for (int i = 0; i < R; i++) {
+    UNROLL
+    for (int j = 0; j < NP; j++) {
+      float *out = y + (i * NP + j) * PANEL;
+
+      STORE_FLOAT (out, begin ? acc[i][j] : acc[i][j] + LOAD_FLOAT (out));
+    }
+  }
+}
+
+#define ADD_TILE(R) \
+  CPU_TARGET void add_tile_##R (float *y, const char *q, const float *scales, const PartSum *sums, const Unpacked *w, \
+      int n_blocks, int begin) \
+  { add_tile (R, y, q, scales, sums, w, n_blocks, begin); }
+ADD_TILE (1) ADD_TILE (2) ADD_TILE (3) ADD_TILE (4)
+#if MR == 6
+ADD_TILE (5) ADD_TILE (6)
+#endif
+
+// M rows. q, scales and sums begin with the columns; tiles of them are K columns apart.
+INLINE void
+add_tiles (float *y, const char *q, const float *scales, const PartSum *sums, const Unpacked *w, int M, int K, int n_blocks,
+    int begin)
+{
+  const long blocks = K / 32;
+
+  for (int m = 0; m < M; m += MR) {
+    switch (min (M - m, MR)) {
+      case 1: add_tile_1 (y, q, scales, sums, w, n_blocks, begin); break;
+      case 2: add_tile_2 (y, q, scales, sums, w, n_blocks, begin); break;
+      case 3: add_tile_3 (y, q, scales, sums, w, n_blocks, begin); break;
+      case 4: add_tile_4 (y, q, scales, sums, w, n_blocks, begin); break;
+#if MR == 6
+      case 5: add_tile_5 (y, q, scales, sums, w, n_blocks, begin); break;
+      case 6: add_tile_6 (y, q, scales, sums, w, n_blocks, begin); break;
+#endif
+    }
+    y += MR * NP * PANEL;
+    q += MR * blocks * 32;
+    scales += MR * blocks;
+    sums += MR * blocks * PARTS;
+  }
+}
+
+// out [M][NP * PANEL] = sums over the columns of a chunk, of NP panels from p.
+INLINE void
+multiply_chunk (float *out, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int K, int chunk,
+    int p, int last)
+{
+  Unpacked block[NP] __attribute__ ((aligned (64)));
+
+  for (int k = chunk; k < min (K, chunk + KCHUNK); k += KC) {
+    const int n_blocks = min (K - k, KC) / 32;
+
+    for (int j = 0; j < NP; j++) {
+      const long panel = min (p + j, last - 1);         // a panel past the last is computed, not stored
+
+      unpack (&block[j], w->data + panel * w->step, w->scales + panel * w->scale_step, k / 32, n_blocks);
+    }
+    add_tiles (out, q + k * MR, scales + k / 32 * MR, sums + k / PART * MR, block, M, K, n_blocks, k == chunk);
+  }
+}
+
+// M rows, at most ROWS. Rows of y are far apart and would drive each other out of the cache: sums are kept side by side,
+// and go to y some hundred columns at a time.
+INLINE void
+multiply_rows (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
+    int K, int first, int last)
+{
+  float out[TILES][ROWS * NP * PANEL] __attribute__ ((aligned (64)));
+
+  for (int chunk = 0; chunk < K; chunk += KCHUNK) {
+    for (int p = first; p < last; p += TILES * NP) {
+      const int n_tiles = min ((last - p + NP - 1) / NP, TILES);
+
+      for (int t = 0; t < n_tiles; t++)
+        multiply_chunk (out[t], q, scales, sums, w, M, K, chunk, p + t * NP, last);
+      for (int m = 0; m < M; m++)
+        put_row (y + m * ys + p * PANEL, out[0] + m * NP * PANEL, n_tiles, ROWS * NP * PANEL, NP,
+            min (N, last * PANEL) - p * PANEL, chunk == 0);
+    }
+  }
+}
+
+CPU_TARGET void
+multiply_many (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
+    int K, int first, int last)
+{
+  const long blocks = K / 32;
+
+  for (int m = 0; m < M; m += ROWS)
+    multiply_rows (y + m * ys, ys, q + (long) m * K, scales + m * blocks, sums + m * blocks * PARTS, w, min (M - m, ROWS), N,
+        K, first, last);
+}
+
+#define MULTIPLY(kernel, function) \
+  __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void \
+  kernel (TENSOR (y), __global const char *q, const ulong scales_at, const ulong sums_at, PANELS (w), const int M, \
+      const int N, const int K, const int n_panels, const int group_panels, const int group_rows) \
+  { \
+    const int first = get_group_id (0) * group_panels, blocks = K / 32; \
+    const long row = get_group_id (1) * group_rows; \
+    const Panels panels = FLAT_PANELS (w); \
+    function (FLAT (float, ROW (y, row)), y_stride, FLAT (const char, q + row * K), \
+        FLAT (const float, q + scales_at) + row * blocks, FLAT (const PartSum, q + sums_at) + row * blocks * PARTS, \
+        &panels, min (M - (int) row, group_rows), N, K, first, min (first + group_panels, n_panels)); \
+  }
+MULTIPLY (matmul_int8, multiply)
+MULTIPLY (matmul_int8_many, multiply_many)
+
+// ---- one row of x --------------------------------------------------------------------------
+
+// Quantized by every group for itself: cheaper than a launch and waiting for it.
 CPU_TARGET void
 quantize_multiply (float *y, const float *x, const Panels *w, int N, int K, int first, int last)
 {
