@@ -9,8 +9,8 @@
  * With #GstGemmaTranscriber:translate-mode `chained` the language model reads it once, too: after the transcript it goes on in
  * one session with a line for each language (see gemmalm), so that more languages cost little time and no memory; a
  * translation leaves whole. With `direct` each language has a session of its own, which is asked for a translation of the
- * sound and does not wait for the transcript. `auto` does what the model was trained for: published Gemma 3n translates speech
- * better by way of its transcript, the embedded model directly.
+ * sound and does not wait for the transcript. `auto` is `chained`, unless the model's file says that it translates speech
+ * better without its transcript, as the embedded one does.
  *
  * Text leaves as utterances with the times of their speech. Live, messages `gemma-partial` show what is understood while
  * somebody is still speaking; with #GstGemmaTranscriber:streaming words leave one by one (see gemmalm).
@@ -78,7 +78,7 @@ gst_gemma_translate_mode_get_type (void)
 {
   static gsize type;
   static const GEnumValue values[] = {
-    { TRANSLATE_AUTO, "As the model was trained: chained with published Gemma 3n, direct with the embedded model", "auto" },
+    { TRANSLATE_AUTO, "chained, unless the model's file says that it knows direct better, as the embedded one's", "auto" },
     { TRANSLATE_DIRECT, "A session for each language translates the sound", "direct" },
     { TRANSLATE_CHAINED, "One session goes on after the transcript with each language in turn", "chained" },
     { 0, NULL, NULL }
