@@ -19,7 +19,7 @@ struct _GstGemmaLmSrcPadClass
   gchar *(*get_language) (GstGemmaLmSrcPad *self);
 };
 
-/** Of the type @type, or one derived from it, for gst_element_add_pad(). Caps that the template fixes are sent with each stream. */
+/** @type: this one or one derived from it. Caps that the template fixes are sent with each stream. (transfer floating) */
 GstGemmaLmSrcPad *gst_gemma_lm_src_pad_new (GType type, GstGemmaLmBase *element, GstPadTemplate *templ, const gchar *name);
 /** Its text may come this much (ms) later than the element's latency says. */
 void gst_gemma_lm_src_pad_set_extra_latency (GstGemmaLmSrcPad *self, guint latency);
