@@ -467,6 +467,12 @@ check_projection (const GemmaConfig *config, GemmaWeights *m, const gchar *key, 
 }
 
 static gboolean
+read_flag (GemmaWeights *w, const gchar *key, gboolean *flag, GError **error)
+{
+  return !gemma_weights_has_key (w, key) || gemma_weights_get_bool (w, key, flag, error);
+}
+
+static gboolean
 read_audio (GemmaConfig *config, GemmaWeights *m, GError **error)
 {
   GemmaAudioConfig *a = &config->audio;
@@ -483,8 +489,7 @@ read_audio (GemmaConfig *config, GemmaWeights *m, GError **error)
       || !gemma_config_need_int (m, AUDIO "attention.head_count", 1, GEMMA_MAX_HEADS, &a->n_heads, error)
       || !gemma_config_get_int (m, AUDIO "num_mel_bins", 4, 4096, &a->n_mels, error))
     return FALSE;
-  return !gemma_weights_has_key (m, "gemma.audio.pad_clip")
-      || gemma_weights_get_bool (m, "gemma.audio.pad_clip", &a->pad_clip, error);
+  return read_flag (m, "gemma.audio.pad_clip", &a->pad_clip, error);
 }
 
 gboolean
@@ -565,10 +570,8 @@ find_template (GemmaConfig *config, GemmaWeights *w, GError **error)
 static gboolean
 read_manners (GemmaConfig *config, GemmaWeights *w, GError **error)
 {
-  static const gchar examples[] = "gemma.translation.examples";
-
-  return (!gemma_weights_has_key (w, examples)
-          || gemma_weights_get_bool (w, examples, &config->wants_examples, error))
+  return read_flag (w, "gemma.translation.examples", &config->wants_examples, error)
+      && read_flag (w, "gemma.translation.chained", &config->translates_transcripts, error)
       && (!gemma_config_looks_for_template (config) || find_template (config, w, error));
 }
 

@@ -188,6 +188,7 @@ gemma_config_set_architecture (GemmaConfig *config, const GemmaArchitecture *arc
   config->sees = architecture->sees;
   config->has_turns = architecture->always_turns;
   config->wants_examples = TRUE;
+  config->translates_transcripts = TRUE;
   config->text.prefix = architecture->find_hf_encoder ? "dec." : "";
   if (!architecture->find_hf_encoder)
     return;

@@ -82,6 +82,8 @@ typedef struct
   gboolean has_turns;           /* the chat template is for it; a base model just goes on with a text */
   gboolean wants_examples;      /* of translations, before a text; FALSE by a GGUF's key gemma.translation.examples, of a
                                  * model that has learned to translate and nothing else */
+  gboolean translates_transcripts;      /* speech rather by way of what was said; FALSE by a GGUF's key
+                                         * gemma.translation.chained, of a model that knows it better without */
   GemmaTextConfig text;         /* what answers: of an encoder-decoder the decoder */
   GemmaTextConfig encoder;      /* what reads the prompt; n_layers 0 where text does. Same hidden and vocabulary */
   gboolean has_audio, has_vision;

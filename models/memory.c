@@ -102,6 +102,37 @@ get_rest (GemmaMemory *self, const GemmaPrompt *prompt, guint n)
   return rest;
 }
 
+typedef struct
+{
+  GemmaTokenFunc func;
+  gpointer user_data;
+  GArray *said;                 /* gint32 */
+} Answer;
+
+static gboolean
+on_token (gint id, const gchar *text, gpointer data)
+{
+  Answer *answer = data;
+  gint32 said = id;
+
+  g_array_append_val (answer->said, said);
+  return !answer->func || answer->func (id, text, answer->user_data);
+}
+
+/* What of the answer was fed back is held, too, until the first id that stands for a row. */
+static void
+hold_answer (GemmaMemory *self, const GArray *said)
+{
+  guint n = gemma_lm_session_get_length (self->session) - self->held->ids->len;
+
+  for (guint i = 0; i < MIN (n, said->len); i++) {
+    gint32 id = g_array_index (said, gint32, i);
+    if (gemma_text_config_is_soft (self->text, id))
+      break;
+    g_array_append_val (self->held->ids, id);
+  }
+}
+
 gboolean
 gemma_memory_generate (GemmaMemory *self, const GemmaPrompt *prompt, const GemmaGenerateParams *params,
     GemmaTokenFunc func, gpointer user_data, guint *reused, GCancellable *cancellable, GError **error)
@@ -120,14 +151,17 @@ gemma_memory_generate (GemmaMemory *self, const GemmaPrompt *prompt, const Gemma
   *reused = keep;
 
   rest = get_rest (self, prompt, keep);
-  ok = gemma_generate (self->model, self->session, rest, params, NULL, func, user_data, cancellable, error);
+  Answer answer = { func, user_data, g_array_new (FALSE, FALSE, sizeof (gint32)) };
+  ok = gemma_generate (self->model, self->session, rest, params, NULL, on_token, &answer, cancellable, error);
   /* A prompt that failed left the session as it was; one that was read is there whatever came of the answer. */
   if (gemma_lm_session_get_length (self->session) >= (gint) prompt->ids->len) {
     g_array_append_vals (self->held->ids, rest->ids->data, rest->ids->len);
     g_array_append_vals (self->held->rows, rest->rows->data, rest->rows->len);
+    hold_answer (self, answer.said);
   } else {
     forget_after (self, MIN (keep, (guint) gemma_lm_session_get_length (self->session)));
   }
+  g_array_unref (answer.said);
   gemma_prompt_free (rest);
   return ok;
 }

@@ -23,7 +23,8 @@ GemmaLmSession *gemma_memory_get_session (GemmaMemory *memory);
 void gemma_memory_forget (GemmaMemory *memory);
 
 /**
- * As gemma_generate(), in a session that holds @prompt and nothing else.
+ * As gemma_generate(), in a session that holds @prompt and nothing else; then the answer, as far as it was fed back: a prompt
+ * may go on where an answer ended.
  * @reused: (out): how many of its positions were there already
  */
 gboolean gemma_memory_generate (GemmaMemory *memory, const GemmaPrompt *prompt, const GemmaGenerateParams *params,

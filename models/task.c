@@ -84,6 +84,29 @@ gemma_task_instruction (GemmaTask task, const gchar *source, const gchar *target
   }
 }
 
+gchar *
+gemma_task_list_languages (const gchar *const *codes, const gchar *except)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  GString *list = g_string_new (NULL);
+
+  for (; *codes; codes++) {
+    gpointer name = (gpointer) gemma_language_name (*codes);
+    if (strcmp (name, gemma_language_name (except)) != 0 &&
+        !g_ptr_array_find_with_equal_func (names, name, g_str_equal, NULL))
+      g_ptr_array_add (names, name);
+  }
+  for (guint i = 0; i < names->len; i++)
+    g_string_append_printf (list, "%s%s", i == 0 ? "" : i + 1 < names->len ? ", " : " and ", (gchar *) names->pdata[i]);
+  return g_string_free (list, names->len == 0);
+}
+
+gchar *
+gemma_task_next_line (const gchar *target)
+{
+  return g_strdup_printf ("\n%s:", gemma_language_name (target));
+}
+
 /* "Good morning.": a pair of these shows a base model what is wanted; without one, small ones repeat their text. */
 static const struct
 {

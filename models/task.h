@@ -23,6 +23,14 @@ typedef enum
  */
 gchar *gemma_task_instruction (GemmaTask task, const gchar *source, const gchar *target, const gchar *custom);
 
+/**
+ * The languages of @codes as a sentence lists them, "French, Spanish and Italian", each once and without that of @except; NULL
+ * if none is left. For the target of GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE. (transfer full) (nullable)
+ */
+gchar *gemma_task_list_languages (const gchar *const *codes, const gchar *except);
+/** What an answer goes on with where its translation is to follow: "\nFrench:". (transfer full) */
+gchar *gemma_task_next_line (const gchar *target);
+
 /** A text and its translation, which the next one may learn from. */
 typedef struct
 {

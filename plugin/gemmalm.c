@@ -21,6 +21,12 @@
  * #GstGemmaLm:submodel runs a part of the model (MatFormer), and may change in the middle of an answer: elements with
  * different parts of a model share one copy of it.
  *
+ * Each `translate_src_%u` is the transcript in another language, that of the pad's property `language-code`. The model reads
+ * instruction and sound once, writes the transcript, and goes on from there with a line for each language, "French:"; in
+ * between the cache is taken back to the transcript's end. The instruction asks for transcript and translations, and a
+ * translation leaves when its utterance is over. A pad with the language that is spoken gets the transcript. Other
+ * answers about speech or text are translated in the same way, descriptions of pictures are not.
+ *
  * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it.
  *
  * ## Example
@@ -31,23 +37,69 @@
  */
 #include "gemmalm.h"
 
+#include <string.h>
+
 #include "debug.h"
+#include "lm-translate-pad.h"
+#include "stream.h"
 
 enum
 {
   PROP_STREAMING = GEMMA_LM_INLINE_LAST_PROPERTY + 1,
-  PROP_HYPOTHESIS_INTERVAL
+  PROP_HYPOTHESIS_INTERVAL,
+  PROP_TRANSLATE_LATENCY
 };
 
 struct _GstGemmaLm
 {
   GstGemmaLmInline parent;
+  guint translate_latency;      /* ms; object lock */
 };
 
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS,
     GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
+static GstStaticPadTemplate translate_template = GST_STATIC_PAD_TEMPLATE ("translate_src_%u", GST_PAD_SRC,
+    GST_PAD_REQUEST, GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
 
-G_DEFINE_TYPE (GstGemmaLm, gst_gemma_lm, GST_TYPE_GEMMA_LM_INLINE)
+/* Pads are children, so that gst-launch can set "translate_src_0::language-code". */
+static GObject *
+get_child_by_name (GstChildProxy *proxy, const gchar *name)
+{
+  return (GObject *) gst_element_get_static_pad (GST_ELEMENT (proxy), name);
+}
+
+static GObject *
+get_child_by_index (GstChildProxy *proxy, guint index)
+{
+  GST_OBJECT_LOCK (proxy);
+  GstPad *pad = g_list_nth_data (GST_ELEMENT (proxy)->pads, index);
+  if (pad)
+    gst_object_ref (pad);
+  GST_OBJECT_UNLOCK (proxy);
+  return (GObject *) pad;
+}
+
+static guint
+count_children (GstChildProxy *proxy)
+{
+  GST_OBJECT_LOCK (proxy);
+  guint n = GST_ELEMENT (proxy)->numpads;
+  GST_OBJECT_UNLOCK (proxy);
+  return n;
+}
+
+static void
+child_proxy_init (gpointer iface, gpointer data)
+{
+  GstChildProxyInterface *self = iface;
+
+  self->get_child_by_name = get_child_by_name;
+  self->get_child_by_index = get_child_by_index;
+  self->get_children_count = count_children;
+}
+
+G_DEFINE_TYPE_WITH_CODE (GstGemmaLm, gst_gemma_lm, GST_TYPE_GEMMA_LM_INLINE,
+    G_IMPLEMENT_INTERFACE (GST_TYPE_CHILD_PROXY, child_proxy_init))
 GST_ELEMENT_REGISTER_DEFINE (gemmalm, "gemmalm", GST_RANK_NONE, GST_TYPE_GEMMA_LM)
 
 /* ---- output ------------------------------------------------------------------------------------ */
@@ -99,11 +151,173 @@ gst_gemma_lm_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, c
   return GST_GEMMA_LM_BASE_CLASS (gst_gemma_lm_parent_class)->text (base, start, end, text);
 }
 
+static void
+end_texts (GstGemmaLmSrcPad *pad)
+{
+  g_autoptr (GstEvent) event = gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+      gst_structure_new_empty ("rstranscribe/final-transcript"));
+
+  gst_gemma_lm_src_pad_event (pad, event);
+}
+
 static GstFlowReturn
 gst_gemma_lm_end_texts (GstGemmaLmBase *base)
 {
-  return gst_gemma_lm_inline_emit (GST_GEMMA_LM_INLINE (base), gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
-          gst_structure_new_empty ("rstranscribe/final-transcript")));
+  GstGemmaLmInline *self = GST_GEMMA_LM_INLINE (base);
+
+  end_texts (GST_GEMMA_LM_SRC_PAD (self->srcpad));
+  return gst_gemma_lm_inline_get_flow (self);
+}
+
+/* ---- translations, in the task ------------------------------------------------------------------- */
+
+typedef struct
+{
+  const GemmaWork *work;
+  GCancellable *cancellable;
+  GstFlowReturn flow;
+} Translating;
+
+static gboolean
+is_spoken (GstGemmaLm *self, const gchar *language)
+{
+  const GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (self)->settings;
+
+  GST_OBJECT_LOCK (self);
+  const gchar *own = gemma_lm_settings_get_language (settings);
+  gboolean same = own && g_str_equal (gemma_language_name (own), gemma_language_name (language));
+  GST_OBJECT_UNLOCK (self);
+  return same;
+}
+
+static gboolean
+ignore_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights, gpointer data)
+{
+  return TRUE;
+}
+
+/* The model's own turn goes on with another line. (transfer full) (nullable) */
+static gchar *
+translate (GstGemmaLm *self, const gchar *language, Translating *t)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  g_autoptr (GArray) said = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autofree gchar *line = gemma_task_next_line (language), *before = g_strconcat (t->work->answer, line, NULL);
+  const GemmaListener listener = { .said = said, .goes_on = TRUE, .token = ignore_token };
+  GemmaDecodeStats stats;
+
+  gemma_tokenizer_encode (gemma_model_get_tokenizer (base->decoding.model), before, strlen (before), FALSE, said);
+  return gst_gemma_lm_base_ask (base, t->work, &listener, t->cancellable, &stats, &t->flow);
+}
+
+static gboolean
+tell_translation (GstElement *element, GstPad *pad, gpointer data)
+{
+  GstGemmaLmInline *self = GST_GEMMA_LM_INLINE (element);
+  GstGemmaLmSrcPad *src = GST_GEMMA_LM_SRC_PAD (pad);
+  Translating *t = data;
+  const GemmaWork *work = t->work;
+
+  if (pad == self->srcpad)
+    return TRUE;
+  const gchar *answer = work->answer ? work->answer : "";
+  g_autofree gchar *language = GST_GEMMA_LM_SRC_PAD_GET_CLASS (src)->get_language (src);
+  g_autofree gchar *text = !*answer || is_spoken (GST_GEMMA_LM (self), language) ? g_strdup (answer) :
+      translate (GST_GEMMA_LM (self), language, t);
+  if (!text)
+    return FALSE;
+  gst_gemma_lm_inline_begin_pad (self, src);
+  if (*text) {
+    gst_gemma_lm_src_pad_text (src, work->start, work->end, text);
+    end_texts (src);
+  } else if (work->end > work->start) {
+    gst_gemma_lm_src_pad_silence (src, work->start, work->end);
+  }
+  return TRUE;
+}
+
+/* Before the model is asked: what it will be asked for. */
+static void
+list_translations (GstGemmaLm *self)
+{
+  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  g_autoptr (GPtrArray) languages = g_ptr_array_new_with_free_func (g_free);
+
+  GST_OBJECT_LOCK (self);
+  for (GList *l = GST_ELEMENT (self)->srcpads; l; l = l->next)
+    if (l->data != GST_GEMMA_LM_INLINE (self)->srcpad)
+      g_ptr_array_add (languages, GST_GEMMA_LM_SRC_PAD_GET_CLASS (l->data)->get_language (l->data));
+  g_ptr_array_add (languages, NULL);
+  g_free (base->settings.translations);
+  base->settings.translations =
+      gemma_task_list_languages ((const gchar *const *) languages->pdata, base->settings.source_language);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static GstFlowReturn
+gst_gemma_lm_work (GstGemmaLmBase *base, GemmaWork *work, GCancellable *cancellable)
+{
+  GstElement *element = GST_ELEMENT (base);
+  Translating translating = { work, cancellable, GST_FLOW_OK };
+
+  list_translations (GST_GEMMA_LM (base));
+  GstFlowReturn flow = GST_GEMMA_LM_BASE_CLASS (gst_gemma_lm_parent_class)->work (base, work, cancellable);
+  if (flow != GST_FLOW_OK || work->kind == GEMMA_WORK_EVENT || work->kind == GEMMA_WORK_HEARD || element->numsrcpads < 2)
+    return flow;
+  gst_element_foreach_src_pad (element, tell_translation, &translating);
+  return translating.flow != GST_FLOW_OK ? translating.flow : gst_gemma_lm_inline_get_flow (GST_GEMMA_LM_INLINE (base));
+}
+
+/* ---- pads --------------------------------------------------------------------------------------- */
+
+static GstPad *
+gst_gemma_lm_request_new_pad (GstElement *element, GstPadTemplate *templ, const gchar *wanted, const GstCaps *caps)
+{
+  GstGemmaLm *self = GST_GEMMA_LM (element);
+
+  if (GST_PAD_TEMPLATE_DIRECTION (templ) == GST_PAD_SINK)
+    return GST_ELEMENT_CLASS (gst_gemma_lm_parent_class)->request_new_pad (element, templ, wanted, caps);
+  g_autofree gchar *name = gemma_stream_make_pad_name (element, templ, wanted);
+  GstGemmaLmSrcPad *pad =
+      gst_gemma_lm_src_pad_new (GST_TYPE_GEMMA_LM_TRANSLATE_PAD, GST_GEMMA_LM_BASE (self), templ, name);
+  GST_OBJECT_LOCK (self);
+  guint latency = self->translate_latency;
+  GST_OBJECT_UNLOCK (self);
+  gst_gemma_lm_src_pad_set_extra_latency (pad, latency);
+  if (!gst_gemma_lm_inline_add_pad (GST_GEMMA_LM_INLINE (self), pad))
+    return NULL;
+  gst_child_proxy_child_added (GST_CHILD_PROXY (self), G_OBJECT (pad), name);
+  return GST_PAD (pad);
+}
+
+static void
+gst_gemma_lm_release_pad (GstElement *element, GstPad *pad)
+{
+  if (GST_PAD_IS_SINK (pad)) {
+    GST_ELEMENT_CLASS (gst_gemma_lm_parent_class)->release_pad (element, pad);
+    return;
+  }
+  gst_child_proxy_child_removed (GST_CHILD_PROXY (element), G_OBJECT (pad), GST_OBJECT_NAME (pad));
+  gst_pad_set_active (pad, FALSE);
+  gst_element_remove_pad (element, pad);
+}
+
+static gboolean
+update_pad_latency (GstElement *element, GstPad *pad, gpointer latency)
+{
+  if (pad != GST_GEMMA_LM_INLINE (element)->srcpad)
+    gst_gemma_lm_src_pad_set_extra_latency (GST_GEMMA_LM_SRC_PAD (pad), *(guint *) latency);
+  return TRUE;
+}
+
+static void
+set_translate_latency (GstGemmaLm *self, guint latency)
+{
+  GST_OBJECT_LOCK (self);
+  self->translate_latency = latency;
+  GST_OBJECT_UNLOCK (self);
+  gst_element_foreach_src_pad (GST_ELEMENT (self), update_pad_latency, &latency);
+  gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
 /* ---- object ------------------------------------------------------------------------------------------ */
@@ -115,6 +329,10 @@ gst_gemma_lm_set_property (GObject *object, guint id, const GValue *value, GPara
 
   if (id < PROP_STREAMING) {
     G_OBJECT_CLASS (gst_gemma_lm_parent_class)->set_property (object, id, value, pspec);
+    return;
+  }
+  if (id == PROP_TRANSLATE_LATENCY) {
+    set_translate_latency (GST_GEMMA_LM (object), g_value_get_uint (value));
     return;
   }
   GST_OBJECT_LOCK (object);
@@ -141,6 +359,8 @@ gst_gemma_lm_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     g_value_set_enum (value, settings->streaming);
   else if (id == PROP_HYPOTHESIS_INTERVAL)
     g_value_set_uint (value, settings->hypothesis_interval);
+  else if (id == PROP_TRANSLATE_LATENCY)
+    g_value_set_uint (value, GST_GEMMA_LM (object)->translate_latency);
   else
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   GST_OBJECT_UNLOCK (object);
@@ -156,6 +376,9 @@ gst_gemma_lm_class_init (GstGemmaLmClass *klass)
 
   object_class->set_property = gst_gemma_lm_set_property;
   object_class->get_property = gst_gemma_lm_get_property;
+  element_class->request_new_pad = GST_DEBUG_FUNCPTR (gst_gemma_lm_request_new_pad);
+  element_class->release_pad = GST_DEBUG_FUNCPTR (gst_gemma_lm_release_pad);
+  base_class->work = gst_gemma_lm_work;
   base_class->text = gst_gemma_lm_text;
   base_class->end_texts = gst_gemma_lm_end_texts;
 
@@ -166,8 +389,12 @@ gst_gemma_lm_class_init (GstGemmaLmClass *klass)
   g_object_class_install_property (object_class, PROP_HYPOTHESIS_INTERVAL, g_param_spec_uint ("hypothesis-interval",
           "Hypothesis interval", "Streaming, the model is asked again after this much more speech (ms)", 160, 10000, 400,
           playing));
+  g_object_class_install_property (object_class, PROP_TRANSLATE_LATENCY, g_param_spec_uint ("translate-latency",
+          "Translation latency", "What translations may take longer than the transcript (ms)", 0, G_MAXUINT, 500, playing));
 
   gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_add_static_pad_template_with_gtype (element_class, &translate_template, GST_TYPE_GEMMA_LM_TRANSLATE_PAD);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_LM_TRANSLATE_PAD, 0);
   gst_element_class_set_static_metadata (element_class, "Gemma language model", "Filter/Converter/Text",
       "Turns soft tokens of sound and pictures, or text, into text with a Gemma language model", "gst-gemma");
 }
@@ -175,5 +402,6 @@ gst_gemma_lm_class_init (GstGemmaLmClass *klass)
 static void
 gst_gemma_lm_init (GstGemmaLm *self)
 {
+  self->translate_latency = 500;
   gst_gemma_lm_inline_add_src_pad (GST_GEMMA_LM_INLINE (self), &src_template);
 }

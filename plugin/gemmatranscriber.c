@@ -6,6 +6,12 @@
  * and out of each `translate_src_%u` its translation into the language of that pad's property `language-code`. The sound is
  * encoded once, however many languages come out.
  *
+ * With #GstGemmaTranscriber:translate-mode `chained` the language model reads it once, too: after the transcript it goes on in
+ * one session with a line for each language (see gemmalm), so that more languages cost little time and no memory; a
+ * translation leaves whole. With `direct` each language has a session of its own, which is asked for a translation of the
+ * sound and does not wait for the transcript. `auto` is `chained`, unless the model's file says that it translates speech
+ * better without its transcript, as the embedded one does.
+ *
  * Text leaves as utterances with the times of their speech. Live, messages `gemma-partial` show what is understood while
  * somebody is still speaking; with #GstGemmaTranscriber:streaming words leave one by one (see gemmalm).
  *
@@ -26,6 +32,7 @@
 
 #include "debug.h"
 #include "lm-base.h"
+#include "stream.h"
 
 /* Sound that may wait while the model loads or a slow utterance is decoded: as much as an utterance may have. */
 #define QUEUE_TIME (30 * GST_SECOND)
@@ -50,6 +57,7 @@ enum
   PROP_HYPOTHESIS_INTERVAL,
   PROP_PAD_CLIP,
   PROP_MUSIC_GATE,
+  PROP_TRANSLATE_MODE,
   PROP_LATENCY,
   PROP_TRANSLATE_LATENCY,
   PROP_LATENESS,
@@ -57,11 +65,37 @@ enum
   PROP_STATS
 };
 
+typedef enum
+{
+  TRANSLATE_AUTO,
+  TRANSLATE_DIRECT,
+  TRANSLATE_CHAINED
+} TranslateMode;
+
+#define GST_TYPE_GEMMA_TRANSLATE_MODE (gst_gemma_translate_mode_get_type ())
+static GType
+gst_gemma_translate_mode_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+    { TRANSLATE_AUTO, "chained, unless the model's file says that it knows direct better, as the embedded one's", "auto" },
+    { TRANSLATE_DIRECT, "A session for each language translates the sound", "direct" },
+    { TRANSLATE_CHAINED, "One session goes on after the transcript with each language in turn", "chained" },
+    { 0, NULL, NULL }
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaTranslateMode", values));
+  return type;
+}
+
 struct _GstGemmaTranscriber
 {
   GstBin parent;
   GstElement *encoder, *tee, *lm;
+  gboolean chained;             /* how pads are connected, or will be; between state changes */
   GMutex lock;                  /* guards what follows */
+  TranslateMode mode;
   GList *translations;          /* of GstGemmaTranslatePad, not owned */
   gchar *model, *mmproj, *device;
   guint latency, translate_latency, lateness, max_observed_delay;
@@ -73,11 +107,14 @@ struct _GstGemmaTranscriber
 #define GST_TYPE_GEMMA_TRANSLATE_PAD (gst_gemma_translate_pad_get_type ())
 G_DECLARE_FINAL_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST, GEMMA_TRANSLATE_PAD, GstGhostPad)
 
+/* Its text comes from a branch of its own behind the tee, or from a pad of the transcript's language model. */
 struct _GstGemmaTranslatePad
 {
   GstGhostPad parent;
-  GstElement *queue, *lm;       /* owned by the bin */
+  gchar *language_code;         /* object lock */
+  GstElement *queue, *lm;       /* the branch's, owned by the bin; or NULL */
   GstPad *teepad;
+  GstPad *lmpad;                /* the language model's, or NULL */
 };
 
 G_DEFINE_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST_TYPE_GHOST_PAD)
@@ -88,26 +125,49 @@ enum
   PAD_PROP_LANGUAGE_CODE
 };
 
+/* To whatever makes the text. */
+static void
+hand_on_language (GstGemmaTranslatePad *self)
+{
+  GST_OBJECT_LOCK (self);
+  g_autofree gchar *language = g_strdup (self->language_code);
+  g_autoptr (GstElement) lm = self->lm ? gst_object_ref (self->lm) : NULL;
+  g_autoptr (GstPad) lmpad = self->lmpad ? gst_object_ref (self->lmpad) : NULL;
+  GST_OBJECT_UNLOCK (self);
+
+  if (lm)
+    g_object_set (lm, "target-language", language, NULL);
+  if (lmpad)
+    g_object_set (lmpad, "language-code", language, NULL);
+}
+
 static void
 gst_gemma_translate_pad_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
+  const gchar *language = g_value_get_string (value);
 
-  if (id != PAD_PROP_LANGUAGE_CODE)
+  if (id != PAD_PROP_LANGUAGE_CODE) {
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  else if (self->lm)
-    g_object_set_property (G_OBJECT (self->lm), "target-language", value);
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  g_free (self->language_code);
+  self->language_code = g_strdup (language ? language : "en");
+  GST_OBJECT_UNLOCK (self);
+  hand_on_language (self);
 }
 
 static void
 gst_gemma_translate_pad_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
-  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
-
-  if (id != PAD_PROP_LANGUAGE_CODE)
+  if (id != PAD_PROP_LANGUAGE_CODE) {
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  else if (self->lm)
-    g_object_get_property (G_OBJECT (self->lm), "target-language", value);
+    return;
+  }
+  GST_OBJECT_LOCK (object);
+  g_value_set_string (value, GST_GEMMA_TRANSLATE_PAD (object)->language_code);
+  GST_OBJECT_UNLOCK (object);
 }
 
 static void
@@ -118,6 +178,8 @@ gst_gemma_translate_pad_finalize (GObject *object)
   gst_clear_object (&self->queue);
   gst_clear_object (&self->lm);
   gst_clear_object (&self->teepad);
+  gst_clear_object (&self->lmpad);
+  g_free (self->language_code);
   G_OBJECT_CLASS (gst_gemma_translate_pad_parent_class)->finalize (object);
 }
 
@@ -137,6 +199,7 @@ gst_gemma_translate_pad_class_init (GstGemmaTranslatePadClass *klass)
 static void
 gst_gemma_translate_pad_init (GstGemmaTranslatePad *self)
 {
+  self->language_code = g_strdup ("en");
 }
 
 /* ---- element ------------------------------------------------------------------------------------ */
@@ -217,7 +280,7 @@ make_token_queue (void)
 static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
-  static const gchar *const common[] = { "source-language", "target-language", "submodel", "fallback-submodel", "activations",
+  static const gchar *const common[] = { "source-language", "submodel", "fallback-submodel", "activations",
     "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip" };
 
   for (guint i = 0; i < G_N_ELEMENTS (common); i++) {
@@ -232,38 +295,140 @@ inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
   g_mutex_unlock (&self->lock);
 }
 
+/* Behind the tee: as the branch of the transcript, but with another task. */
+static void
+add_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
+{
+  static gint n_branches;
+  g_autofree gchar *name = g_strdup_printf ("translation%d", g_atomic_int_add (&n_branches, 1));
+  GstElement *queue = gst_object_ref_sink (make_token_queue ());
+  GstElement *lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", name));
+  g_autoptr (GstPad) src = gst_element_get_static_pad (lm, "src");
+
+  inherit_settings (self, lm);
+  g_signal_connect (lm, "notify::max-observed-delay", G_CALLBACK (on_delay), self);
+  GST_OBJECT_LOCK (pad);
+  pad->queue = queue;
+  pad->lm = lm;
+  GST_OBJECT_UNLOCK (pad);
+  hand_on_language (pad);
+  gst_bin_add_many (GST_BIN (self), queue, lm, NULL);
+  gst_element_link (queue, lm);
+  gst_ghost_pad_set_target (GST_GHOST_PAD (pad), src);
+}
+
+/* When the pad can be pushed to. */
+static void
+start_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
+{
+  gst_element_sync_state_with_parent (pad->lm);
+  gst_element_sync_state_with_parent (pad->queue);
+  pad->teepad = request_tee_pad (self, pad->queue);
+}
+
+static void
+remove_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
+{
+  g_autoptr (GstPad) queue_sink = gst_element_get_static_pad (pad->queue, "sink");
+  GST_OBJECT_LOCK (pad);
+  g_autoptr (GstElement) queue = g_steal_pointer (&pad->queue), lm = g_steal_pointer (&pad->lm);
+  GST_OBJECT_UNLOCK (pad);
+
+  g_signal_handlers_disconnect_by_data (lm, self);
+  if (pad->teepad) {
+    gst_pad_unlink (pad->teepad, queue_sink);
+    gst_element_release_request_pad (self->tee, pad->teepad);
+    gst_clear_object (&pad->teepad);
+  }
+  gst_element_set_locked_state (lm, TRUE);
+  gst_element_set_locked_state (queue, TRUE);
+  gst_element_set_state (lm, GST_STATE_NULL);
+  gst_element_set_state (queue, GST_STATE_NULL);
+  gst_ghost_pad_set_target (GST_GHOST_PAD (pad), NULL);
+  gst_bin_remove_many (GST_BIN (self), queue, lm, NULL);
+}
+
+static void
+add_line (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
+{
+  GstPad *lmpad = gst_element_request_pad_simple (self->lm, "translate_src_%u");
+
+  GST_OBJECT_LOCK (pad);
+  pad->lmpad = lmpad;
+  GST_OBJECT_UNLOCK (pad);
+  hand_on_language (pad);
+  gst_ghost_pad_set_target (GST_GHOST_PAD (pad), lmpad);
+}
+
+static void
+remove_line (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
+{
+  GST_OBJECT_LOCK (pad);
+  g_autoptr (GstPad) lmpad = g_steal_pointer (&pad->lmpad);
+  GST_OBJECT_UNLOCK (pad);
+
+  gst_element_release_request_pad (self->lm, lmpad);
+  gst_ghost_pad_set_target (GST_GHOST_PAD (pad), NULL);
+}
+
+static gpointer
+ref_pad (gconstpointer pad, gpointer data)
+{
+  return gst_object_ref ((gpointer) pad);
+}
+
+/* In NULL or READY: what makes the text of each pad changes. */
+static void
+use_mode (GstGemmaTranscriber *self, gboolean chained)
+{
+  if (self->chained == chained)
+    return;
+  self->chained = chained;
+  g_mutex_lock (&self->lock);
+  g_autolist (GstGemmaTranslatePad) pads = g_list_copy_deep (self->translations, ref_pad, NULL);
+  g_mutex_unlock (&self->lock);
+  for (GList *l = pads; l; l = l->next) {
+    if (chained) {
+      remove_branch (self, l->data);
+      add_line (self, l->data);
+    } else {
+      remove_line (self, l->data);
+      add_branch (self, l->data);
+      start_branch (self, l->data);
+    }
+  }
+}
+
+/* READY tells what the model is; until then auto is direct. */
+static gboolean
+choose_mode (GstGemmaTranscriber *self)
+{
+  g_mutex_lock (&self->lock);
+  TranslateMode mode = self->mode;
+  g_mutex_unlock (&self->lock);
+
+  if (mode == TRANSLATE_AUTO && gst_element_set_state (self->lm, GST_STATE_READY) == GST_STATE_CHANGE_FAILURE)
+    return FALSE;
+  use_mode (self, mode == TRANSLATE_CHAINED ||
+      (mode == TRANSLATE_AUTO && GST_GEMMA_LM_BASE (self->lm)->user.config->translates_transcripts));
+  return TRUE;
+}
+
 static GstPad *
 gst_gemma_transcriber_request_new_pad (GstElement *element, GstPadTemplate *templ, const gchar *wanted, const GstCaps *caps)
 {
   GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (element);
-  static gint n_pads;
-  g_autofree gchar *name = wanted && !strchr (wanted, '%') ? g_strdup (wanted) : NULL;
-
-  for (guint i = 0; !name; i++) {
-    g_autofree gchar *candidate = g_strdup_printf ("translate_src_%u", i);
-    g_autoptr (GstPad) taken = gst_element_get_static_pad (element, candidate);
-    if (!taken)
-      name = g_steal_pointer (&candidate);
-  }
-
-  g_autofree gchar *lm_name = g_strdup_printf ("translation%d", g_atomic_int_add (&n_pads, 1));
+  g_autofree gchar *name = gemma_stream_make_pad_name (element, templ, wanted);
   GstGemmaTranslatePad *pad = g_object_new (GST_TYPE_GEMMA_TRANSLATE_PAD, "name", name, "direction", GST_PAD_SRC,
       "template", templ, NULL);
-  pad->queue = gst_object_ref_sink (make_token_queue ());
-  pad->lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", lm_name));
-  inherit_settings (self, pad->lm);
-  g_signal_connect (pad->lm, "notify::max-observed-delay", G_CALLBACK (on_delay), self);
 
-  gst_bin_add_many (GST_BIN (self), pad->queue, pad->lm, NULL);
-  g_autoptr (GstPad) src = gst_element_get_static_pad (pad->lm, "src");
-  gst_ghost_pad_set_target (GST_GHOST_PAD (pad), src);
+  (self->chained ? add_line : add_branch) (self, pad);
   if (GST_STATE (element) > GST_STATE_READY || GST_STATE_PENDING (element) > GST_STATE_READY)
     gst_pad_set_active (GST_PAD (pad), TRUE);
-  if (!gst_element_add_pad (element, GST_PAD (pad)) || !gst_element_link (pad->queue, pad->lm))
+  if (!gst_element_add_pad (element, GST_PAD (pad)))
     GST_WARNING_OBJECT (self, "%s cannot be added", name);
-  gst_element_sync_state_with_parent (pad->lm);
-  gst_element_sync_state_with_parent (pad->queue);
-  pad->teepad = request_tee_pad (self, pad->queue);
+  if (!self->chained)
+    start_branch (self, pad);
 
   g_mutex_lock (&self->lock);
   self->translations = g_list_prepend (self->translations, pad);
@@ -277,26 +442,15 @@ gst_gemma_transcriber_release_pad (GstElement *element, GstPad *ghost)
 {
   GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (element);
   GstGemmaTranslatePad *pad = GST_GEMMA_TRANSLATE_PAD (ghost);
-  g_autoptr (GstPad) queue_sink = gst_element_get_static_pad (pad->queue, "sink");
 
   g_mutex_lock (&self->lock);
   self->translations = g_list_remove (self->translations, pad);
   g_mutex_unlock (&self->lock);
 
   gst_child_proxy_child_removed (GST_CHILD_PROXY (self), G_OBJECT (pad), GST_OBJECT_NAME (pad));
-  g_signal_handlers_disconnect_by_data (pad->lm, self);
-  gst_pad_unlink (pad->teepad, queue_sink);
-  gst_element_release_request_pad (self->tee, pad->teepad);
-  gst_element_set_locked_state (pad->lm, TRUE);
-  gst_element_set_locked_state (pad->queue, TRUE);
-  gst_element_set_state (pad->lm, GST_STATE_NULL);
-  gst_element_set_state (pad->queue, GST_STATE_NULL);
-  gst_object_ref (ghost);
+  (pad->lmpad ? remove_line : remove_branch) (self, pad);
   gst_pad_set_active (ghost, FALSE);
-  gst_ghost_pad_set_target (GST_GHOST_PAD (ghost), NULL);
   gst_element_remove_pad (element, ghost);
-  gst_bin_remove_many (GST_BIN (self), pad->queue, pad->lm, NULL);
-  gst_object_unref (ghost);
 }
 
 /* ---- properties --------------------------------------------------------------------------------------- */
@@ -309,8 +463,11 @@ set_all (GstGemmaTranscriber *self, const gchar *name, const GValue *value, gboo
     g_object_set_property (G_OBJECT (self->encoder), name, value);
   g_object_set_property (G_OBJECT (self->lm), name, value);
   g_mutex_lock (&self->lock);
-  for (GList *l = self->translations; l; l = l->next)
-    g_object_set_property (G_OBJECT (((GstGemmaTranslatePad *) l->data)->lm), name, value);
+  for (GList *l = self->translations; l; l = l->next) {
+    GstGemmaTranslatePad *pad = l->data;
+    if (pad->lm)
+      g_object_set_property (G_OBJECT (pad->lm), name, value);
+  }
   g_mutex_unlock (&self->lock);
 }
 
@@ -318,10 +475,14 @@ static void
 update_latencies (GstGemmaTranscriber *self)
 {
   g_mutex_lock (&self->lock);
-  g_object_set (self->lm, "latency", self->latency, "lateness", self->lateness, NULL);
-  for (GList *l = self->translations; l; l = l->next)
-    g_object_set (((GstGemmaTranslatePad *) l->data)->lm, "latency",
-        add_latencies (self->latency, self->translate_latency), "lateness", self->lateness, NULL);
+  g_object_set (self->lm, "latency", self->latency, "lateness", self->lateness, "translate-latency",
+      self->translate_latency, NULL);
+  for (GList *l = self->translations; l; l = l->next) {
+    GstGemmaTranslatePad *pad = l->data;
+    if (pad->lm)
+      g_object_set (pad->lm, "latency", add_latencies (self->latency, self->translate_latency), "lateness",
+          self->lateness, NULL);
+  }
   g_mutex_unlock (&self->lock);
 }
 
@@ -342,6 +503,15 @@ set_latency (GstGemmaTranscriber *self, guint *property, const GValue *value)
   *property = g_value_get_uint (value);
   g_mutex_unlock (&self->lock);
   update_latencies (self);
+}
+
+/* While it plays nothing is connected in another way. */
+static void
+set_mode (GstGemmaTranscriber *self, TranslateMode mode)
+{
+  g_mutex_lock (&self->lock);
+  self->mode = mode;
+  g_mutex_unlock (&self->lock);
 }
 
 static void
@@ -369,6 +539,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
     case PROP_MUSIC_GATE: g_object_set_property (G_OBJECT (self->encoder), pspec->name, value); break;
+    case PROP_TRANSLATE_MODE: set_mode (self, g_value_get_enum (value)); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
     case PROP_TRANSLATE_LATENCY: set_latency (self, &self->translate_latency, value); break;
     case PROP_LATENESS: set_latency (self, &self->lateness, value); break;
@@ -416,6 +587,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
   }
   g_mutex_lock (&self->lock);
   switch (id) {
+    case PROP_TRANSLATE_MODE: g_value_set_enum (value, self->mode); break;
     case PROP_LATENCY: g_value_set_uint (value, self->latency); break;
     case PROP_TRANSLATE_LATENCY: g_value_set_uint (value, self->translate_latency); break;
     case PROP_LATENESS: g_value_set_uint (value, self->lateness); break;
@@ -472,6 +644,8 @@ gst_gemma_transcriber_change_state (GstElement *element, GstStateChange transiti
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
     self->max_observed_delay = 0;
   g_mutex_unlock (&self->lock);
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY && !choose_mode (self))
+    return GST_STATE_CHANGE_FAILURE;
   return GST_ELEMENT_CLASS (gst_gemma_transcriber_parent_class)->change_state (element, transition);
 }
 
@@ -550,6 +724,9 @@ install_time_properties (GObjectClass *klass)
 {
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
 
+  g_object_class_install_property (klass, PROP_TRANSLATE_MODE, g_param_spec_enum ("translate-mode", "Translation mode",
+          "Whether translations are made from the sound or go on after the transcript; counts from the next time in READY",
+          GST_TYPE_GEMMA_TRANSLATE_MODE, TRANSLATE_AUTO, flags | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_LATENCY, g_param_spec_uint ("latency", "Latency",
           "Text of a live stream leaves within this time after its speech (ms; 4294967295: no promise, text is stamped "
           "with the time at which it comes)", 0, G_MAXUINT, 8000, flags | GST_PARAM_MUTABLE_PLAYING));
@@ -588,6 +765,7 @@ gst_gemma_transcriber_class_init (GstGemmaTranscriberClass *klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_add_static_pad_template_with_gtype (element_class, &translate_template, GST_TYPE_GEMMA_TRANSLATE_PAD);
   gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_TRANSLATE_PAD, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_TRANSLATE_MODE, 0);
   gst_element_class_set_static_metadata (element_class, "Gemma transcriber", "Audio/Text/Filter",
       "Turns speech into timed text, and into translations of it, with a Gemma language model", "gst-gemma");
 }

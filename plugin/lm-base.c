@@ -1,6 +1,7 @@
 #include "lm-base.h"
 
 #include "debug.h"
+#include "stream.h"
 
 /* What may wait: a few utterances, so that speech and decoding overlap; and events, which are cheap. */
 #define MAX_HEAVY 4
@@ -40,6 +41,7 @@ gemma_work_free (GemmaWork *work)
   g_clear_pointer (&work->pictures, g_ptr_array_unref);
   g_clear_pointer (&work->event, gst_event_unref);
   g_free (work->text);
+  g_free (work->answer);
   g_free (work);
 }
 
@@ -156,15 +158,17 @@ take_submodel (gpointer data)
 }
 
 static void
-count (GstGemmaLmBase *self, const GemmaWork *work, const GemmaDecodeStats *stats, gboolean has_text)
+count (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener, const GemmaDecodeStats *stats,
+    gboolean has_text)
 {
-  gboolean whole = work->kind != GEMMA_WORK_HEARD;
+  gboolean whole = work->kind != GEMMA_WORK_HEARD, first = !listener->goes_on;
 
   GST_OBJECT_LOCK (self);
-  self->n_utterances += whole;
-  self->n_hypotheses += !whole;
-  self->n_pictures += work->pictures ? work->pictures->len : 0;
-  self->n_texts += whole && has_text;
+  self->n_utterances += first && whole;
+  self->n_hypotheses += first && !whole;
+  self->n_pictures += first && work->pictures ? work->pictures->len : 0;
+  self->n_texts += first && whole && has_text;
+  self->n_translations += !first;
   self->n_prompt_tokens += stats->prompt_tokens;
   self->n_reused_tokens += stats->reused_tokens;
   self->n_tokens += stats->tokens;
@@ -195,7 +199,7 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
     gemma_post_error (GST_ELEMENT (self), error);
     *flow = GST_FLOW_ERROR;
   } else {
-    count (self, work, stats, *text != '\0' || (listener->said && listener->said->len));
+    count (self, work, listener, stats, *text != '\0' || (listener->said && listener->said->len));
     if (stats->timed_out)
       GST_ELEMENT_WARNING (self, STREAM, DECODE, ("An answer took longer than decode-timeout and was cut"), (NULL));
   }
@@ -207,7 +211,7 @@ gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaL
     GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow)
 {
   Partial partial = { self, work };
-  const GemmaListener shown = { NULL, FALSE, on_token, &partial };
+  const GemmaListener shown = { .token = on_token, .user_data = &partial };
   gchar *text = ask (self, work, listener ? listener : &shown, cancellable, stats, flow);
 
   if (!text && *flow == GST_FLOW_ERROR) /* ours: who waits for text downstream need not wait any more */
@@ -243,7 +247,9 @@ answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
   gst_gemma_lm_base_note_answer (self, work, stats.microseconds);
   if (work->kind == GEMMA_WORK_IMAGE)
     return gst_gemma_lm_base_hold_description (self, g_steal_pointer (&text));
-  return gst_gemma_lm_base_tell (self, work->start, work->end, text);
+  flow = gst_gemma_lm_base_tell (self, work->start, work->end, text);
+  work->answer = g_steal_pointer (&text);
+  return flow;
 }
 
 static GstFlowReturn
@@ -505,26 +511,13 @@ gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockT
 
 /* ---- pads --------------------------------------------------------------------------------------------------- */
 
-static gchar *
-make_pad_name (GstElement *element, const gchar *format, const gchar *wanted)
-{
-  if (wanted)
-    return g_strdup (wanted);
-  for (guint i = 0;; i++) {
-    g_autofree gchar *name = g_strdup_printf ("%.*s%u", (gint) (strlen (format) - 2), format, i);
-    g_autoptr (GstPad) taken = gst_element_get_static_pad (element, name);
-    if (!taken)
-      return g_steal_pointer (&name);
-  }
-}
-
 static GstPad *
 gst_gemma_lm_base_request_new_pad (GstElement *element, GstPadTemplate *templ, const gchar *wanted, const GstCaps *caps)
 {
   const gchar *format = GST_PAD_TEMPLATE_NAME_TEMPLATE (templ);
   GemmaLmPadKind kind = g_str_has_prefix (format, "audio") ? GEMMA_LM_PAD_AUDIO :
       g_str_has_prefix (format, "video") ? GEMMA_LM_PAD_VIDEO : GEMMA_LM_PAD_TEXT;
-  g_autofree gchar *name = make_pad_name (element, format, wanted);
+  g_autofree gchar *name = gemma_stream_make_pad_name (element, templ, wanted);
   GstPad *pad = gst_gemma_lm_pad_new (GST_GEMMA_LM_BASE (element), templ, name, kind);
 
   if (GST_STATE (element) > GST_STATE_READY || GST_STATE_PENDING (element) > GST_STATE_READY)
@@ -571,7 +564,7 @@ start (GstGemmaLmBase *self)
   g_mutex_unlock (&self->lock);
 
   GST_OBJECT_LOCK (self);
-  self->n_utterances = self->n_hypotheses = self->n_texts = 0;
+  self->n_utterances = self->n_hypotheses = self->n_texts = self->n_translations = 0;
   self->n_prompt_tokens = self->n_reused_tokens = self->n_tokens = self->decode_time = 0;
   self->n_pictures = self->n_dropped = 0;
   GST_OBJECT_UNLOCK (self);
@@ -662,6 +655,7 @@ make_stats (GstGemmaLmBase *self)
       "hypotheses", G_TYPE_UINT64, self->n_hypotheses,
       "hypotheses-dropped", G_TYPE_UINT64, n_hypotheses_dropped,
       "texts", G_TYPE_UINT64, self->n_texts,
+      "translations", G_TYPE_UINT64, self->n_translations,
       "pictures", G_TYPE_UINT64, self->n_pictures,
       "pictures-dropped", G_TYPE_UINT64, self->n_dropped,
       "prompt-tokens", G_TYPE_UINT64, self->n_prompt_tokens,

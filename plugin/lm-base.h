@@ -77,6 +77,7 @@ typedef struct
   gchar *text;
   const GArray *examples;       /* of GemmaExample, which precede the text; not owned */
   GstEvent *event;
+  gchar *answer;                /* (nullable): what was told of all of it, speech or text */
 } GemmaWork;
 
 GemmaWork *gemma_work_new (GemmaWorkKind kind, GstClockTime start, GstClockTime end);
@@ -118,6 +119,7 @@ typedef struct
   GemmaActivations activations;
   GemmaKvCacheType kv_cache;
   gchar *prompt, *stop, *source_language, *target_language, *submodel, *fallback_submodel;
+  gchar *translations;          /* (nullable): into which languages answers go on, as a sentence names them; of gemmalm */
   guint max_tokens, context_size, top_k, max_pictures;
   gdouble temperature, top_p;
   guint64 seed;
@@ -207,6 +209,7 @@ typedef struct
 typedef struct
 {
   const GArray *said;           /* (nullable): gint32, ids that the answer begins with */
+  gboolean goes_on;             /* said has a whole answer, after which comes another line */
   gboolean aligns;              /* it wants to know where the model looks */
   /**
    * Each token after them. @text: what it added, @all: since @said; @weights: (nullable): of each token of the sound, as
@@ -324,7 +327,7 @@ struct _GstGemmaLmBase
   GemmaLoad load;
 
   /* Statistics; object lock. */
-  guint64 n_utterances, n_hypotheses, n_texts, n_prompt_tokens, n_reused_tokens, n_tokens, n_pictures, n_dropped;
+  guint64 n_utterances, n_hypotheses, n_texts, n_translations, n_prompt_tokens, n_reused_tokens, n_tokens, n_pictures, n_dropped;
   gint64 decode_time;
 };
 

@@ -60,7 +60,7 @@ get_rollback (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
 
   if (translates_text (settings, work))
     return AFTER_SOUND + 2 * MIN (settings->max_tokens, DEFAULT_CONTEXT);
-  if (!settings->streaming)
+  if (!settings->streaming && !settings->translations)
     return 0;
   return AFTER_SOUND + (pads_clip (self, settings) ? audio->tokens_per_clip : 0) +
       MIN (settings->max_tokens, DEFAULT_CONTEXT);
@@ -140,6 +140,13 @@ get_task (const GemmaLmSettings *settings, const GemmaWork *work)
   return work->kind == GEMMA_WORK_IMAGE && settings->task != GEMMA_TASK_CUSTOM ? GEMMA_TASK_DESCRIBE : settings->task;
 }
 
+/* A transcript, after which come translations: a line for each. */
+static gboolean
+is_translated (const GemmaLmSettings *settings, const GemmaWork *work)
+{
+  return settings->translations && work->rows && settings->task == GEMMA_TASK_TRANSCRIBE;
+}
+
 /* In order of time: pictures until the sound begins, the instruction, the sound, pictures that came meanwhile. A clip
  * is not cut for them. Text follows all pictures. */
 static guint
@@ -185,6 +192,8 @@ make_text (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork
   if (translates_text (settings, work) && !(prompt && strstr (prompt, TEXT_PLACE)))
     return gemma_task_text_translation (settings->source_language, settings->target_language, first,
         config->wants_examples ? work->examples : NULL, work->text, config->has_turns);
+  if (is_translated (settings, work))
+    return gemma_task_instruction (GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE, settings->source_language, settings->translations, NULL);
   g_autofree gchar *instruction = translates_text (settings, work) ? g_strdup (prompt) :
       gemma_task_instruction (get_task (settings, work), settings->source_language, settings->target_language,
       prompt ? prompt : "");
@@ -254,7 +263,7 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
   }
   if (translates_text (settings, work))         /* few have more tokens than their source has bytes */
     params.max_tokens = MIN (params.max_tokens, SPARE_TOKENS + (gint) strlen (work->text));
-  if (answer->listener->said)
+  if (answer->listener->said && !answer->listener->goes_on)
     params.max_tokens = MAX (params.max_tokens - (gint) answer->listener->said->len, 0);
   params.max_tokens = MIN (params.max_tokens, room);
   return gemma_memory_generate (self->memory, prompt, &params, on_token, answer, &answer->stats->reused_tokens,
@@ -303,6 +312,8 @@ gemma_decode (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaW
   *stats = (GemmaDecodeStats) { 0, };
   if (!answer.stop && translates_text (settings, work))
     answer.stop = gemma_task_text_translation_stop (gemma_model_get_config (self->model)->has_turns);
+  if (listener->goes_on || (!answer.stop && is_translated (settings, work)))
+    answer.stop = "\n";
   if (settings->decode_timeout)
     answer.deadline = start + settings->decode_timeout * G_TIME_SPAN_MILLISECOND;
   if (!ensure_memory (self, settings, work, error) || !begin_submodel (self, settings, error))

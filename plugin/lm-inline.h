@@ -1,9 +1,10 @@
-/* What the language model's elements with a source pad share: text, GAPs and events leave in order, from a task of the
- * pad's own, within a latency that is promised while live, after a tag with their language.
+/* What the language model's elements with source pads share: what is said, GAPs and events leave `src`, events every other
+ * pad, too (lm-src-pad.h).
  */
 #pragma once
 
 #include "lm-base.h"
+#include "lm-src-pad.h"
 
 G_BEGIN_DECLS
 
@@ -16,20 +17,9 @@ GType gst_gemma_lm_inline_get_type (void);
 typedef struct
 {
   GstGemmaLmBase parent;
-  GstPad *srcpad;
+  GstPad *srcpad;               /* a GstGemmaLmSrcPad, as all other source pads are */
 
-  /* The task's. */
-  GstSegment segment;           /* as it went downstream */
-  GstClockTime last_end;
-  gchar *language;              /* as it was last tagged */
-
-  /* What waits for the source pad's task: a sink that holds text until it is due must not hold up the model. */
-  GMutex out_lock;
-  GCond out_cond;
-  GQueue out;                   /* of GstBuffer and GstEvent */
-  gboolean out_flushing;
-  GstFlowReturn out_flow;
-
+  GstEvent *stream_start, *segment;     /* as they came in last, for pads that come later; the task's */
   guint max_observed_delay;     /* ms; object lock */
 } GstGemmaLmInline;
 
@@ -49,9 +39,16 @@ enum
   GEMMA_LM_INLINE_LAST_PROPERTY = GEMMA_LM_INLINE_PROP_MAX_OBSERVED_DELAY
 };
 
-/** To be called by the subclass's init. Caps that the template fixes are sent with each stream. */
+/** To be called by the subclass's init. */
 void gst_gemma_lm_inline_add_src_pad (GstGemmaLmInline *self, GstStaticPadTemplate *templ);
-/** In the task: hands on @item, a GstBuffer or GstEvent (transfer full). */
-GstFlowReturn gst_gemma_lm_inline_emit (GstGemmaLmInline *self, gpointer item);
+/** Adds another source pad (transfer floating), active where the element is. */
+gboolean gst_gemma_lm_inline_add_pad (GstGemmaLmInline *self, GstGemmaLmSrcPad *pad);
+
+/* In the task. */
+
+/** Before anything is handed to @pad: it may have come when the stream had begun. */
+void gst_gemma_lm_inline_begin_pad (GstGemmaLmInline *self, GstGemmaLmSrcPad *pad);
+/** Of all source pads together: one that is not linked, or at its end, does not stop the others. */
+GstFlowReturn gst_gemma_lm_inline_get_flow (GstGemmaLmInline *self);
 
 G_END_DECLS

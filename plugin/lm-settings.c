@@ -105,6 +105,7 @@ gemma_lm_settings_clear (GemmaLmSettings *s)
   g_clear_pointer (&s->target_language, g_free);
   g_clear_pointer (&s->submodel, g_free);
   g_clear_pointer (&s->fallback_submodel, g_free);
+  g_clear_pointer (&s->translations, g_free);
 }
 
 void
@@ -117,6 +118,7 @@ gemma_lm_settings_copy (GemmaLmSettings *to, const GemmaLmSettings *from)
   to->target_language = g_strdup (from->target_language);
   to->submodel = g_strdup (from->submodel);
   to->fallback_submodel = g_strdup (from->fallback_submodel);
+  to->translations = g_strdup (from->translations);
 }
 
 const gchar *
@@ -215,7 +217,7 @@ gemma_lm_settings_install (GObjectClass *klass)
   install_sampling (klass, flags);
   install_limits (klass, flags);
   g_object_class_install_property (klass, GEMMA_LM_PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
-          "utterances, hypotheses, hypotheses-dropped, texts, "
+          "utterances, hypotheses, hypotheses-dropped, texts, translations, "
           "pictures, pictures-dropped, prompt-tokens, reused-tokens, "
           "tokens, decode-seconds, model-loaded, device, device-bytes, mapped-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));

@@ -124,7 +124,8 @@ ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClo
     GCancellable *cancellable)
 {
   GemmaHypotheses *hypotheses = self->heard.hypotheses;
-  const GemmaListener listener = { gemma_hypotheses_get_final_ids (hypotheses), self->heard.words, on_token, hearing };
+  const GemmaListener listener = { .said = gemma_hypotheses_get_final_ids (hypotheses), .aligns = self->heard.words,
+    .token = on_token, .user_data = hearing };
   GstFlowReturn flow = GST_FLOW_OK;
   GemmaDecodeStats stats;
 
@@ -163,7 +164,10 @@ gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *can
     return GST_FLOW_OK;
   }
   GstFlowReturn flow = ask_about (self, work, &hearing, interval, cancellable);
-  return hearing.last ? end_utterance (self, work, flow) : flow;
+  if (!hearing.last)
+    return flow;
+  work->answer = g_strstrip (g_strdup (gemma_hypotheses_get_final_text (heard->hypotheses)));
+  return end_utterance (self, work, flow);
 }
 
 gboolean

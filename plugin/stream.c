@@ -1,5 +1,7 @@
 #include "stream.h"
 
+#include <string.h>
+
 #include <gst/gemma/gemma.h>
 
 #include "debug.h"
@@ -64,4 +66,19 @@ gemma_stream_read_text (GstBuffer *buffer)
   gchar *text = map.size ? g_strndup ((const gchar *) map.data, map.size) : g_strdup ("");
   gst_buffer_unmap (buffer, &map);
   return text;
+}
+
+gchar *
+gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted)
+{
+  const gchar *format = GST_PAD_TEMPLATE_NAME_TEMPLATE (templ);
+
+  if (wanted && !strchr (wanted, '%'))
+    return g_strdup (wanted);
+  for (guint i = 0;; i++) {
+    g_autofree gchar *name = g_strdup_printf ("%.*s%u", (gint) (strlen (format) - strlen ("%u")), format, i);
+    g_autoptr (GstPad) taken = gst_element_get_static_pad (element, name);
+    if (!taken)
+      return g_steal_pointer (&name);
+  }
 }

@@ -15,6 +15,9 @@ gboolean gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSeg
  */
 gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own);
 
+/** @wanted, or where that is no name, the first of @templ's that is free: "audio_0". (transfer full) */
+gchar *gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted);
+
 /** From the audio encoder, serialized: the clip whose tokens came last was no speech. (transfer full) */
 GstEvent *gemma_stream_new_dropped (void);
 gboolean gemma_stream_is_dropped (GstEvent *event);

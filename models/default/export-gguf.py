@@ -75,6 +75,7 @@ def write_text(path, tensors, c, about):
     g.add_uint32("gemma3n.attention.shared_kv_layers", c.shared)
     g.add_uint32("gemma.alignment.layer", c.alignment[0])
     g.add_uint32("gemma.alignment.head", c.alignment[1])
+    g.add_bool("gemma.translation.chained", False)      # speech is translated better without its transcript
     g.add_array("gemma3n.activation_sparsity_scale", [float(model.PHI[s]) for s in c.sparsity])
     g.add_array("gemma3n.attention.sliding_window_pattern", list(c.sliding))
     g.add_quantization_version(gguf.GGML_QUANT_VERSION)

@@ -1,7 +1,30 @@
-/* The contract of a transcriber. */
+/* The contract of a transcriber, however its translations are made. */
 #include "util.h"
 
 #include <string.h>
+
+static const gchar *translate_mode = "auto";
+
+static void
+use_direct (void)
+{
+  translate_mode = "direct";
+}
+
+static void
+use_chained (void)
+{
+  translate_mode = "chained";
+}
+
+static GstElement *
+make_transcriber (void)
+{
+  GstElement *element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+
+  gst_util_set_object_arg (G_OBJECT (element), "translate-mode", translate_mode);
+  return element;
+}
 
 static GType
 get_property_type (gpointer object, const gchar *name, GParamFlags flags)
@@ -97,7 +120,7 @@ check_latency (GstPad *pad, GstClockTime own)
 /* As transcriberbin probes its inner element: unparented, linked to a live source, PAUSED, no data, NULL. */
 GST_START_TEST (test_latency_probe)
 {
-  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+  g_autoptr (GstElement) element = make_transcriber ();
   g_autoptr (GstElement) source = gst_object_ref_sink (gst_element_factory_make ("audiotestsrc", NULL));
   GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
   g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
@@ -135,6 +158,7 @@ begin (const gchar *launch)
   f.transcriber = gst_bin_get_by_name (GST_BIN (f.pipeline), "t");
   f.src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
   f.bus = gst_element_get_bus (f.pipeline);
+  gst_util_set_object_arg (G_OBJECT (f.transcriber), "translate-mode", translate_mode);
   return f;
 }
 
@@ -424,7 +448,7 @@ begin_steps (void)
 {
   Steps s = { 0, };
 
-  s.transcriber = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+  s.transcriber = make_transcriber ();
   random_words (s.transcriber);
   s.bus = gst_bus_new ();
   gst_element_set_bus (s.transcriber, s.bus);
@@ -765,6 +789,22 @@ GST_START_TEST (test_taken_out_and_back)
 
 GST_END_TEST;
 
+/* What has to do with translations holds in either way. */
+static void
+add_translations (Suite *s, const gchar *name, SFun use_mode)
+{
+  TCase *tc = tcase_create (name);
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, use_mode, NULL);
+  tcase_add_test (tc, test_latency_probe);
+  tcase_add_test (tc, test_transcript_and_translations);
+  tcase_add_test (tc, test_language_on_the_command_line);
+  tcase_add_test (tc, test_request_and_release_while_playing);
+  tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
+  tcase_add_test (tc, test_new_items);
+}
+
 static Suite *
 gemmatranscriber_suite (void)
 {
@@ -772,15 +812,12 @@ gemmatranscriber_suite (void)
   TCase *tc = tcase_create ("general");
 
   suite_add_tcase (s, tc);
+  add_translations (s, "direct", use_direct);
+  add_translations (s, "chained", use_chained);
   tcase_add_test (tc, test_contract);
   tcase_add_test (tc, test_submodel_of_all_branches);
-  tcase_add_test (tc, test_latency_probe);
-  tcase_add_test (tc, test_transcript_and_translations);
-  tcase_add_test (tc, test_language_on_the_command_line);
   tcase_add_test (tc, test_any_sound);
   tcase_add_test (tc, test_live_promise);
-  tcase_add_test (tc, test_request_and_release_while_playing);
-  tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
   tcase_add_test (tc, test_missing_model);
   tcase_add_test (tc, test_segment_change_drains);
   tcase_add_test (tc, test_caps_change);
@@ -788,7 +825,6 @@ gemmatranscriber_suite (void)
   tcase_add_test (tc, test_flush_forgets);
   tcase_add_test (tc, test_segment_in_bytes_is_refused);
   tcase_add_test (tc, test_language_changes);
-  tcase_add_test (tc, test_new_items);
   tcase_add_test (tc, test_lateness);
   tcase_add_test (tc, test_broken_promise_is_told);
   tcase_add_test (tc, test_unsynchronized);

@@ -285,6 +285,7 @@ CHANGE (audio_mels) { image_set_u32 (image, "clip.audio.num_mel_bins", 128); }
 CHANGE (audio_embedding_absurd) { reshape (image, "mm.a.embedding.weight", 1, 128, 0, 0); }
 CHANGE (audio_norm) { reshape (image, "a.blk.0.ln2.weight", 8, 0, 0, 0); }
 CHANGE (examples_int) { image_set_u32 (image, "gemma.translation.examples", 0); }
+CHANGE (chained_int) { image_set_u32 (image, "gemma.translation.chained", 0); }
 CHANGE (pad_clip_int) { image_set_u32 (image, "gemma.audio.pad_clip", 1); }
 static void
 set_alignment (Image *image, guint32 layer, guint32 head)
@@ -438,6 +439,7 @@ const BadGguf bad_ggufs[] = {
   TEXT (27, "no start of image", no_image_start, NOT_FOUND, "<start_of_image>"),
   TEXT (28, "token of over 2^31 - 1 bytes", token_past_end, INVALID, "tokenizer.ggml.tokens"),
   TEXT (28, "examples as an integer", examples_int, INVALID, "gemma.translation.examples"),
+  TEXT (28, "chained as an integer", chained_int, INVALID, "gemma.translation.chained"),
   TEXT (28, "alignment past the layers", alignment_past_layers, INVALID, "gemma.alignment.layer is 4; 0 to 3"),
   TEXT (28, "alignment past the heads", alignment_past_heads, INVALID, "gemma.alignment.head is 2; 0 to 1"),
   TEXT (28, "alignment in a sliding layer", alignment_slides, INVALID, "gemma.alignment.layer is 2"),

@@ -400,6 +400,7 @@ GST_START_TEST (test_config_of_sparse_gguf)
   image_set_u32 (image, "gemma3n.feed_forward_length", 32);
   image_set_bool (mmproj, "gemma.audio.pad_clip", FALSE);
   image_set_bool (image, "gemma.translation.examples", FALSE);
+  image_set_bool (image, "gemma.translation.chained", FALSE);
   config = config_of (image, mmproj);
   t = &config->text;
   fail_unless (t->gemma3n.n_altup == 4 && t->gemma3n.ple_dim == 8 && t->gemma3n.laurel_rank == 4 && t->head_dim == 16);
@@ -407,7 +408,8 @@ GST_START_TEST (test_config_of_sparse_gguf)
   fail_unless (t->rms_eps == 1e-6f && t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->logit_softcap == 30);
   for (gint i = 0; i < 4; i++)
     fail_unless (t->ffn[i] == 32 && t->sliding[i] && t->gemma3n.sparsity[i] == 0);
-  fail_unless (config->pad_id == 0 && !config->audio.pad_clip && !config->wants_examples);
+  fail_unless (config->pad_id == 0 && !config->audio.pad_clip && !config->wants_examples &&
+      !config->translates_transcripts);
   fail_unless (t->alignment_layer == -1 && t->alignment_head == -1);
   gemma_config_free (config);
 }

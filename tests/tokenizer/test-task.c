@@ -29,6 +29,31 @@ GST_START_TEST (test_instructions)
 }
 GST_END_TEST;
 
+GST_START_TEST (test_several_languages)
+{
+  static const struct
+  {
+    const gchar *codes[5], *except, *expected;
+  } rows[] = {
+    {{"fr"}, "en", "French"},
+    {{"fr", "pt-BR"}, "en", "French and Brazilian Portuguese"},
+    {{"fr", "es", "it"}, "en", "French, Spanish and Italian"},
+    {{"fr", "French", "fr-CH"}, "en", "French"},
+    {{"en", "fr"}, "en-GB", "French"},
+    {{"en"}, "en", NULL},
+    {{NULL}, "en", NULL},
+  };
+  g_autofree gchar *line = gemma_task_next_line ("pt-BR");
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree gchar *list = gemma_task_list_languages (rows[i].codes, rows[i].except);
+
+    fail_unless_equals_string (list, rows[i].expected);
+  }
+  fail_unless_equals_string (line, "\nBrazilian Portuguese:");
+}
+GST_END_TEST;
+
 GST_START_TEST (test_text_translation)
 {
   GemmaExample example = { (gchar *) "Good night.", (gchar *) "Buenas noches." };
@@ -76,6 +101,7 @@ task_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_instructions);
+  tcase_add_test (tc, test_several_languages);
   tcase_add_test (tc, test_text_translation);
   tcase_add_test (tc, test_language_names);
   return s;

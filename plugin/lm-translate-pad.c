@@ -1,0 +1,76 @@
+#include "lm-translate-pad.h"
+
+struct _GstGemmaLmTranslatePad
+{
+  GstGemmaLmSrcPad parent;
+  gchar *language_code;         /* object lock */
+};
+
+G_DEFINE_TYPE (GstGemmaLmTranslatePad, gst_gemma_lm_translate_pad, GST_TYPE_GEMMA_LM_SRC_PAD)
+
+enum
+{
+  PAD_PROP_0,
+  PAD_PROP_LANGUAGE_CODE
+};
+
+static gchar *
+gst_gemma_lm_translate_pad_get_language (GstGemmaLmSrcPad *pad)
+{
+  GST_OBJECT_LOCK (pad);
+  gchar *language = g_strdup (GST_GEMMA_LM_TRANSLATE_PAD (pad)->language_code);
+  GST_OBJECT_UNLOCK (pad);
+  return language;
+}
+
+static void
+gst_gemma_lm_translate_pad_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstGemmaLmTranslatePad *self = GST_GEMMA_LM_TRANSLATE_PAD (object);
+  const gchar *language = g_value_get_string (value);
+
+  if (id != PAD_PROP_LANGUAGE_CODE) {
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  g_free (self->language_code);
+  self->language_code = g_strdup (language ? language : "en");
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_gemma_lm_translate_pad_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  if (id == PAD_PROP_LANGUAGE_CODE)
+    g_value_take_string (value, gst_gemma_lm_translate_pad_get_language (GST_GEMMA_LM_SRC_PAD (object)));
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+gst_gemma_lm_translate_pad_finalize (GObject *object)
+{
+  g_free (GST_GEMMA_LM_TRANSLATE_PAD (object)->language_code);
+  G_OBJECT_CLASS (gst_gemma_lm_translate_pad_parent_class)->finalize (object);
+}
+
+static void
+gst_gemma_lm_translate_pad_class_init (GstGemmaLmTranslatePadClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->set_property = gst_gemma_lm_translate_pad_set_property;
+  object_class->get_property = gst_gemma_lm_translate_pad_get_property;
+  object_class->finalize = gst_gemma_lm_translate_pad_finalize;
+  GST_GEMMA_LM_SRC_PAD_CLASS (klass)->get_language = gst_gemma_lm_translate_pad_get_language;
+  g_object_class_install_property (object_class, PAD_PROP_LANGUAGE_CODE, g_param_spec_string ("language-code",
+          "Language code", "Language to translate into, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+}
+
+static void
+gst_gemma_lm_translate_pad_init (GstGemmaLmTranslatePad *self)
+{
+  self->language_code = g_strdup ("en");
+}

@@ -1,0 +1,11 @@
+/* A source pad of gemmalm for what is said in another language: that of its property language-code. */
+#pragma once
+
+#include "lm-src-pad.h"
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_GEMMA_LM_TRANSLATE_PAD (gst_gemma_lm_translate_pad_get_type ())
+G_DECLARE_FINAL_TYPE (GstGemmaLmTranslatePad, gst_gemma_lm_translate_pad, GST, GEMMA_LM_TRANSLATE_PAD, GstGemmaLmSrcPad)
+
+G_END_DECLS
