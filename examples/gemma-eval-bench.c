@@ -153,7 +153,8 @@ eval_bench (Eval *eval, GError **error)
   add_double (o, "image_encoder_seconds", image);
   add_double (o, "load_seconds", eval->load_seconds);
   json_object_set_int_member (o, "device_bytes", ocl_device_get_allocated (eval->device));
-  json_object_set_int_member (o, "resident_bytes", read_status ("\nVmRSS:"));
+  json_object_set_int_member (o, "resident_bytes", read_status ("\nRssAnon:") + read_status ("\nRssShmem:"));
+  json_object_set_int_member (o, "page_cache_bytes", read_status ("\nRssFile:"));
   json_object_set_int_member (o, "mapped_bytes", gemma_model_get_mapped_bytes (eval->model));
   json_object_set_int_member (o, "peak_resident_bytes", read_status ("\nVmHWM:"));
   json_generator_set_pretty (generator, TRUE);

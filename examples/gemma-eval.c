@@ -21,7 +21,8 @@
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
     "  image-tokens.npy  float32 [256][hidden], soft tokens of the picture\n" \
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
-    "  bench.json        with --bench: medians of --bench-runs after a warm-up, on random ids\n"
+    "  bench.json        with --bench: medians of --bench-runs after a warm-up, on random ids; memory: on the device\n" \
+    "                    (a CPU's is resident, too), resident without files, files in the page cache, all at most\n"
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
     "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \

@@ -202,7 +202,7 @@ GST_END_TEST;
 GST_START_TEST (test_bench)
 {
   static const gchar *const positive[] = { "prefill_tokens_per_second", "decode_tokens_per_second", "audio_encoder_seconds",
-    "load_seconds", "device_bytes", "resident_bytes", "mapped_bytes", "peak_resident_bytes" };
+    "load_seconds", "device_bytes", "resident_bytes", "page_cache_bytes", "mapped_bytes", "peak_resident_bytes" };
   g_autofree gchar *message = NULL, *path = g_build_filename (out, "bench.json", NULL);
   g_autoptr (JsonParser) parser = json_parser_new ();
   JsonObject *o;

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Our speed beside our peers': in turn, on the same threads, of a machine that does nothing else.
+
+    compare.py text --llama-bench PROGRAM MODEL.gguf...         prefill of 512 tokens and decoding after it
+    compare.py audio                                            30 s through USM at E2B's widths, beside transformers
+    compare.py vision [RESOLUTION...]                           MobileNet-V5 300M, beside timm
+    compare.py draw --plot OUT.svg
+    all with [--json speed.json] [--plot OUT.svg] [--build build] [--threads 2] [--rounds 3]
+
+Of each side the best of all rounds counts. What is measured joins what the JSON file has already, so that a table can
+be put together piece by piece. Language models run with 8-bit activations on both sides. The share of the machine's
+limit is that of what is measured at once before: reading from memory for decoding, float32 multiply-adds, four times
+as many with bytes.
+
+Peers: llama.cpp, as in the sdist of llama-cpp-python 0.3.36 (PyPI), built with -DGGML_NATIVE=ON; transformers and timm
+as in tests/usm/bench_reference.py and tests/vision/bench_reference.py.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PREFILL, DECODE = 512, 64
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def say(text):
+    print(f"\r{text:78s}", end="", file=sys.stderr, flush=True)
+
+
+def output(a, *command):
+    """-> what it printed, on so many threads"""
+    env = {**os.environ, "POCL_MAX_PTHREAD_COUNT": str(a.threads), "POCL_MAX_COMPUTE_UNITS": str(a.threads)}
+    return subprocess.run([str(c) for c in command], check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          env=env).stdout
+
+
+def limits(a):
+    """GB/s from memory, GFLOP/s"""
+    out = output(a, a.build / "tests/opencl/checkkernels", "--bench", "-v", "ref", "rms_norm")
+    flops, read = re.search(r"limits: ([\d.]+) GFLOP/s of FMA, ([\d.]+) GB/s from memory", out).groups()
+    return {"read_GBps": float(read), "fma_GFLOPs": float(flops)}
+
+
+def row(work, unit, ours, peer, name, share=None, of=None):
+    """@ours, @peer: of all rounds. Seconds are better if fewer."""
+    less = unit == "s"
+    best = min if less else max
+    ours, peer = best(ours), best(peer)
+    return {"work": work, "unit": unit, "ours": ours, "peer": peer, "peer_name": name,
+            "ratio": peer / ours if less else ours / peer, "share": share(ours) if share else None, "of": of}
+
+
+# ---- language models ------------------------------------------------------------------------------------------------
+
+def read_model(path):
+    """-> bytes that a decoded token has to read, operations of a prefilled one.
+
+    Of tables that rows are looked up in only the head counts. Gemma 3n's layers without keys and values of their own
+    run for the last position only; a model's embedding of the prompt has its matrices beside the layers."""
+    from gguf import GGUFReader
+    reader = GGUFReader(path)
+    architecture = reader.fields["general.architecture"].contents()
+    layers = reader.fields[f"{architecture}.block_count"].contents()
+    shared = reader.fields.get(f"{architecture}.attention.shared_kv_layers")
+    owned = layers - shared.contents() if shared else layers
+    read = operations = 0
+    for t in reader.tensors:
+        table = t.name in ("token_embd.weight", "per_layer_token_embd.weight", "output.weight")
+        layer = re.match(r"blk\.(\d+)\.", t.name)
+        unused = layer and int(layer[1]) >= owned and re.search(r"attn_[kv]\.", t.name)
+        if not table and not unused:
+            read += int(t.n_bytes)
+        if len(t.shape) > 1 and not table and (not layer or int(layer[1]) < owned):
+            operations += 2 * int(t.n_elements)
+    tensors = {t.name: int(t.n_bytes) for t in reader.tensors}
+    return read + tensors.get("output.weight", tensors["token_embd.weight"]), operations
+
+
+def gemma_text(a, path):
+    with tempfile.TemporaryDirectory() as out:
+        output(a, a.build / "examples/gemma-eval", "--model", path, "--bench", "--bench-prefill", PREFILL, "--bench-decode", DECODE,
+               "--bench-runs", 3, "--activations", "int8", "--out", out)
+        return json.loads((Path(out) / "bench.json").read_text())
+
+
+def llama_text(a, path):
+    out = json.loads(output(a, a.llama_bench, "-m", path, "-p", PREFILL, "-n", DECODE, "-t", a.threads, "-r", 3, "-o", "json"))
+    return {"prefill" if r["n_prompt"] else "decode": max(r["samples_ts"]) for r in out}
+
+
+def text(a):
+    rows = []
+    for path in a.models:
+        read, operations = read_model(path)
+        ours, peer = [], []
+        for i in range(a.rounds):
+            say(f"{path.name}: round {i + 1} of {a.rounds}, gst-gemma")
+            ours.append(gemma_text(a, path))
+            say(f"{path.name}: round {i + 1} of {a.rounds}, llama.cpp")
+            peer.append(llama_text(a, path))
+        for key, share, of in (("prefill", lambda x: x * operations / a.limits["fma_GFLOPs"] / 4e9, "bytes multiplied and added"),
+                               ("decode", lambda x: x * read / a.limits["read_GBps"] / 1e9, "read bandwidth")):
+            rows.append(row(f"{path.stem} {key}", "tokens/s", [r[f"{key}_tokens_per_second"] for r in ours], [r[key] for r in peer],
+                            "llama.cpp", share, of))
+        rows[-1]["memory"] = {k: ours[-1][k] for k in ours[-1] if k.endswith("_bytes")}
+    return rows
+
+
+# ---- encoders -------------------------------------------------------------------------------------------------------
+
+def audio(a):
+    ours, peer = {"bf16": [], "f32": []}, {"bf16": [], "f32": []}
+    for i in range(a.rounds):
+        for kind in ours:
+            say(f"audio: round {i + 1} of {a.rounds}, {kind}")
+            out = output(a, a.build / "tests/usm/bench-usm", "--type", kind)
+            ours[kind].append(float(re.search(r"at once: ([\d.]+) s", out)[1]))
+            out = output(a, sys.executable, TESTS / "usm/bench_reference.py", "--type", kind, "--threads", a.threads)
+            peer[kind].append(float(re.search(r"at once: ([\d.]+) s", out)[1]))
+    return [row("USM, 30 s, float32 weights", "s", ours["f32"], peer["f32"], "transformers float32"),
+            row("USM, 30 s, bfloat16 weights", "s", ours["bf16"], peer["f32"] + peer["bf16"], "transformers, its fastest")]
+
+
+def vision(a):
+    ours, peer = {r: [] for r in a.resolutions}, {r: [] for r in a.resolutions}
+    for i in range(a.rounds):
+        say(f"vision: round {i + 1} of {a.rounds}")
+        out = output(a, sys.executable, TESTS / "vision/bench_reference.py", "--ours", a.build / "tests/vision/bench-vision", "--compile",
+                     "--threads", a.threads, *a.resolutions)
+        for r in a.resolutions:
+            ours[r].append(float(re.search(rf"^bench-vision(?:.*\n)*?{r}: ([\d.]+) s", out, re.M)[1]))
+            peer[r] += [float(s) for s in re.findall(rf"^timm .* {r}: ([\d.]+) s", out, re.M)]
+    return [row(f"MobileNet-V5 at {r}", "s", ours[r], peer[r], "timm, its fastest") for r in a.resolutions]
+
+
+# ---- what is shown --------------------------------------------------------------------------------------------------
+
+def table(data):
+    lines = ["| | gst-gemma | peer | | times as fast | share of the limit |", "|---|---|---|---|---|---|"]
+    for r in data["rows"]:
+        share = f"{r['share']:.2f} of {r['of']}" if r["share"] else ""
+        lines.append(f"| {r['work']} | {r['ours']:.4g} {r['unit']} | {r['peer']:.4g} {r['unit']} | {r['peer_name']} | {r['ratio']:.2f} | {share} |")
+    return "\n".join(lines)
+
+
+def draw(data, path):
+    """Bars of the ratios: 1 is the peer."""
+    import matplotlib
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "compare", "font.size": 9})
+    rows = data["rows"][::-1]
+    figure, axes = plt.subplots(figsize=(7, .6 + .32 * len(rows)), layout="constrained")
+    bars = axes.barh([f"{r['work']}" for r in rows], [r["ratio"] for r in rows], color="#3b74c4")
+    axes.bar_label(bars, [f"{r['ratio']:.2f} x {r['peer_name']}" for r in rows], padding=3)
+    axes.axvline(1, color="#444", ls="--", lw=1)
+    axes.set_xlim(0, 1.5 * max(r["ratio"] for r in rows))
+    axes.set_xlabel("times as fast as the peer")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("work", choices=["text", "audio", "vision", "draw"])
+    ap.add_argument("models", nargs="*", metavar="MODEL.gguf|RESOLUTION")
+    ap.add_argument("--llama-bench", default="llama-bench", metavar="PROGRAM")
+    ap.add_argument("--build", type=Path, default=Path("build"))
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--rounds", type=int, default=3)
+    ap.add_argument("--json", type=Path, default=Path("speed.json"))
+    ap.add_argument("--plot", type=Path)
+    a = ap.parse_args()
+    data = json.loads(a.json.read_text()) if a.json.exists() else {"rows": []}
+    if a.work != "draw":
+        a.limits = data["limits"] = limits(a)
+        a.resolutions = [int(m) for m in a.models] or [256, 512, 768] if a.work == "vision" else []
+        a.models = [Path(m) for m in a.models]
+        new = {"text": text, "audio": audio, "vision": vision}[a.work](a)
+        data["rows"] = [r for r in data["rows"] if r["work"] not in [n["work"] for n in new]] + new
+        a.json.write_text(json.dumps(data, indent=1) + "\n")
+        say("")
+    print(f"\n{data['limits']}\n{table(data)}")
+    if a.plot:
+        draw(data, a.plot)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
