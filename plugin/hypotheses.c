@@ -7,6 +7,8 @@
 /* How long a letter takes, in audio tokens, whatever the sound says: 20 to 160 ms. */
 #define SHORTEST_LETTER .125f
 #define LONGEST_LETTER 1.f
+#define AROUND 50               /* levels: a second */
+#define RANGE 30                /* dB */
 #define REST (40 * GST_MSECOND) /* for a word that nothing more is heard of */
 #define USUAL_LETTER .35f       /* 160 words a minute, of 4.7 letters */
 #define USUAL_LENGTH 20         /* so many letters, three words, of a voice are as good as this */
@@ -18,6 +20,8 @@ typedef struct
   gint n_letters;
   GstClockTime seen;            /* what the first hypothesis with it had heard */
 } Word;
+
+G_STATIC_ASSERT (GEMMA_SOUND_LEVELS == GEMMA_ALIGNMENT_FRAMES);
 
 struct _GemmaHypotheses
 {
@@ -326,6 +330,27 @@ guess_letter (GemmaHypotheses *self, gboolean whole)
   return CLAMP ((gfloat) count_loud (self, GST_CLOCK_TIME_NONE) / MAX (length, 1), SHORTEST_LETTER, LONGEST_LETTER);
 }
 
+/* Which of the levels are of pauses; NULL if none is known. Speech has a range of 30 dB (ANSI S3.5): what is as much below
+ * what is loudest within a second is none. (transfer full) */
+static guint8 *
+find_pauses (GemmaHypotheses *self)
+{
+  gint n = self->sound->len * GEMMA_SOUND_LEVELS, n_known = 0;
+  g_autofree guint8 *levels = g_new (guint8, n), *pauses = g_new (guint8, n);
+
+  for (gint i = 0; i < n; i++) {
+    levels[i] = get_token (self, i / GEMMA_SOUND_LEVELS)->levels[i % GEMMA_SOUND_LEVELS];
+    n_known += levels[i] != GEMMA_SOUND_NO_LEVEL;
+  }
+  for (gint i = 0; i < n; i++) {
+    gint loudest = G_MAXUINT8;
+    for (gint k = MAX (i - AROUND, 0); k < MIN (i + AROUND, n); k++)
+      loudest = levels[k] != GEMMA_SOUND_NO_LEVEL ? MIN (loudest, levels[k]) : loudest;
+    pauses[i] = levels[i] > loudest + RANGE;
+  }
+  return n_known > 0 ? g_steal_pointer (&pauses) : NULL;
+}
+
 /* When each word is said; before @end if that is the utterance's, else some may come after it. NULL if the model does
  * not tell. (transfer full) */
 static GemmaAlignmentWord *
@@ -342,7 +367,8 @@ align (GemmaHypotheses *self, GstClockTime end, gboolean whole)
   g_autofree guint8 *quiet = g_new (guint8, self->sound->len);
   for (guint i = 0; i < self->sound->len; i++)
     quiet[i] = get_token (self, i)->quiet;
-  const GemmaAlignmentSound sound = { self->sound->len, quiet,
+  g_autofree guint8 *pauses = find_pauses (self);
+  const GemmaAlignmentSound sound = { self->sound->len, quiet, pauses,
     (gfloat) GEMMA_SOUND_HEARD / (get_token (self, 0)->end - get_token (self, 0)->start),
     to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, whole) };
   gboolean known = gemma_align (&sound, (const gfloat *) (gpointer) self->weights->data,

@@ -222,11 +222,13 @@ shorten_lead (GemmaUtterances *self)
 }
 
 void
-gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime duration, gboolean quiet, gboolean begins,
-    const gfloat *row)
+gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime duration, gboolean quiet,
+    const guint8 *levels, gboolean begins, const gfloat *row)
 {
   GemmaSoundToken token = { pts, pts + duration, quiet };
 
+  for (guint i = 0; i < GEMMA_SOUND_LEVELS; i++)
+    token.levels[i] = levels ? levels[i] : GEMMA_SOUND_NO_LEVEL;
   synchronize (self, pts, begins);
   if (begins)
     self->whole = TRUE;

@@ -100,7 +100,7 @@ push (GemmaUtterances *utterances, const gchar *pattern, GstClockTime pts)
 {
   for (const gchar *p = pattern; *p; p++, pts += T) {
     gfloat row[HIDDEN] = { pts / T, 0.f };
-    gemma_utterances_push (utterances, pts, T, *p == '.' || *p == 'd', *p == 'D' || *p == 'd', row);
+    gemma_utterances_push (utterances, pts, T, *p == '.' || *p == 'd', NULL, *p == 'D' || *p == 'd', row);
   }
   return pts;
 }
