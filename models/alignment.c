@@ -93,16 +93,19 @@ sum_weights (gfloat *sums, const gfloat *weights, gint n_rows, gint n)
 
 typedef enum { QUIET_TIME, LOUD_TIME, UNKNOWN } Loudness;
 
-/* At @time. Beside a quiet token only a part of a loud one is loud. */
+/* At @time. Beside a quiet token only a part of a loud one is loud; the finer track tells which. */
 static Loudness
 get_loudness (const GemmaAlignmentSound *s, gfloat time)
 {
+  gint frame = (gint) floorf ((time + .5f) * GEMMA_ALIGNMENT_FRAMES);
   gint j = CLAMP ((gint) floorf (time - s->heard) + 1, 0, s->n - 1);
 
   if (!s->quiet)
     return LOUD_TIME;
-  if (s->quiet[j])
+  if (s->quiet[j] || (s->pauses && frame < s->n * GEMMA_ALIGNMENT_FRAMES && s->pauses[MAX (frame, 0)]))
     return QUIET_TIME;
+  if (s->pauses)
+    return frame < s->n * GEMMA_ALIGNMENT_FRAMES ? LOUD_TIME : UNKNOWN;
   return s->quiet[MAX (j - 1, 0)] || s->quiet[MIN (j + 1, s->n - 1)] ? UNKNOWN : LOUD_TIME;
 }
 
@@ -112,9 +115,14 @@ find_loud (Grid *g, gint n_heard)
 {
   g->loud[0] = g->quiet[0] = 0;
   for (gint i = 0; i < g->n_steps; i++) {
-    Loudness loudness = i < n_heard ? get_loudness (g->sound, get_time (g, i + .5f)) : UNKNOWN;
-    g->loud[i + 1] = g->loud[i] + (loudness == LOUD_TIME ? 1.f / STEPS : 0);
-    g->quiet[i + 1] = g->quiet[i] + (loudness == QUIET_TIME ? 1.f / STEPS : 0);
+    gint loud = 0, quiet = 0;
+    for (gint k = 0; k < 2; k++) {
+      Loudness loudness = i < n_heard ? get_loudness (g->sound, get_time (g, i + .25f + .5f * k)) : UNKNOWN;
+      loud += loudness == LOUD_TIME;
+      quiet += loudness == QUIET_TIME;
+    }
+    g->loud[i + 1] = g->loud[i] + .5f * loud / STEPS;
+    g->quiet[i + 1] = g->quiet[i] + .5f * quiet / STEPS;
   }
 }
 

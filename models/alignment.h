@@ -14,11 +14,14 @@
 
 G_BEGIN_DECLS
 
+#define GEMMA_ALIGNMENT_FRAMES 8 /* of an audio token: 20 ms */
+
 /** What was heard. Times are in audio tokens: token j is from j to j + 1. */
 typedef struct
 {
   gint n;                       /* audio tokens */
   const guint8 *quiet;          /* (nullable) [n]: nothing was loud */
+  const guint8 *pauses;         /* (nullable) [n][GEMMA_ALIGNMENT_FRAMES]: finer, from half a token before its start on */
   gfloat heard;                 /* 0 to 1 */
   gfloat begin, end;            /* words lie between, 0 <= begin <= end <= n */
   gfloat letter;                /* how long one of gemma_alignment_get_length() takes, about; > 0 */

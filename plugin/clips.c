@@ -2,11 +2,19 @@
 
 #include "models/speech-gate.h"
 
+#include <math.h>
+
 #define FRAME 320               /* the gate's 20 ms */
 #define PREROLL 3840            /* 240 ms of sound before an onset belong to its clip */
 /* A token leaves when the encoder has heard this much of it; what is loud from here to the same place in the
  * next token counts for the next one. */
 #define HEARD 1472
+
+/* What is known of each frame. */
+typedef struct
+{
+  guint8 loud, level;
+} Loudness;
 
 struct _GemmaClips
 {
@@ -20,8 +28,9 @@ struct _GemmaClips
   gint64 position;              /* samples so far */
   GArray *history;              /* gfloat: samples that may still be encoded */
   gint64 history_start;
-  GArray *loud;                 /* guint8 for each frame from loud_start on */
+  GArray *loud;                 /* Loudness of each frame from loud_start on */
   gint64 loud_start;
+  gdouble energy;               /* of the frame being filled */
   gint64 silence_start;         /* ungated: unused; gated, between clips: nothing is told yet from here on */
 
   gboolean active;              /* in a clip */
@@ -43,7 +52,7 @@ gemma_clips_new (GemmaUsmStream *stream, guint hidden, gboolean gated, gboolean 
   self->funcs = *funcs;
   self->user_data = user_data;
   self->history = g_array_new (FALSE, FALSE, sizeof (gfloat));
-  self->loud = g_array_new (FALSE, FALSE, sizeof (guint8));
+  self->loud = g_array_new (FALSE, FALSE, sizeof (Loudness));
   self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
   self->changes = g_array_new (FALSE, FALSE, sizeof (GemmaSpeechChange));
   self->active = !gated;
@@ -86,20 +95,25 @@ gemma_clips_reset (GemmaClips *self)
   g_array_set_size (self->loud, 0);
   self->position = self->history_start = self->loud_start = self->silence_start = 0;
   self->clip_start = self->clip_fed = self->n_tokens = 0;
+  self->energy = 0.;
   self->active = !self->gated;
 }
 
-/* Whether nothing was loud from HEARD samples into the token before until HEARD samples into this one. */
+/* The levels of the whole frames that the token before had not heard and this one has; whether none was loud. */
 static gboolean
-is_quiet (GemmaClips *self, gint64 first)
+is_quiet (GemmaClips *self, gint64 first, guint8 *levels)
 {
-  gint64 from = MAX ((first + HEARD - GEMMA_CLIPS_TOKEN + FRAME - 1) / FRAME, self->loud_start);
-  gint64 to = MIN ((first + HEARD) / FRAME, self->loud_start + self->loud->len);
+  gint64 end = (first + HEARD) / FRAME - self->loud_start;
+  gboolean quiet = TRUE;
 
-  for (gint64 i = from; i < to; i++)
-    if (g_array_index (self->loud, guint8, i - self->loud_start))
-      return FALSE;
-  return TRUE;
+  for (gint i = 0; i < GEMMA_SOUND_LEVELS; i++) {
+    gint64 at = end - GEMMA_SOUND_LEVELS + i;
+    gboolean known = at >= 0 && at < self->loud->len;
+    const Loudness *frame = known ? &g_array_index (self->loud, Loudness, at) : NULL;
+    levels[i] = known ? frame->level : GEMMA_SOUND_NO_LEVEL;
+    quiet = quiet && !(known && frame->loud);
+  }
+  return quiet;
 }
 
 static void
@@ -110,7 +124,9 @@ tell_tokens (GemmaClips *self, gint64 end)
   for (guint i = 0; i < n; i++) {
     gint64 first = self->clip_start + self->n_tokens * GEMMA_CLIPS_TOKEN;
     const gfloat *row = &g_array_index (self->rows, gfloat, i * self->hidden);
-    self->funcs.token (first, MIN (first + GEMMA_CLIPS_TOKEN, end), is_quiet (self, first), self->n_tokens == 0, row,
+    guint8 levels[GEMMA_SOUND_LEVELS];
+    gboolean quiet = is_quiet (self, first, levels);
+    self->funcs.token (first, MIN (first + GEMMA_CLIPS_TOKEN, end), quiet, levels, self->n_tokens == 0, row,
         self->user_data);
     self->n_tokens++;
   }
@@ -194,6 +210,22 @@ tell_silence (GemmaClips *self)
   trim_history (self, until);
 }
 
+/* Up to one frame is heard. */
+static void
+follow_loudness (GemmaClips *self, const gfloat *samples, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    gfloat x = isfinite (samples[i]) ? samples[i] : 0.f;
+    self->energy += (gdouble) x * x;
+  }
+  if (self->position % FRAME)
+    return;
+  gdouble db = -10. * log10 (self->energy / FRAME + 1e-20);
+  const Loudness frame = { gemma_speech_gate_is_loud (self->gate), CLAMP (db, 1., 255.) };
+  g_array_append_val (self->loud, frame);
+  self->energy = 0.;
+}
+
 /* Shows the gate up to one frame, so that loudness is known for every frame however the samples are split. */
 static gboolean
 gate_frame (GemmaClips *self, const gfloat *samples, gsize n, GError **error)
@@ -201,10 +233,7 @@ gate_frame (GemmaClips *self, const gfloat *samples, gsize n, GError **error)
   g_array_set_size (self->changes, 0);
   gemma_speech_gate_push (self->gate, samples, n, self->changes);
   self->position += n;
-  if (self->position % FRAME == 0) {
-    guint8 loud = gemma_speech_gate_is_loud (self->gate);
-    g_array_append_val (self->loud, loud);
-  }
+  follow_loudness (self, samples, n);
 
   for (guint i = 0; self->gated && i < self->changes->len; i++) {
     const GemmaSpeechChange *change = &g_array_index (self->changes, GemmaSpeechChange, i);

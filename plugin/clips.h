@@ -7,6 +7,7 @@
 #pragma once
 
 #include "models/usm.h"
+#include "utterances.h"
 
 G_BEGIN_DECLS
 
@@ -15,8 +16,12 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  /** @quiet: nothing loud in it; @begins: the first of a clip; @row: the token's values */
-  void (*token) (gint64 first, gint64 end, gboolean quiet, gboolean begins, const gfloat *row, gpointer user_data);
+  /**
+   * @quiet: nothing loud in it; @levels: of its sound (utterances.h); @begins: the first of a clip; @row: the token's
+   * values
+   */
+  void (*token) (gint64 first, gint64 end, gboolean quiet, const guint8 *levels, gboolean begins, const gfloat *row,
+      gpointer user_data);
   /** @first == @end: a clip has ended here, silence follows */
   void (*silence) (gint64 first, gint64 end, gpointer user_data);
   /** The clip that began at @first was music; it ends here */

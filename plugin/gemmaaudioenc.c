@@ -6,7 +6,8 @@
  * of 160 ms and leaves as soon as the encoder has heard enough of it. However the sound is cut into buffers, the tokens
  * are the same.
  *
- * Buffers that hold nothing loud carry %GST_BUFFER_FLAG_GAP. With #GstGemmaAudioEnc:voice-gate silence is not encoded at
+ * Buffers that hold nothing loud carry %GST_BUFFER_FLAG_GAP, and metadata `GemmaLevels` tells how loud each 20 ms are, which
+ * the times of words profit from. With #GstGemmaAudioEnc:voice-gate silence is not encoded at
  * all: GAP events stand for it, and each stretch of speech is a clip of its own, whose first token carries
  * %GST_BUFFER_FLAG_DISCONT. A GAP event of no duration says that a clip has ended.
  *
@@ -84,7 +85,8 @@ to_time (GstGemmaAudioEnc *self, gint64 sample)
 }
 
 static void
-on_token (gint64 first, gint64 end, gboolean quiet, gboolean begins, const gfloat *row, gpointer data)
+on_token (gint64 first, gint64 end, gboolean quiet, const guint8 *levels, gboolean begins, const gfloat *row,
+    gpointer data)
 {
   GstGemmaAudioEnc *self = data;
 
@@ -98,6 +100,7 @@ on_token (gint64 first, gint64 end, gboolean quiet, gboolean begins, const gfloa
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
   if (begins)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  gemma_stream_add_levels (buffer, levels);
 
   GST_OBJECT_LOCK (self);
   self->n_tokens++;

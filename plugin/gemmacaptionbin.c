@@ -15,6 +15,9 @@
  * long as it would have been. When the model fails, a warning and an element message `gemma-caption-error` (error,
  * debug) say so and the media go on without captions.
  *
+ * Music has no captions once it has played for some seconds, unless #GstGemmaCaptionBin:music-gate is off (see
+ * gemmaaudioenc).
+ *
  * Of a stream that is read faster than it plays, captions come too late for the picture; their times on `text` are
  * right all the same.
  *
@@ -72,6 +75,7 @@ enum
   PROP_RESOLUTION,
   PROP_MODE,
   PROP_ROLL_UP_ROWS,
+  PROP_MUSIC_GATE,
   PROP_STATS
 };
 
@@ -450,6 +454,10 @@ gst_gemma_caption_bin_set_property (GObject *object, guint id, const GValue *val
     case PROP_RESOLUTION: set_vision (self, pspec->name, value); break;
     case PROP_MODE: set_mode (self, g_value_get_enum (value)); break;
     case PROP_ROLL_UP_ROWS: set_roll_up_rows (self, g_value_get_uint (value)); break;
+    case PROP_MUSIC_GATE:
+      if (self->audio.encoder)
+        g_object_set_property (G_OBJECT (self->audio.encoder), pspec->name, value);
+      break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
 }
@@ -469,6 +477,10 @@ gst_gemma_caption_bin_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_RESOLUTION: g_value_set_uint (value, resolution); break;
     case PROP_MODE: g_value_set_enum (value, mode); break;
     case PROP_ROLL_UP_ROWS: g_value_set_uint (value, rows); break;
+    case PROP_MUSIC_GATE:
+      if (self->audio.encoder)
+        g_object_get_property (G_OBJECT (self->audio.encoder), pspec->name, value);
+      break;
     default: g_object_get_property (G_OBJECT (self->lm), pspec->name, value);
   }
 }
@@ -531,6 +543,9 @@ install_properties (GObjectClass *klass)
           GST_TYPE_GEMMA_CAPTION_MODE, MODE_OVERLAY, playing));
   g_object_class_install_property (klass, PROP_ROLL_UP_ROWS, g_param_spec_uint ("roll-up-rows", "Roll-up rows",
           "How many rows of captions are seen at a time in the modes cea608 and cea708", 2, 4, 2, playing));
+  g_object_class_install_property (klass, PROP_MUSIC_GATE, g_param_spec_boolean ("music-gate", "Music gate",
+          "Music is silence once it has played for some seconds, until somebody speaks", TRUE,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_STATS, g_param_spec_boxed ("stats", "Statistics", "As gemmalm's",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }

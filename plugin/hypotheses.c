@@ -7,7 +7,11 @@
 /* How long a letter takes, in audio tokens, whatever the sound says: 20 to 160 ms. */
 #define SHORTEST_LETTER .125f
 #define LONGEST_LETTER 1.f
+#define AROUND 50               /* levels: a second */
+#define RANGE 30                /* dB */
 #define REST (40 * GST_MSECOND) /* for a word that nothing more is heard of */
+#define USUAL_LETTER .35f       /* 160 words a minute, of 4.7 letters */
+#define USUAL_LENGTH 20         /* so many letters, three words, of a voice are as good as this */
 
 typedef struct
 {
@@ -16,6 +20,8 @@ typedef struct
   gint n_letters;
   GstClockTime seen;            /* what the first hypothesis with it had heard */
 } Word;
+
+G_STATIC_ASSERT (GEMMA_SOUND_LEVELS == GEMMA_ALIGNMENT_FRAMES);
 
 struct _GemmaHypotheses
 {
@@ -298,54 +304,123 @@ from_tokens (GemmaHypotheses *self, gfloat at)
   return start + (GstClockTime) ((at - i) * (get_token_end (self, i) - start));
 }
 
-/* By what was loud and what was said in all of the utterance so far. */
-static gfloat
-guess_letter (GemmaHypotheses *self, const guint8 *quiet)
+/* Loud tokens that begin in a stretch. */
+static gint
+count_loud (GemmaHypotheses *self, GstClockTime end)
 {
-  gint loud = 0, length = self->final_length;
+  gint n = 0;
 
-  for (guint i = 0; i < self->sound->len; i++)
-    loud += !quiet[i];
-  for (guint i = 0; i < self->words->len; i++)
-    length += gemma_alignment_get_length (get_word (self->words, i)->n_letters);
-  return CLAMP ((gfloat) loud / MAX (length, 1), SHORTEST_LETTER, LONGEST_LETTER);
+  for (guint i = 0; i < self->sound->len && get_token (self, i)->start < end; i++)
+    n += !get_token (self, i)->quiet;
+  return n;
 }
 
-/* When each word is said, of which the first @n end before @end; NULL if the model does not tell. (transfer full) */
+/* By what was loud and what was said in it: in all of the utterance if it is @whole, else, as nobody knows how many of the
+ * words are guessed, until where they are final. */
+static gfloat
+guess_letter (GemmaHypotheses *self, gboolean whole)
+{
+  gint length = self->final_length;
+
+  if (!whole)
+    return CLAMP ((count_loud (self, self->final_end) + USUAL_LENGTH * USUAL_LETTER) / (length + USUAL_LENGTH),
+        SHORTEST_LETTER, LONGEST_LETTER);
+  for (guint i = 0; i < self->words->len; i++)
+    length += gemma_alignment_get_length (get_word (self->words, i)->n_letters);
+  return CLAMP ((gfloat) count_loud (self, GST_CLOCK_TIME_NONE) / MAX (length, 1), SHORTEST_LETTER, LONGEST_LETTER);
+}
+
+/* Which of the levels are of pauses; NULL if none is known. Speech has a range of 30 dB (ANSI S3.5): what is as much below
+ * what is loudest within a second is none. (transfer full) */
+static guint8 *
+find_pauses (GemmaHypotheses *self)
+{
+  gint n = self->sound->len * GEMMA_SOUND_LEVELS, n_known = 0;
+  g_autofree guint8 *levels = g_new (guint8, n), *pauses = g_new (guint8, n);
+
+  for (gint i = 0; i < n; i++) {
+    levels[i] = get_token (self, i / GEMMA_SOUND_LEVELS)->levels[i % GEMMA_SOUND_LEVELS];
+    n_known += levels[i] != GEMMA_SOUND_NO_LEVEL;
+  }
+  for (gint i = 0; i < n; i++) {
+    gint loudest = G_MAXUINT8;
+    for (gint k = MAX (i - AROUND, 0); k < MIN (i + AROUND, n); k++)
+      loudest = levels[k] != GEMMA_SOUND_NO_LEVEL ? MIN (loudest, levels[k]) : loudest;
+    pauses[i] = levels[i] > loudest + RANGE;
+  }
+  return n_known > 0 ? g_steal_pointer (&pauses) : NULL;
+}
+
+/* When each word is said; before @end if that is the utterance's, else some may come after it. NULL if the model does
+ * not tell. (transfer full) */
 static GemmaAlignmentWord *
-align (GemmaHypotheses *self, guint n, GstClockTime end)
+align (GemmaHypotheses *self, GstClockTime end, gboolean whole)
 {
   guint n_words = self->words->len, n_ids = 0;
   g_autofree GemmaAlignmentWord *words = g_new0 (GemmaAlignmentWord, MAX (n_words, 1));
 
   for (guint i = 0; i < n_words; i++)
     n_ids += words[i].n_tokens = get_word (self->words, i)->ids->len;
-  if (!self->aligned || n == 0 || self->letters->len < n_ids || end <= self->final_end)
+  if (!self->aligned || n_words == 0 || self->letters->len < n_ids || end <= self->final_end)
     return NULL;
 
   g_autofree guint8 *quiet = g_new (guint8, self->sound->len);
   for (guint i = 0; i < self->sound->len; i++)
     quiet[i] = get_token (self, i)->quiet;
-  const GemmaAlignmentSound sound = { self->sound->len, quiet,
+  g_autofree guint8 *pauses = find_pauses (self);
+  const GemmaAlignmentSound sound = { self->sound->len, quiet, pauses,
     (gfloat) GEMMA_SOUND_HEARD / (get_token (self, 0)->end - get_token (self, 0)->start),
-    to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, quiet) };
+    to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, whole) };
   gboolean known = gemma_align (&sound, (const gfloat *) (gpointer) self->weights->data,
-      (const gint *) (gpointer) self->letters->data, words, n_words, n);
+      (const gint *) (gpointer) self->letters->data, words, n_words, whole ? n_words : 0);
   return known ? g_steal_pointer (&words) : NULL;
 }
 
-/* The first @n words. A little time is left for those to come, if there are any. */
-static void
-make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, GemmaWordFunc func, gpointer user_data)
+/* Whether one of the word's tokens, of which the first is @row, looks most at the end of what was heard: it is said just
+ * now, or guessed (the policy of S. Papi, M. Turchi, M. Negri: AlignAtt, Interspeech 2023). */
+static gboolean
+is_at_end (GemmaHypotheses *self, guint row, gint n_tokens)
 {
-  GstClockTime limit = n < self->words->len ? heard - MIN (heard, REST) : heard;
-  g_autofree GemmaAlignmentWord *words = align (self, n, limit);
+  guint n = self->sound->len;
+
+  for (gint i = 0; i < n_tokens; i++) {
+    const gfloat *weights = &g_array_index (self->weights, gfloat, (row + i) * n);
+    guint best = 0;
+
+    for (guint j = 1; j < n; j++)
+      best = weights[j] > weights[best] ? j : best;
+    if (best == n - 1)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* How many of @words, of which the first @n may be final, have been said. */
+static guint
+count_said (GemmaHypotheses *self, const GemmaAlignmentWord *words, guint n, GstClockTime heard)
+{
+  gfloat end = to_tokens (self, heard - MIN (heard, REST));
+  guint n_said = 0, row = 0;
+
+  while (n_said < n && words[n_said].end <= end && !is_at_end (self, row, words[n_said].n_tokens))
+    row += words[n_said++].n_tokens;
+  return n_said;
+}
+
+/* The first @n words, all if the utterance is over. */
+static void
+make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, gboolean last, GemmaWordFunc func,
+    gpointer user_data)
+{
+  g_autofree GemmaAlignmentWord *words = n > 0 ? align (self, heard, last) : NULL;
 
   if (!words)
     make_final_by_length (self, n, heard, func, user_data);
+  else if (!last)
+    n = count_said (self, words, n, heard);
   for (guint i = 0; words && i < n; i++) {
     GstClockTime start = MAX (from_tokens (self, words[i].begin), self->final_end);
-    GstClockTime end = MIN (from_tokens (self, words[i].end), limit);
+    GstClockTime end = MIN (from_tokens (self, words[i].end), heard);
     make_final (self, get_word (self->words, i), start, MAX (end, start + 1), func, user_data);
   }
   g_ptr_array_remove_range (self->words, 0, n);
@@ -362,9 +437,9 @@ gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, 
   for (guint i = 0; i < n; i++)
     get_word (self->words, i)->seen = i < agreed ? get_word (self->before, i)->seen : heard;
   if (last)
-    make_words_final (self, n, heard, func, user_data);
+    make_words_final (self, n, heard, TRUE, func, user_data);
   else if (n)
-    make_words_final (self, MIN (agreed, n - 1), heard, func, user_data);
+    make_words_final (self, MIN (agreed, n - 1), heard, FALSE, func, user_data);
 }
 
 gchar *

@@ -91,10 +91,13 @@ take_tokens (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n
       GST_GEMMA_AUDIO_TOKEN_DURATION;
   gboolean quiet = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
   gboolean begins = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  guint8 levels[GEMMA_SOUND_LEVELS];
+  gboolean known = n == 1 && gemma_stream_get_levels (buffer, levels);
 
   update_limits (self, self->element);
   for (guint i = 0; i < n; i++) {
-    gemma_utterances_push (self->utterances, pts, each, quiet, begins && i == 0, rows + (gsize) i * self->hidden);
+    gemma_utterances_push (self->utterances, pts, each, quiet, known ? levels : NULL, begins && i == 0,
+        rows + (gsize) i * self->hidden);
     pts += each;
   }
   self->position = pts;

@@ -7,6 +7,7 @@
 #include "debug.h"
 
 #define DROPPED "gemma-clip-dropped"
+#define LEVELS "GemmaLevels"    /* metadata, its field is "levels": the first level is its lowest byte */
 
 gboolean
 gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSegment *segment, const gchar *what)
@@ -54,6 +55,44 @@ gboolean
 gemma_stream_is_dropped (GstEvent *event)
 {
   return GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM && gst_event_has_name (event, DROPPED);
+}
+
+static void
+register_levels (void)
+{
+  static const gchar *tags[] = { NULL };
+  static gsize done;
+
+  if (g_once_init_enter (&done)) {
+    gst_meta_register_custom (LEVELS, tags, NULL, NULL, NULL);
+    g_once_init_leave (&done, 1);
+  }
+}
+
+void
+gemma_stream_add_levels (GstBuffer *buffer, const guint8 *levels)
+{
+  guint64 packed = 0;
+
+  register_levels ();
+  for (guint i = 0; i < GEMMA_SOUND_LEVELS; i++)
+    packed |= (guint64) levels[i] << (8 * i);
+  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, LEVELS);
+  gst_structure_set (gst_custom_meta_get_structure (meta), "levels", G_TYPE_UINT64, packed, NULL);
+}
+
+gboolean
+gemma_stream_get_levels (GstBuffer *buffer, guint8 *levels)
+{
+  guint64 packed;
+
+  register_levels ();
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, LEVELS);
+  if (!meta || !gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), "levels", &packed))
+    return FALSE;
+  for (guint i = 0; i < GEMMA_SOUND_LEVELS; i++)
+    levels[i] = packed >> (8 * i) & 0xff;
+  return TRUE;
 }
 
 gchar *

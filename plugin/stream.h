@@ -1,7 +1,7 @@
 /* What elements do alike with events, queries and text. */
 #pragma once
 
-#include <gst/gst.h>
+#include "utterances.h"
 
 G_BEGIN_DECLS
 
@@ -21,6 +21,10 @@ gchar *gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, c
 /** From the audio encoder, serialized: the clip whose tokens came last was no speech. (transfer full) */
 GstEvent *gemma_stream_new_dropped (void);
 gboolean gemma_stream_is_dropped (GstEvent *event);
+
+/** How loud a soft token's sound is, in metadata of its buffer: GEMMA_SOUND_LEVELS of @levels. FALSE: there are none. */
+void gemma_stream_add_levels (GstBuffer *buffer, const guint8 *levels);
+gboolean gemma_stream_get_levels (GstBuffer *buffer, guint8 *levels);
 
 /** The text of a buffer, maybe empty. (transfer full) (nullable): it cannot be read */
 gchar *gemma_stream_read_text (GstBuffer *buffer);

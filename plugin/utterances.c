@@ -3,8 +3,9 @@
 #define LEAD 2                  /* quiet tokens before an onset that are part of its utterance */
 #define TOLERANCE (80 * GST_MSECOND)    /* half a token: a larger hole in time ends the utterance */
 
+/* Up to where a token has heard; the next one has heard what follows. */
 static GstClockTime
-get_speech_end (const GemmaSoundToken *token)
+get_heard (const GemmaSoundToken *token)
 {
   return MIN (token->start + GEMMA_SOUND_HEARD, token->end);
 }
@@ -106,6 +107,18 @@ tell_speech (GemmaUtterances *self)
   self->speaking = self->whole = FALSE;
 }
 
+/* Token @i is the first loud one. */
+static void
+begin_speech (GemmaUtterances *self, guint i)
+{
+  const GemmaSoundToken *token = &g_array_index (self->tokens, GemmaSoundToken, i);
+
+  self->speech_start = i > 0 ? get_heard (token - 1) : token->start;
+  if (GST_CLOCK_TIME_IS_VALID (self->told))
+    self->speech_start = MAX (self->speech_start, self->told);
+  self->speaking = TRUE;
+}
+
 /* Recomputes the times after tokens were dropped. */
 static void
 find_speech (GemmaUtterances *self)
@@ -116,9 +129,8 @@ find_speech (GemmaUtterances *self)
     if (token->quiet)
       continue;
     if (!self->speaking)
-      self->speech_start = token->start;
-    self->speech_end = get_speech_end (token);
-    self->speaking = TRUE;
+      begin_speech (self, i);
+    self->speech_end = get_heard (token);
   }
 }
 
@@ -210,11 +222,13 @@ shorten_lead (GemmaUtterances *self)
 }
 
 void
-gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime duration, gboolean quiet, gboolean begins,
-    const gfloat *row)
+gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime duration, gboolean quiet,
+    const guint8 *levels, gboolean begins, const gfloat *row)
 {
   GemmaSoundToken token = { pts, pts + duration, quiet };
 
+  for (guint i = 0; i < GEMMA_SOUND_LEVELS; i++)
+    token.levels[i] = levels ? levels[i] : GEMMA_SOUND_NO_LEVEL;
   synchronize (self, pts, begins);
   if (begins)
     self->whole = TRUE;
@@ -224,9 +238,8 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
 
   if (!quiet) {
     if (!self->speaking)
-      self->speech_start = token.start;
-    self->speaking = TRUE;
-    self->speech_end = get_speech_end (&token);
+      begin_speech (self, self->tokens->len - 1);
+    self->speech_end = get_heard (&token);
   } else if (self->speaking && (token.end - self->speech_end >= self->silence || is_end (self, &token))) {
     gemma_utterances_drain (self);
   } else if (!self->speaking) {

@@ -12,10 +12,15 @@ G_BEGIN_DECLS
 /** How much of its span a token has heard; what is loud after that makes the next one loud. */
 #define GEMMA_SOUND_HEARD (92 * GST_MSECOND)
 
+/** Levels that are known of each token: one for 20 ms, from half a token before its start on. */
+#define GEMMA_SOUND_LEVELS 8
+#define GEMMA_SOUND_NO_LEVEL 0
+
 typedef struct
 {
   GstClockTime start, end;
   gboolean quiet;               /* nothing was loud from this much before its start until it had heard all it does */
+  guint8 levels[GEMMA_SOUND_LEVELS]; /* RMS, dB below full scale, >= 1; GEMMA_SOUND_NO_LEVEL: not known */
 } GemmaSoundToken;
 
 typedef struct
@@ -50,9 +55,9 @@ guint gemma_utterances_get_hidden (GemmaUtterances *utterances);
 void gemma_utterances_set_limits (GemmaUtterances *utterances, GstClockTime silence, GstClockTime longest,
     gboolean streaming);
 
-/** @quiet: nothing loud in it; @begins: it does not continue what came before */
+/** @quiet: nothing loud in it; @levels: (nullable): GEMMA_SOUND_LEVELS; @begins: it does not continue what came before */
 void gemma_utterances_push (GemmaUtterances *utterances, GstClockTime pts, GstClockTime duration, gboolean quiet,
-    gboolean begins, const gfloat *row);
+    const guint8 *levels, gboolean begins, const gfloat *row);
 /** Silence without tokens. */
 void gemma_utterances_push_silence (GemmaUtterances *utterances, GstClockTime pts, GstClockTime duration);
 /** Ends the utterance. */

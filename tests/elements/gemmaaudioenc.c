@@ -238,6 +238,26 @@ GST_START_TEST (test_gap_is_silence)
 
 GST_END_TEST;
 
+/* Each buffer tells how loud its sound is, in steps of 20 ms from half a token before its start on: see GemmaSoundToken. */
+static void
+check_levels (GstBuffer *buffer, GstClockTime begin, GstClockTime end)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "GemmaLevels");
+  guint64 levels;
+
+  fail_unless (meta && gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), "levels", &levels));
+  for (guint i = 0; i < 8; i++) {
+    guint level = levels >> (8 * i) & 0xff;
+    GstClockTime time = GST_BUFFER_PTS (buffer) + MS (20) * i;
+    if (time < MS (80))
+      fail_unless (level == 0);         /* before the stream: not known */
+    else if (time >= begin + MS (80) && time < end + MS (80))
+      fail_unless (level > 0 && level < 40, "level %u", level);
+    else
+      fail_unless (level > 100, "level %u", level);
+  }
+}
+
 GST_START_TEST (test_quiet_tokens_are_marked)
 {
   Fixture f = begin (FALSE);
@@ -252,6 +272,8 @@ GST_START_TEST (test_quiet_tokens_are_marked)
     GstBuffer *buffer = collector_get_buffer (f.out, i);
     gboolean quiet = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
     n_quiet += quiet;
+    if (GST_BUFFER_PTS (buffer) < MS (4500))    /* the end is heard in part */
+      check_levels (buffer, MS (2000), MS (3000));
     /* A token's loudness is judged 92 ms into it, so speech may begin or end one token later. */
     if (GST_BUFFER_PTS (buffer) + MS (160) <= MS (1900) || GST_BUFFER_PTS (buffer) >= MS (3200))
       fail_unless (quiet);

@@ -90,10 +90,10 @@ GST_START_TEST (test_contract)
 {
   static const gchar *const pads[] = { "sink_audio", "sink_video", "src_audio", "src_video", "text" };
   static const gchar *const properties[] = { "model", "mmproj", "device", "task", "prompt", "source-language",
-    "target-language", "interval", "resolution", "mode", "roll-up-rows", "latency", "stats" };
+    "target-language", "interval", "resolution", "mode", "roll-up-rows", "music-gate", "latency", "stats" };
   g_autoptr (GstElement) bin = gst_object_ref_sink (gst_element_factory_make ("gemmacaptionbin", NULL));
   g_autofree gchar *font = NULL;
-  gboolean wait_text;
+  gboolean wait_text, music_gate;
 
   for (guint i = 0; i < G_N_ELEMENTS (pads); i++) {
     g_autoptr (GstPad) pad = gst_element_get_static_pad (bin, pads[i]);
@@ -105,6 +105,14 @@ GST_START_TEST (test_contract)
   gst_child_proxy_get (GST_CHILD_PROXY (bin), "overlay::font-desc", &font, "overlay::wait-text", &wait_text, NULL);
   fail_unless (font && strstr (font, "40") != NULL);
   fail_if (wait_text);
+
+  g_object_get (bin, "music-gate", &music_gate, NULL);
+  fail_unless (music_gate);
+  g_object_set (bin, "music-gate", FALSE, NULL);
+  gst_child_proxy_get (GST_CHILD_PROXY (bin), "audio-encoder::music-gate", &music_gate, NULL);
+  fail_if (music_gate);
+  g_object_get (bin, "music-gate", &music_gate, NULL);
+  fail_if (music_gate);
 }
 
 GST_END_TEST;

@@ -273,6 +273,29 @@ GST_START_TEST (test_times_of_attention)
 
 GST_END_TEST;
 
+/* Two hypotheses agree on how the speech goes on, before it does: they look at the end of what there is. Words are final
+ * when they have been said. */
+GST_START_TEST (test_guesses_are_not_final)
+{
+  GemmaHypotheses *h = gemma_hypotheses_new ();
+  g_autoptr (GArray) first = make_sound_tokens ("ssssss", 0), more = make_sound_tokens ("ssssssss", 0),
+      all = make_sound_tokens ("ssssssssssssss", 0);
+  Times times = { .n = 0 };
+
+  gemma_hypotheses_reset (h, 0);
+  hear (h, first, "Good_ night_ my_ friends", "bdff");
+  gemma_hypotheses_end (h, 6 * T, FALSE, on_time, &times);
+  hear (h, more, "Good_ night_ my_ friends", "bdhh");
+  gemma_hypotheses_end (h, 8 * T, FALSE, on_time, &times);
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "Good night");
+  hear (h, all, " my_ friends_.", "ikm");
+  gemma_hypotheses_end (h, 14 * T, TRUE, on_time, &times);
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "Good night my friends.");
+  gemma_hypotheses_free (h);
+}
+
+GST_END_TEST;
+
 /* Looks that contradict each other, sound that does not grow, tokens without looks: order is kept (on_time checks). */
 GST_START_TEST (test_random_looks)
 {
@@ -322,6 +345,7 @@ hypotheses_suite (void)
   tcase_add_test (tc, test_without_spaces);
   tcase_add_test (tc, test_abandoned);
   tcase_add_test (tc, test_times_of_attention);
+  tcase_add_test (tc, test_guesses_are_not_final);
   tcase_add_test (tc, test_random_looks);
   return s;
 }

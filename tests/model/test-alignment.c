@@ -81,7 +81,7 @@ make_case (gint n, const Said *said, guint n_said, gfloat noise)
   }
   for (guint k = 0; k < n_said; k++)
     add_word (&c, &said[k], noise, rand);
-  c.sound = (GemmaAlignmentSound) { n, c.quiet, HEARD, 0, n, LETTER };
+  c.sound = (GemmaAlignmentSound) { n, c.quiet, NULL, HEARD, 0, n, LETTER };
   return c;
 }
 
@@ -306,6 +306,27 @@ GST_START_TEST (test_random)
 
 GST_END_TEST;
 
+/* Words with 60 ms between them: too short for a token to be quiet, and weights of whole tokens tell little. */
+GST_START_TEST (test_short_pauses)
+{
+  static const Said said[] = { { 2.f, 3.5f, { 5 } }, { 3.875f, 6.f, { 4 } }, { 6.375f, 7.5f, { 6 } } };
+  Case c = make_case (10, said, 3, .5f);
+  guint8 pauses[10 * GEMMA_ALIGNMENT_FRAMES];
+
+  for (guint i = 0; i < G_N_ELEMENTS (pauses); i++) {
+    gfloat time = (i + .5f) / GEMMA_ALIGNMENT_FRAMES - .5f;
+    pauses[i] = TRUE;
+    for (guint k = 0; k < G_N_ELEMENTS (said); k++)
+      pauses[i] &= time < said[k].begin || time >= said[k].end;
+  }
+  c.sound.pauses = pauses;
+  fail_unless (run (&c, 3));
+  check_times (&c, said, 3, .25f);      /* a step of 40 ms */
+  clear (&c);
+}
+
+GST_END_TEST;
+
 static Suite *
 alignment_suite (void)
 {
@@ -313,6 +334,7 @@ alignment_suite (void)
   TCase *tc = tcase_create ("general");
 
   suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_short_pauses);
   tcase_add_test (tc, test_sentence);
   tcase_add_test (tc, test_noise);
   tcase_add_test (tc, test_pauses);
