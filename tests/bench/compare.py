@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our speed beside our peers': in turn, on the same threads, of a machine that does nothing else.
 
-    compare.py text --llama-bench PROGRAM MODEL.gguf...         prefill of 512 tokens and decoding after it
+    compare.py text --llama-bench PROGRAM [NAME=]MODEL.gguf...  prefill of 512 tokens and decoding after it
     compare.py audio                                            30 s through USM at E2B's widths, beside transformers
     compare.py vision [RESOLUTION...]                           MobileNet-V5 300M, beside timm
     compare.py draw --plot OUT.svg
@@ -95,17 +95,18 @@ def llama_text(a, path):
 
 def text(a):
     rows = []
-    for path in a.models:
+    for model in a.models:
+        name, path = model.split("=", 1) if "=" in model else (Path(model).stem, model)
         read, operations = read_model(path)
         ours, peer = [], []
         for i in range(a.rounds):
-            say(f"{path.name}: round {i + 1} of {a.rounds}, gst-gemma")
+            say(f"{name}: round {i + 1} of {a.rounds}, gst-gemma")
             ours.append(gemma_text(a, path))
-            say(f"{path.name}: round {i + 1} of {a.rounds}, llama.cpp")
+            say(f"{name}: round {i + 1} of {a.rounds}, llama.cpp")
             peer.append(llama_text(a, path))
-        for key, share, of in (("prefill", lambda x: x * operations / a.limits["fma_GFLOPs"] / 4e9, "bytes multiplied and added"),
+        for key, share, of in (("prefill", lambda x: x * operations / a.limits["fma_GFLOPs"] / 4e9, "integer dot products' peak"),
                                ("decode", lambda x: x * read / a.limits["read_GBps"] / 1e9, "read bandwidth")):
-            rows.append(row(f"{path.stem} {key}", "tokens/s", [r[f"{key}_tokens_per_second"] for r in ours], [r[key] for r in peer],
+            rows.append(row(f"{name}, {key}", "tokens/s", [r[f"{key}_tokens_per_second"] for r in ours], [r[key] for r in peer],
                             "llama.cpp", share, of))
         rows[-1]["memory"] = {k: ours[-1][k] for k in ours[-1] if k.endswith("_bytes")}
     return rows
@@ -167,7 +168,7 @@ def draw(data, path):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("work", choices=["text", "audio", "vision", "draw"])
-    ap.add_argument("models", nargs="*", metavar="MODEL.gguf|RESOLUTION")
+    ap.add_argument("models", nargs="*", metavar="[NAME=]MODEL.gguf|RESOLUTION")
     ap.add_argument("--llama-bench", default="llama-bench", metavar="PROGRAM")
     ap.add_argument("--build", type=Path, default=Path("build"))
     ap.add_argument("--threads", type=int, default=2)
@@ -179,7 +180,6 @@ def main():
     if a.work != "draw":
         a.limits = data["limits"] = limits(a)
         a.resolutions = [int(m) for m in a.models] or [256, 512, 768] if a.work == "vision" else []
-        a.models = [Path(m) for m in a.models]
         new = {"text": text, "audio": audio, "vision": vision}[a.work](a)
         data["rows"] = [r for r in data["rows"] if r["work"] not in [n["work"] for n in new]] + new
         a.json.write_text(json.dumps(data, indent=1) + "\n")
