@@ -3,11 +3,11 @@
 #define LEAD 2                  /* quiet tokens before an onset that are part of its utterance */
 #define TOLERANCE (80 * GST_MSECOND)    /* half a token: a larger hole in time ends the utterance */
 
-/* Up to where a token has heard; the next one has heard what follows. */
+/* Up to where it is judged by a token; what follows is the next one's. */
 static GstClockTime
-get_heard (const GemmaSoundToken *token)
+get_judged (const GemmaSoundToken *token)
 {
-  return MIN (token->start + GEMMA_SOUND_HEARD, token->end);
+  return MIN (token->start + GEMMA_SOUND_JUDGED, token->end);
 }
 
 struct _GemmaUtterances
@@ -113,7 +113,7 @@ begin_speech (GemmaUtterances *self, guint i)
 {
   const GemmaSoundToken *token = &g_array_index (self->tokens, GemmaSoundToken, i);
 
-  self->speech_start = i > 0 ? get_heard (token - 1) : token->start;
+  self->speech_start = i > 0 ? get_judged (token - 1) : token->start;
   if (GST_CLOCK_TIME_IS_VALID (self->told))
     self->speech_start = MAX (self->speech_start, self->told);
   self->speaking = TRUE;
@@ -130,7 +130,7 @@ find_speech (GemmaUtterances *self)
       continue;
     if (!self->speaking)
       begin_speech (self, i);
-    self->speech_end = get_heard (token);
+    self->speech_end = get_judged (token);
   }
 }
 
@@ -239,7 +239,7 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
   if (!quiet) {
     if (!self->speaking)
       begin_speech (self, self->tokens->len - 1);
-    self->speech_end = get_heard (&token);
+    self->speech_end = get_judged (&token);
   } else if (self->speaking && (token.end - self->speech_end >= self->silence || is_end (self, &token))) {
     gemma_utterances_drain (self);
   } else if (!self->speaking) {

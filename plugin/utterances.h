@@ -9,8 +9,10 @@
 
 G_BEGIN_DECLS
 
-/** How much of its span a token has heard; what is loud after that makes the next one loud. */
+/** How much of its span a token has heard. */
 #define GEMMA_SOUND_HEARD (92 * GST_MSECOND)
+/** How much of that, in whole frames of 20 ms, it is judged by; what is loud after that makes the next one loud. */
+#define GEMMA_SOUND_JUDGED (80 * GST_MSECOND)
 
 /** Levels that are known of each token: one for 20 ms, from half a token before its start on. */
 #define GEMMA_SOUND_LEVELS 8
@@ -19,7 +21,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   GstClockTime start, end;
-  gboolean quiet;               /* nothing was loud from this much before its start until it had heard all it does */
+  gboolean quiet;               /* nothing was loud from GEMMA_SOUND_JUDGED into the one before until there in it */
   guint8 levels[GEMMA_SOUND_LEVELS]; /* RMS, dB below full scale, >= 1; GEMMA_SOUND_NO_LEVEL: not known */
 } GemmaSoundToken;
 

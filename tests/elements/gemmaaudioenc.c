@@ -274,7 +274,7 @@ GST_START_TEST (test_quiet_tokens_are_marked)
     n_quiet += quiet;
     if (GST_BUFFER_PTS (buffer) < MS (4500))    /* the end is heard in part */
       check_levels (buffer, MS (2000), MS (3000));
-    /* A token's loudness is judged 92 ms into it, so speech may begin or end one token later. */
+    /* A token's loudness is judged 80 ms into it, so speech may begin or end one token later. */
     if (GST_BUFFER_PTS (buffer) + MS (160) <= MS (1900) || GST_BUFFER_PTS (buffer) >= MS (3200))
       fail_unless (quiet);
     if (GST_BUFFER_PTS (buffer) >= MS (2080) && GST_BUFFER_PTS (buffer) + MS (160) <= MS (3000))

@@ -112,15 +112,15 @@ GST_START_TEST (test_text_has_the_times_of_its_speech)
   finish (&f);
   fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
   text = collector_get_buffer (f.out, 0);
-  /* A token tells of sound from 92 ms into the one before up to 92 ms into it. */
-  fail_unless_equals_uint64 (GST_BUFFER_PTS (text), MS (1000) + 3 * TOKEN + MS (92));
+  /* A token tells of sound from 80 ms into the one before up to 80 ms into it. */
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (text), MS (1000) + 3 * TOKEN + MS (80));
   fail_unless_equals_uint64 (GST_BUFFER_DURATION (text), 5 * TOKEN);
   gst_buffer_map (text, &map, GST_MAP_READ);
   fail_unless (map.size > 0 && g_utf8_validate ((gchar *) map.data, map.size, NULL));
   gst_buffer_unmap (text, &map);
   /* The last word is there although no pause followed it. */
   text = collector_get_buffer (f.out, 1);
-  fail_unless_equals_uint64 (GST_BUFFER_PTS (text), MS (1000) + 12 * TOKEN + MS (92));
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (text), MS (1000) + 12 * TOKEN + MS (80));
   collector_check_coverage (f.out, MS (1000), MS (1000) + 17 * TOKEN, 0);
   fail_unless_equals_int (get_stat (f.lm, "utterances"), 2);
   end (&f);
@@ -684,7 +684,7 @@ GST_START_TEST (test_streaming_times)
     last = GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer);
   }
   fail_unless (n > 1);
-  fail_unless (last <= 13 * TOKEN + MS (92));
+  fail_unless (last <= 13 * TOKEN + MS (80));
   for (guint i = 0; i < f.out->items->len; i++) {
     gpointer item = g_ptr_array_index (f.out->items, i);
     n_ends += GST_IS_EVENT (item) && gst_event_has_name (item, "rstranscribe/final-transcript");

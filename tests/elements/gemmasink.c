@@ -107,10 +107,10 @@ GST_START_TEST (test_signal_and_messages)
   /* The end is told after the last text. */
   fail_unless_equals_int (n, 2);
   fail_unless_equals_int (f.times->len, 4);
-  /* A token is 160 ms, and it is loud for what was heard from 68 ms before it to 92 ms into it. */
-  check_time (f.times, 0, MS (1000), MS (92));
+  /* A token is 160 ms, and it is loud for what was heard from 80 ms before it to 80 ms into it. */
+  check_time (f.times, 0, MS (1000), MS (80));
   check_time (f.times, 1, MS (1000), MS (160));
-  check_time (f.times, 2, MS (4000), MS (92));
+  check_time (f.times, 2, MS (4000), MS (80));
   check_time (f.times, 3, MS (1000), MS (160));
   end (&f);
 }

@@ -248,7 +248,7 @@ count_prompt (const gchar *times, guint max_pictures, guint expected)
   push_sound_tokens (&f, "ssssss....", MS (1000));
   finish (&f);
   fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
-  check_text (&f, 0, MS (1000), 5 * TOKEN + MS (92));   /* of the speech, whatever is seen */
+  check_text (&f, 0, MS (1000), 5 * TOKEN + MS (80));   /* of the speech, whatever is seen */
   fail_unless_equals_int (get_stat (f.lm, "utterances"), 1);
   fail_unless_equals_int (get_stat (f.lm, "pictures"), expected);
   n = get_stat (f.lm, "prompt-tokens");
@@ -369,7 +369,7 @@ GST_START_TEST (test_other_segment)
   push_picture (&f, 100 * GST_SECOND + MS (1200));
   push_sound_tokens (&f, "ssssss....", MS (1000));
   finish (&f);
-  check_text (&f, 0, MS (1000), 5 * TOKEN + MS (92));
+  check_text (&f, 0, MS (1000), 5 * TOKEN + MS (80));
   fail_unless_equals_int (get_stat (f.lm, "pictures"), 1);
   end (&f);
 }

@@ -5,7 +5,7 @@
 
 #define HIDDEN 2
 #define T MS (160)
-#define HEARD MS (92)               /* a token tells of sound up to here, from so much into the one before on */
+#define HEARD MS (80)               /* a token tells of sound up to here, from so much into the one before on */
 
 typedef struct
 {
