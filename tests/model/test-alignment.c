@@ -309,7 +309,7 @@ GST_END_TEST;
 /* Words with 60 ms between them: too short for a token to be quiet, and weights of whole tokens tell little. */
 GST_START_TEST (test_short_pauses)
 {
-  static const Said said[] = { { 2.f, 3.5f, { 5 } }, { 3.875f, 6.f, { 4 } }, { 6.375f, 7.5f, { 6 } } };
+  static const Said said[] = { { 2.f, 3.5f, { 5 } }, { 3.875f, 6.f, { 4 } }, { 6.375f, 8.5f, { 6 } } };
   Case c = make_case (10, said, 3, .5f);
   guint8 pauses[10 * GEMMA_ALIGNMENT_FRAMES];
 
