@@ -32,6 +32,7 @@
 
 #include "debug.h"
 #include "lm-base.h"
+#include "lm-translate-pad.h"
 #include "stream.h"
 
 /* Sound that may wait while the model loads or a slow utterance is decoded: as much as an utterance may have. */
@@ -191,9 +192,7 @@ gst_gemma_translate_pad_class_init (GstGemmaTranslatePadClass *klass)
   object_class->set_property = gst_gemma_translate_pad_set_property;
   object_class->get_property = gst_gemma_translate_pad_get_property;
   object_class->finalize = gst_gemma_translate_pad_finalize;
-  g_object_class_install_property (object_class, PAD_PROP_LANGUAGE_CODE, g_param_spec_string ("language-code",
-          "Language code", "Language to translate into, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+  gemma_lm_translate_pad_install_language (object_class, PAD_PROP_LANGUAGE_CODE);
 }
 
 static void
@@ -232,12 +231,6 @@ child_proxy_init (gpointer iface, gpointer data)
 G_DEFINE_TYPE_WITH_CODE (GstGemmaTranscriber, gst_gemma_transcriber, GST_TYPE_BIN,
     G_IMPLEMENT_INTERFACE (GST_TYPE_CHILD_PROXY, child_proxy_init))
 GST_ELEMENT_REGISTER_DEFINE (gemmatranscriber, "gemmatranscriber", GST_RANK_NONE, GST_TYPE_GEMMA_TRANSCRIBER)
-
-static guint
-add_latencies (guint a, guint b)
-{
-  return a > G_MAXUINT - b ? G_MAXUINT : a + b;
-}
 
 static void
 on_delay (GObject *lm, GParamSpec *pspec, gpointer data)
@@ -291,7 +284,7 @@ inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
   }
   g_mutex_lock (&self->lock);
   g_object_set (lm, "task", GEMMA_TASK_TRANSLATE, "model", self->model, "mmproj", self->mmproj, "device", self->device,
-      "latency", add_latencies (self->latency, self->translate_latency), "lateness", self->lateness, NULL);
+      "latency", gemma_stream_add_latencies (self->latency, self->translate_latency), "lateness", self->lateness, NULL);
   g_mutex_unlock (&self->lock);
 }
 
@@ -480,7 +473,7 @@ update_latencies (GstGemmaTranscriber *self)
   for (GList *l = self->translations; l; l = l->next) {
     GstGemmaTranslatePad *pad = l->data;
     if (pad->lm)
-      g_object_set (pad->lm, "latency", add_latencies (self->latency, self->translate_latency), "lateness",
+      g_object_set (pad->lm, "latency", gemma_stream_add_latencies (self->latency, self->translate_latency), "lateness",
           self->lateness, NULL);
   }
   g_mutex_unlock (&self->lock);

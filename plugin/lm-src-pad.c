@@ -55,7 +55,7 @@ get_latency (GstGemmaLmSrcPad *self)
   GST_OBJECT_LOCK (self);
   guint extra = p->extra_latency;
   GST_OBJECT_UNLOCK (self);
-  return latency > G_MAXUINT - extra ? G_MAXUINT : latency + extra;
+  return gemma_stream_add_latencies (latency, extra);
 }
 
 /* Running time now, or none without a clock. */

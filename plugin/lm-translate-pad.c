@@ -14,6 +14,14 @@ enum
   PAD_PROP_LANGUAGE_CODE
 };
 
+void
+gemma_lm_translate_pad_install_language (GObjectClass *klass, guint id)
+{
+  g_object_class_install_property (klass, id, g_param_spec_string ("language-code", "Language code",
+          "Language to translate into, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+}
+
 static gchar *
 gst_gemma_lm_translate_pad_get_language (GstGemmaLmSrcPad *pad)
 {
@@ -64,9 +72,7 @@ gst_gemma_lm_translate_pad_class_init (GstGemmaLmTranslatePadClass *klass)
   object_class->get_property = gst_gemma_lm_translate_pad_get_property;
   object_class->finalize = gst_gemma_lm_translate_pad_finalize;
   GST_GEMMA_LM_SRC_PAD_CLASS (klass)->get_language = gst_gemma_lm_translate_pad_get_language;
-  g_object_class_install_property (object_class, PAD_PROP_LANGUAGE_CODE, g_param_spec_string ("language-code",
-          "Language code", "Language to translate into, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en",
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+  gemma_lm_translate_pad_install_language (object_class, PAD_PROP_LANGUAGE_CODE);
 }
 
 static void

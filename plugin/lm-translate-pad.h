@@ -8,4 +8,7 @@ G_BEGIN_DECLS
 #define GST_TYPE_GEMMA_LM_TRANSLATE_PAD (gst_gemma_lm_translate_pad_get_type ())
 G_DECLARE_FINAL_TYPE (GstGemmaLmTranslatePad, gst_gemma_lm_translate_pad, GST, GEMMA_LM_TRANSLATE_PAD, GstGemmaLmSrcPad)
 
+/** The property language-code, of each pad class through which translations leave. */
+void gemma_lm_translate_pad_install_language (GObjectClass *klass, guint id);
+
 G_END_DECLS

@@ -107,6 +107,12 @@ gemma_stream_read_text (GstBuffer *buffer)
   return text;
 }
 
+guint
+gemma_stream_add_latencies (guint a, guint b)
+{
+  return a > G_MAXUINT - b ? G_MAXUINT : a + b;
+}
+
 gchar *
 gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted)
 {

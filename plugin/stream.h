@@ -15,6 +15,9 @@ gboolean gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSeg
  */
 gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own);
 
+/** In ms; G_MAXUINT, which promises nothing, stays so. */
+guint gemma_stream_add_latencies (guint a, guint b);
+
 /** @wanted, or where that is no name, the first of @templ's that is free: "audio_0". (transfer full) */
 gchar *gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted);
 

@@ -517,6 +517,21 @@ multiply_chunk (float *out, const char *q, const float *scales, const PartSum *s
   }
 }
 
+// y [cols] = or += n_tiles times NP * PANEL sums.
+INLINE void
+put_row (float *y, const float *sums, int n_tiles, int cols, int begin)
+{
+  for (int t = 0; t < n_tiles; t++, sums += ROWS * NP * PANEL) {
+    UNROLL
+    for (int j = 0; j < NP; j++, y += PANEL, cols -= PANEL) {
+      if (begin)
+        store_columns (y, LOAD_FLOAT (sums + j * PANEL), cols);
+      else
+        add_columns (y, LOAD_FLOAT (sums + j * PANEL), cols);
+    }
+  }
+}
+
 // M rows, at most ROWS. Rows of y are far apart and would drive each other out of the cache: sums are kept side by side,
 // and go to y some hundred columns at a time.
 INLINE void
@@ -532,8 +547,7 @@ multiply_rows (float *y, long ys, const char *q, const float *scales, const Part
       for (int t = 0; t < n_tiles; t++)
         multiply_chunk (out[t], q, scales, sums, w, M, K, chunk, p + t * NP, last);
       for (int m = 0; m < M; m++)
-        put_row (y + m * ys + p * PANEL, out[0] + m * NP * PANEL, n_tiles, ROWS * NP * PANEL, NP,
-            min (N, last * PANEL) - p * PANEL, chunk == 0);
+        put_row (y + m * ys + p * PANEL, out[0] + m * NP * PANEL, n_tiles, min (N, last * PANEL) - p * PANEL, chunk == 0);
     }
   }
 }
