@@ -164,7 +164,7 @@ norm_and_skip (Session *s, const Mnv5Block *b, OclTensor y, OclTensor x)
 static void
 product (Session *s, OclTensor y, OclTensor x, const OclWeight *w)
 {
-  ocl_matmul (s->base.queue, y, x, w, OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_matmul (s->base.queue, y, x, w, s->base.vision->flags);
 }
 
 /* "Same" padding: the result is as large as the strides leave; of an odd padding the right and bottom get more. */

@@ -70,7 +70,7 @@ typedef struct
 #define MNV5_EPS 1e-6f
 #define MNV5_GRID 16 /* the side of what comes out */
 
-GemmaVision *gemma_mobilenet_v5_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
+GemmaVision *gemma_mobilenet_v5_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags,
     GemmaProgressFunc progress, gpointer user_data, GError **error);
 void gemma_mobilenet_v5_free (GemmaVision *vision);
 

@@ -196,13 +196,13 @@ check_cancelled (GemmaModel *model, GCancellable *cancellable, GError **error)
 }
 
 static gboolean
-load_audio (GemmaModel *model, GemmaParts parts, Step *step, GError **error)
+load_audio (GemmaModel *model, GemmaParts parts, OclMatmulFlags flags, Step *step, GError **error)
 {
   GemmaWeights *weights = model->mmproj ? model->mmproj : model->weights;
 
   model->usm_is_embedder = !(parts & GEMMA_PART_AUDIO);
   if (!model->usm_is_embedder)
-    model->usm = gemma_usm_load (weights, model->config, model->device, step_progress, step, error);
+    model->usm = gemma_usm_load (weights, model->config, model->device, flags, step_progress, step, error);
   else if (model->config->has_audio)
     model->usm = gemma_usm_load_embedder (weights, model->config, model->device, error);
   else
@@ -211,19 +211,19 @@ load_audio (GemmaModel *model, GemmaParts parts, Step *step, GError **error)
 }
 
 static gboolean
-load_vision (GemmaModel *model, GemmaParts parts, Step *step, GError **error)
+load_vision (GemmaModel *model, GemmaParts parts, OclMatmulFlags flags, Step *step, GError **error)
 {
   GemmaWeights *weights = model->mmproj ? model->mmproj : model->weights;
 
   if (parts & GEMMA_PART_VISION)
-    model->vision = gemma_vision_load (weights, model->config, model->device, step_progress, step, error);
+    model->vision = gemma_vision_load (weights, model->config, model->device, flags, step_progress, step, error);
   return !(parts & GEMMA_PART_VISION) || model->vision;
 }
 
 /* Shares of the time, in the proportions of E2B's sizes. */
 static gboolean
-load_parts (GemmaModel *model, GemmaParts parts, gdouble start, GCancellable *cancellable, GemmaProgressFunc progress,
-    gpointer user_data, GError **error)
+load_parts (GemmaModel *model, GemmaParts parts, OclMatmulFlags encoder_flags, gdouble start, GCancellable *cancellable,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
   gdouble text = parts & GEMMA_PART_TEXT ? .8 : 0., audio = parts & GEMMA_PART_AUDIO ? .2 : 0.;
   gdouble vision = parts & GEMMA_PART_VISION ? .1 : 0., all = MAX (text + audio + vision, .1) / (1. - start);
@@ -239,18 +239,18 @@ load_parts (GemmaModel *model, GemmaParts parts, gdouble start, GCancellable *ca
   }
   step.start = start + text / all;
   step.share = audio / all;
-  if (!load_audio (model, parts, &step, error) || check_cancelled (model, cancellable, error))
+  if (!load_audio (model, parts, encoder_flags, &step, error) || check_cancelled (model, cancellable, error))
     return FALSE;
   step.start += step.share;
   step.share = vision / all;
-  return load_vision (model, parts, &step, error) && !check_cancelled (model, cancellable, error);
+  return load_vision (model, parts, encoder_flags, &step, error) && !check_cancelled (model, cancellable, error);
 }
 
 #define QUANTIZING 0.8          /* of the time, where it has to be done */
 
 GemmaModel *
-gemma_model_load_as (const gchar *path, const gchar *mmproj, const gchar *weights, OclDevice *device, GemmaParts parts,
-    GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error)
+gemma_model_load_as (const gchar *path, const gchar *mmproj, const GemmaModelForm *form, OclDevice *device,
+    GemmaParts parts, GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
   GemmaModel *model = open_model (path, mmproj, parts, error);
   Step step = { progress, user_data, 0., QUANTIZING };
@@ -259,10 +259,11 @@ gemma_model_load_as (const gchar *path, const gchar *mmproj, const gchar *weight
   if (!model)
     return NULL;
   model->device = ocl_device_ref (device);
-  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, weights, error);
+  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, form->weights, error);
   if (ok && (parts & GEMMA_PART_TEXT))
-    ok = gemma_weights_requantize (model->weights, weights, cancellable, step_progress, &step, &made, error);
-  if (!ok || !load_parts (model, parts, made ? QUANTIZING : 0., cancellable, progress, user_data, error))
+    ok = gemma_weights_requantize (model->weights, form->weights, cancellable, step_progress, &step, &made, error);
+  if (!ok
+      || !load_parts (model, parts, form->encoder_flags, made ? QUANTIZING : 0., cancellable, progress, user_data, error))
     g_clear_pointer (&model, gemma_model_unref);
   return model;
 }
@@ -271,7 +272,9 @@ GemmaModel *
 gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice *device, GemmaParts parts,
     GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
-  return gemma_model_load_as (path, mmproj, NULL, device, parts, cancellable, progress, user_data, error);
+  const GemmaModelForm as_it_is = { 0 };
+
+  return gemma_model_load_as (path, mmproj, &as_it_is, device, parts, cancellable, progress, user_data, error);
 }
 
 GemmaModel *

@@ -27,12 +27,16 @@ typedef struct _GemmaModel GemmaModel;  /* immutable, atomically reference count
  */
 GemmaModel *gemma_model_load (const gchar *path, const gchar *mmproj, OclDevice *device, GemmaParts parts,
     GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error);
-/**
- * gemma_model_load_as:
- * @weights: (nullable): "q4_0", "q8_0", "bf16" or "f32": a Hugging Face directory's language model in that type, see
- *   weight-cache.h; NULL or "auto" as it is
- */
-GemmaModel *gemma_model_load_as (const gchar *path, const gchar *mmproj, const gchar *weights, OclDevice *device,
+/** How else than as it is in its files. */
+typedef struct
+{
+  /* (nullable): "q4_0", "q8_0", "bf16" or "f32": a Hugging Face directory's language model in that type, see
+   * weight-cache.h; NULL or "auto" as it is */
+  const gchar *weights;
+  OclMatmulFlags encoder_flags; /* of gemma_usm_load() and gemma_vision_load() */
+} GemmaModelForm;
+
+GemmaModel *gemma_model_load_as (const gchar *path, const gchar *mmproj, const GemmaModelForm *form, OclDevice *device,
     GemmaParts parts, GCancellable *cancellable, GemmaProgressFunc progress, gpointer user_data, GError **error);
 GemmaModel *gemma_model_ref (GemmaModel *model);
 void gemma_model_unref (GemmaModel *model);

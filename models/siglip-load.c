@@ -176,15 +176,16 @@ load_tower (Loader *l, Siglip *m, GemmaProgressFunc progress, gpointer user_data
 }
 
 GemmaVision *
-gemma_siglip_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
-    gpointer user_data, GError **error)
+gemma_siglip_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
-  Loader l = { .base = { weights, device, NULL }, .layer = -1 };
+  Loader l = { .base = { weights, device, flags, NULL }, .layer = -1 };
   Siglip *m = g_new0 (Siglip, 1);
   GemmaVision *vision = &m->base;
 
   m->config = config->siglip;
-  m->base = (GemmaVision){ &gemma_siglip_class, ocl_device_ref (device), config->text.hidden, m->config.image_size };
+  m->base = (GemmaVision){ &gemma_siglip_class, ocl_device_ref (device), config->text.hidden, m->config.image_size,
+    flags };
   m->layers = g_new0 (SiglipLayer, m->config.n_layers);
   l.names = g_string_chunk_new (4096);
   load_tower (&l, m, progress, user_data);

@@ -65,7 +65,7 @@ reserve (GemmaVisionSession *base, gint resolution, GError **error)
 static void
 product (Session *s, OclTensor y, OclTensor x, const SiglipLinear *w)
 {
-  ocl_matmul (s->base.queue, y, x, w->weight, OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_matmul (s->base.queue, y, x, w->weight, s->base.vision->flags);
 }
 
 /** state += branch + the bias of what made it, if there is such; normed = LayerNorm (state). */

@@ -38,7 +38,7 @@ typedef struct
 } Siglip;
 
 GemmaVision *gemma_siglip_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
-    GemmaProgressFunc progress, gpointer user_data, GError **error);
+    OclMatmulFlags flags, GemmaProgressFunc progress, gpointer user_data, GError **error);
 void gemma_siglip_free (GemmaVision *vision);
 
 G_END_DECLS

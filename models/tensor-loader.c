@@ -22,26 +22,47 @@ gemma_load_row (GemmaLoader *l, gint cols, const gchar *name)
   return gemma_load_to_device (l, 1, cols, data);
 }
 
+#define ROUNDED OCL_TYPE_Q8_0
+
+static gboolean
+rounds (const GemmaLoader *l, gint cols)
+{
+  return (l->flags & OCL_MATMUL_INT8_ACTIVATIONS) != 0 && cols % ocl_type_info (ROUNDED)->block == 0;
+}
+
+/* @data [rows][cols], which it frees, as the matrix that the products are to have. */
+static OclMatrix
+convert (const GemmaLoader *l, gint rows, gint cols, gfloat *data)
+{
+  OclMatrix matrix = { OCL_TYPE_F32, rows, cols, data };
+  gsize bytes = ocl_type_row_bytes (ROUNDED, cols);
+
+  if (data == NULL || !rounds (l, cols))
+    return matrix;
+  matrix.type = ROUNDED;
+  matrix.data = g_malloc (rows * bytes);
+  ocl_type_quantize (ROUNDED, data, (gpointer) matrix.data, (gint64) rows * cols);
+  g_free (data);
+  return matrix;
+}
+
 OclWeight *
 gemma_load_stack (GemmaLoader *l, gint rows, gint cols, const gchar *const *names, guint n)
 {
   OclMatrix parts[3] = { { 0 } };
-  gfloat *converted[3] = { NULL };
   OclWeight *weight = NULL;
-  gboolean mixed = FALSE;
+  gboolean as_they_are = TRUE;
 
   g_assert (n <= G_N_ELEMENTS (parts));
   for (guint i = 0; i < n && l->error == NULL; i++)
     if (gemma_weights_find_matrix (l->weights, names[i], rows, cols, &parts[i], &l->error))
-      mixed |= parts[i].type != parts[0].type;
-  for (guint i = 0; mixed && i < n; i++) {
-    converted[i] = gemma_load_f32 (l, names[i], rows, cols);
-    parts[i] = (OclMatrix){ OCL_TYPE_F32, rows, cols, converted[i] };
-  }
+      as_they_are &= parts[i].type == parts[0].type && (ocl_type_info (parts[i].type)->block > 1 || !rounds (l, cols));
+  for (guint i = 0; !as_they_are && i < n; i++)
+    parts[i] = convert (l, rows, cols, gemma_load_f32 (l, names[i], rows, cols));
   if (l->error == NULL)
     weight = ocl_weight_new (l->device, parts, n, &l->error);
-  for (guint i = 0; i < n; i++)
-    g_free (converted[i]);
+  for (guint i = 0; !as_they_are && i < n; i++)
+    g_free ((gpointer) parts[i].data);
   return weight;
 }
 

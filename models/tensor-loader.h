@@ -11,6 +11,7 @@ typedef struct
 {
   GemmaWeights *weights;
   OclDevice *device;
+  OclMatmulFlags flags; /* of the products: OCL_MATMUL_INT8_ACTIVATIONS rounds matrices that are wider to Q8_0 */
   GError *error;
 } GemmaLoader;
 

@@ -187,10 +187,10 @@ check_config (const GemmaConfig *config, GemmaWeights *weights, GError **error)
 }
 
 static GemmaUsm *
-load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gboolean tower, GemmaProgressFunc progress,
-    gpointer user_data, GError **error)
+load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags, gboolean tower,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
-  Loader l = { .base = { weights, device, NULL } };
+  Loader l = { .base = { weights, device, OCL_MATMUL_F32_ACTIVATIONS, NULL } };
   GemmaUsm *usm;
 
   if (!check_config (config, weights, error))
@@ -204,6 +204,7 @@ load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gbool
   usm->device = ocl_device_ref (device);
   usm->config = config->audio;
   usm->text_hidden = config->text.hidden;
+  usm->flags = flags;
   if (tower)
     load_tower (&l, usm, progress, user_data);
   load_embedder (&l, usm);
@@ -218,16 +219,16 @@ load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, gbool
 }
 
 GemmaUsm *
-gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
-    gpointer user_data, GError **error)
+gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
-  return load (weights, config, device, TRUE, progress, user_data, error);
+  return load (weights, config, device, flags, TRUE, progress, user_data, error);
 }
 
 GemmaUsm *
 gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GError **error)
 {
-  return load (weights, config, device, FALSE, NULL, NULL, error);
+  return load (weights, config, device, OCL_MATMUL_F32_ACTIVATIONS, FALSE, NULL, NULL, error);
 }
 
 static void

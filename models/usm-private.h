@@ -45,6 +45,7 @@ struct _GemmaUsm
   OclDevice *device;
   GemmaAudioConfig config;
   gint text_hidden;
+  OclMatmulFlags flags;
 
   GemmaUsmConv conv[2];
   OclWeight *input;      /* [H][W1 * C1] */

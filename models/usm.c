@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define BATCH 64                          /* frames that run at once */
+#define BATCH 128                        /* frames that run at once: more read the weights less often, and take memory */
 #define AHEAD 7                           /* mel rows that a frame needs from its first on */
 #define PIECE (BATCH * 4 * GEMMA_MEL_HOP) /* samples that are taken at once */
 
@@ -61,6 +61,13 @@ observe (GemmaUsmStream *s, const gchar *name, OclTensor t)
   data = g_new (gfloat, (gsize) t.rows * t.cols);
   if (ocl_tensor_read (s->queue, t, data))
     s->observer (name, t.rows, t.cols, data, s->observer_data);
+}
+
+/* Activations of 8 bits would cost the soft tokens too much; feed_forward() takes them. */
+static void
+product (GemmaUsmStream *s, OclTensor y, OclTensor x, const OclWeight *w)
+{
+  ocl_matmul (s->queue, y, x, w, s->usm->flags == OCL_MATMUL_F32_ACTIVATIONS ? s->usm->flags : OCL_MATMUL_INT16);
 }
 
 /* ---- the past ------------------------------------------------------------------- */
@@ -118,8 +125,7 @@ convolve (GemmaUsmStream *s, gint which, OclTensor y, OclTensor x)
   OclTensor patches = ocl_tensor_rows (s->patches[which], 0, pixels);
 
   ocl_im2col (s->queue, patches, x, &p);
-  ocl_matmul (
-      s->queue, ocl_tensor_reshape (y, pixels, c->out_channels), patches, c->weight, OCL_MATMUL_F32_ACTIVATIONS);
+  product (s, ocl_tensor_reshape (y, pixels, c->out_channels), patches, c->weight);
   ocl_cumulative_norm (s->queue, y, c->norm, s->norm_state[which], s->usm->config.conv_norm_eps);
 }
 
@@ -147,7 +153,7 @@ subsample (GemmaUsmStream *s, OclTensor x)
   convolve (s, 1, last, middle);
   if (rows > 0)
     ocl_copy (s->queue, ocl_tensor_rows (s->conv[0], 0, 1), ocl_tensor_rows (middle, kept + rows - 1, 1));
-  ocl_matmul (s->queue, x, last, s->usm->input, OCL_MATMUL_F32_ACTIVATIONS);
+  product (s, x, last, s->usm->input);
   observe (s, "sscp", x);
 }
 
@@ -179,9 +185,9 @@ feed_forward (GemmaUsmStream *s, const GemmaUsmFeedForward *f, OclTensor x)
   OclTensor mix = ocl_tensor_rows (s->mix, 0, x.rows);
 
   rms_norm (s, normed, x, f->pre_norm);
-  ocl_matmul (s->queue, wide, normed, f->up, OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_matmul (s->queue, wide, normed, f->up, s->usm->flags);
   ocl_silu (s->queue, wide, wide);
-  ocl_matmul (s->queue, mix, wide, f->down, OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_matmul (s->queue, mix, wide, f->down, s->usm->flags);
   add_normed (s, x, mix, f->post_norm, s->usm->config.residual_weight);
 }
 
@@ -202,10 +208,10 @@ attend (GemmaUsmStream *s, gint i, OclTensor x)
     .q_scale = b->attention.q_scale };
 
   rms_norm (s, normed, x, b->attention.pre_norm);
-  ocl_matmul (s->queue, qkv, normed, b->attention.qkv, OCL_MATMUL_F32_ACTIVATIONS);
+  product (s, qkv, normed, b->attention.qkv);
   ocl_local_attention (s->queue, mix, ocl_tensor_cols (qkv, 0, hidden), ocl_tensor_cols (window, hidden, hidden),
       ocl_tensor_cols (window, 2 * hidden, hidden), b->attention.relative, &p);
-  ocl_matmul (s->queue, normed, mix, b->attention.out, OCL_MATMUL_F32_ACTIVATIONS);
+  product (s, normed, mix, b->attention.out);
   add_normed (s, x, normed, b->attention.post_norm, 1.f);
 }
 
@@ -226,7 +232,7 @@ light_conv (GemmaUsmStream *s, gint i, OclTensor x, gint skip, gint step)
   OclTensor mix = ocl_tensor_rows (s->mix, 0, n), window = past_window (&s->glu, i, n);
 
   rms_norm (s, normed, x, b->conv.pre_norm);
-  ocl_matmul (s->queue, gates, normed, b->conv.start, OCL_MATMUL_F32_ACTIVATIONS);
+  product (s, gates, normed, b->conv.start);
   ocl_glu (s->queue, ocl_tensor_rows (window, s->glu.history, n), gates);
   ocl_depthwise_causal (s->queue, mix, window, b->conv.depthwise);
 
@@ -235,7 +241,7 @@ light_conv (GemmaUsmStream *s, gint i, OclTensor x, gint skip, gint step)
   normed = ocl_tensor_rows (s->normed, 0, x.rows);
   rms_norm (s, mix, mix, b->conv.conv_norm);
   ocl_silu (s->queue, mix, mix);
-  ocl_matmul (s->queue, normed, mix, b->conv.end, OCL_MATMUL_F32_ACTIVATIONS);
+  product (s, normed, mix, b->conv.end);
   ocl_add (s->queue, x, x, normed);
 }
 
@@ -278,7 +284,7 @@ encode (GemmaUsmStream *s, gint n, GArray *tokens)
   normed = ocl_tensor_rows (s->normed, 0, x.rows);
   soft = ocl_tensor_rows (s->soft, 0, x.rows);
   rms_norm (s, normed, x, s->usm->soft_norm);
-  ocl_matmul (s->queue, soft, normed, s->usm->projection, OCL_MATMUL_F32_ACTIVATIONS);
+  product (s, soft, normed, s->usm->projection);
   rms_norm (s, soft, soft, (OclTensor){ 0 });
 
   s->next += n;

@@ -2,15 +2,21 @@
 #pragma once
 
 #include "config.h"
+#include "opencl/ops.h"
 
 G_BEGIN_DECLS
 
 typedef struct _GemmaUsm GemmaUsm;             /* weights, shared */
 typedef struct _GemmaUsmStream GemmaUsmStream; /* state of one clip or stream */
 
-/** @weights: what holds "a.*" and "mm.a.*" (the mmproj, or the Hugging Face directory). */
+/**
+ * @weights: what holds "a.*" and "mm.a.*" (the mmproj, or the Hugging Face directory)
+ * @flags: of its products; OCL_MATMUL_INT8_ACTIVATIONS counts in the feed-forward layers only, where they are quantized in
+ *   the file: there soft tokens stay within 1e-2. Rounding all weights to Q8_0 would change them by 3.5e-2 (random weights
+ *   of E2B's shapes).
+ */
 GemmaUsm *gemma_usm_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
-    GemmaProgressFunc progress, gpointer user_data, GError **error);
+    OclMatmulFlags flags, GemmaProgressFunc progress, gpointer user_data, GError **error);
 /** Only what gemma_usm_hard_embedding() reads ("mm.a.*"), for a language model whose encoder runs elsewhere. */
 GemmaUsm *gemma_usm_load_embedder (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GError **error);
 void gemma_usm_free (GemmaUsm *usm);

@@ -9,8 +9,8 @@ typedef struct
 {
   const gchar *name;
   const gchar *tensor; /* one that a file of this network has */
-  GemmaVision *(*load) (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
-      gpointer user_data, GError **error);
+  GemmaVision *(*load) (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags,
+      GemmaProgressFunc progress, gpointer user_data, GError **error);
   void (*free) (GemmaVision *vision);
   gsize session_size; /* of the network's own structure, which begins with GemmaVisionSession; it starts as zeros */
   /* Frees what reserve() made; vision.c frees the rest. */
@@ -29,6 +29,7 @@ struct _GemmaVision
   OclDevice *device;
   gint text_hidden;
   gint resolution; /* the only one; 0: any */
+  OclMatmulFlags flags;
 };
 
 struct _GemmaVisionSession

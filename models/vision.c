@@ -8,14 +8,14 @@
 static const GemmaVisionClass *const classes[] = { &gemma_mobilenet_v5_class, &gemma_siglip_class };
 
 GemmaVision *
-gemma_vision_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, GemmaProgressFunc progress,
-    gpointer user_data, GError **error)
+gemma_vision_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags,
+    GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
   const gchar *path = gemma_weights_get_path (weights);
 
   for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
     if (gemma_weights_peek (weights, classes[i]->tensor) != NULL)
-      return classes[i]->load (weights, config, device, progress, user_data, error);
+      return classes[i]->load (weights, config, device, flags, progress, user_data, error);
   g_set_error (error, GEMMA_ERROR, config->has_vision ? GEMMA_ERROR_UNSUPPORTED : GEMMA_ERROR_NOT_FOUND,
       "%s: has no picture encoder of a known kind; %s has a tensor %s, %s has %s", path, classes[0]->name,
       classes[0]->tensor, classes[1]->name, classes[1]->tensor);

@@ -12,9 +12,12 @@ G_BEGIN_DECLS
 typedef struct _GemmaVision GemmaVision;               /* weights, shared */
 typedef struct _GemmaVisionSession GemmaVisionSession; /* activations and queue: one thread at a time */
 
-/** @weights: what holds "v.*" and "mm.*" (the mmproj, or the Hugging Face directory). */
+/**
+ * @weights: what holds "v.*" and "mm.*" (the mmproj, or the Hugging Face directory)
+ * @flags: of its products; for OCL_MATMUL_INT8_ACTIVATIONS matrices that are wider are rounded to Q8_0
+ */
 GemmaVision *gemma_vision_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device,
-    GemmaProgressFunc progress, gpointer user_data, GError **error);
+    OclMatmulFlags flags, GemmaProgressFunc progress, gpointer user_data, GError **error);
 void gemma_vision_free (GemmaVision *vision);
 
 /**

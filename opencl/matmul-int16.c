@@ -12,7 +12,10 @@ ocl_matmul_int16_match (OclDevice *device, gconstpointer data)
 {
   const OclMatmulArgs *args = data;
 
-  return args->flags & OCL_MATMUL_INT16 && args->x.rows > FEW_ROWS;
+  const OclMatmulFlags allowing = ocl_type_info (args->w->type)->block > 1 ? OCL_MATMUL_INT16
+      : OCL_MATMUL_INT16 | OCL_MATMUL_INT8_ACTIVATIONS;
+
+  return (args->flags & allowing) != 0 && args->x.rows > FEW_ROWS;
 }
 
 static const gsize one_item[2] = { 1, 1 };

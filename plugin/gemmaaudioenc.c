@@ -44,7 +44,8 @@ enum
 {
   PROP_0,
   PROP_MODEL,
-  PROP_VOICE_GATE = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_ACTIVATIONS = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_VOICE_GATE,
   PROP_MUSIC_GATE,
   PROP_STATS
 };
@@ -438,8 +439,8 @@ gst_gemma_audio_enc_set_property (GObject *object, guint id, const GValue *value
       GST_OBJECT_UNLOCK (self);
       break;
     default:
-      if (id < PROP_VOICE_GATE)
-        gemma_model_user_set_property (&self->user, id - PROP_MODEL, value);
+      if (id <= PROP_ACTIVATIONS)
+        gemma_model_user_set_property (&self->user, pspec, value);
       else
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -465,8 +466,8 @@ gst_gemma_audio_enc_get_property (GObject *object, guint id, GValue *value, GPar
       g_value_take_boxed (value, make_stats (self));
       break;
     default:
-      if (id < PROP_VOICE_GATE)
-        gemma_model_user_get_property (&self->user, id - PROP_MODEL, value);
+      if (id <= PROP_ACTIVATIONS)
+        gemma_model_user_get_property (&self->user, pspec, value);
       else
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -491,6 +492,7 @@ gst_gemma_audio_enc_class_init (GstGemmaAudioEncClass *klass)
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_change_state);
 
   gemma_model_user_install_properties (object_class, PROP_MODEL);
+  gemma_model_user_install_activations (object_class, PROP_ACTIVATIONS);
   g_object_class_install_property (object_class, PROP_VOICE_GATE, g_param_spec_boolean ("voice-gate", "Voice gate",
           "Encode only stretches in which somebody may be speaking, each as a clip of its own; GAP events for the rest",
           FALSE, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));

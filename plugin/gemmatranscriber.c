@@ -524,13 +524,13 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_WEIGHTS:
     case PROP_SUBMODEL:
     case PROP_FALLBACK_SUBMODEL:
-    case PROP_ACTIVATIONS:
     case PROP_KV_CACHE:
     case PROP_SEGMENT_SILENCE:
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
+    case PROP_ACTIVATIONS: set_all (self, pspec->name, value, TRUE); break;
     case PROP_MUSIC_GATE: g_object_set_property (G_OBJECT (self->encoder), pspec->name, value); break;
     case PROP_TRANSLATE_MODE: set_mode (self, g_value_get_enum (value)); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
@@ -690,7 +690,7 @@ install_model_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_SUBMODEL, g_param_spec_string ("submodel", "Submodel",
           "Part of a MatFormer model that runs, for the transcript and all translations; as gemmalm's", "full", playing));
   g_object_class_install_property (klass, PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
-          "How what the model computes with quantized weights is rounded before each product; as gemmalm's",
+          "How encoder and language model compute: as gemmaaudioenc's, from the next start on, and gemmalm's",
           GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, playing));
   g_object_class_install_property (klass, PROP_KV_CACHE, g_param_spec_enum ("kv-cache", "KV cache",
           "As gemmalm's, of the transcript and of all translations", GST_TYPE_GEMMA_KV_CACHE, GEMMA_KV_CACHE_F32, playing));

@@ -36,7 +36,8 @@ enum
 {
   PROP_0,
   PROP_MODEL,
-  PROP_RESOLUTION = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_ACTIVATIONS = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_RESOLUTION,
   PROP_INTERVAL,
   PROP_MAX_RATE,
   PROP_ON_CHANGE,
@@ -675,8 +676,8 @@ gst_gemma_vision_enc_set_property (GObject *object, guint id, const GValue *valu
 {
   GstGemmaVisionEnc *self = GST_GEMMA_VISION_ENC (object);
 
-  if (id < PROP_RESOLUTION) {
-    gemma_model_user_set_property (&self->user, id - PROP_MODEL, value);
+  if (id <= PROP_ACTIVATIONS) {
+    gemma_model_user_set_property (&self->user, pspec, value);
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -712,8 +713,8 @@ gst_gemma_vision_enc_get_property (GObject *object, guint id, GValue *value, GPa
 {
   GstGemmaVisionEnc *self = GST_GEMMA_VISION_ENC (object);
 
-  if (id < PROP_RESOLUTION) {
-    gemma_model_user_get_property (&self->user, id - PROP_MODEL, value);
+  if (id <= PROP_ACTIVATIONS) {
+    gemma_model_user_get_property (&self->user, pspec, value);
     return;
   }
   if (id == PROP_STATS) {
@@ -763,6 +764,7 @@ install_properties (GObjectClass *klass)
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   gemma_model_user_install_properties (klass, PROP_MODEL);
+  gemma_model_user_install_activations (klass, PROP_ACTIVATIONS);
   g_object_class_install_property (klass, PROP_RESOLUTION, g_param_spec_enum ("resolution", "Resolution",
           "Side of the square that a frame is resized to, of Gemma 3n, whose published weights are most often used with 768; "
           "Gemma 3 and T5Gemma 2 have one size of their own (896), and this is ignored",

@@ -673,7 +673,7 @@ gst_gemma_lm_base_set_property (GObject *object, guint id, const GValue *value, 
   GstGemmaLmBase *self = GST_GEMMA_LM_BASE (object);
 
   if (id < GEMMA_LM_PROP_TASK) {
-    gemma_model_user_set_property (&self->user, id - GEMMA_LM_PROP_MODEL, value);
+    gemma_model_user_set_property (&self->user, pspec, value);
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -689,7 +689,7 @@ gst_gemma_lm_base_get_property (GObject *object, guint id, GValue *value, GParam
   GstGemmaLmBase *self = GST_GEMMA_LM_BASE (object);
 
   if (id < GEMMA_LM_PROP_TASK) {
-    gemma_model_user_get_property (&self->user, id - GEMMA_LM_PROP_MODEL, value);
+    gemma_model_user_get_property (&self->user, pspec, value);
     return;
   }
   if (id == GEMMA_LM_PROP_STATS) {

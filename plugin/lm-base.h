@@ -102,12 +102,6 @@ typedef enum
 
 typedef enum
 {
-  GEMMA_ACTIVATIONS_F32,        /* exact */
-  GEMMA_ACTIVATIONS_INT8        /* in products with quantized weights */
-} GemmaActivations;
-
-typedef enum
-{
   GEMMA_KV_CACHE_F32,           /* exact */
   GEMMA_KV_CACHE_INT8
 } GemmaKvCacheType;
@@ -177,8 +171,6 @@ GType gst_gemma_task_get_type (void);
 GType gst_gemma_streaming_get_type (void);
 #define GST_TYPE_GEMMA_PAD_CLIP (gst_gemma_pad_clip_get_type ())
 GType gst_gemma_pad_clip_get_type (void);
-#define GST_TYPE_GEMMA_ACTIVATIONS (gst_gemma_activations_get_type ())
-GType gst_gemma_activations_get_type (void);
 #define GST_TYPE_GEMMA_KV_CACHE (gst_gemma_kv_cache_get_type ())
 GType gst_gemma_kv_cache_get_type (void);
 

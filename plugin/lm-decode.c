@@ -84,10 +84,9 @@ ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, const Gemma
     return TRUE;
 
   g_clear_pointer (&self->memory, gemma_memory_free);
-  GemmaLmSessionParams params = { .context_size = size, .rollback = rollback,
+  const GemmaLmSessionParams params = { .context_size = size, .rollback = rollback,
+    .matmul_flags = gemma_activations_to_flags (settings->activations),
     .packed_kv = settings->kv_cache == GEMMA_KV_CACHE_INT8 };
-  if (settings->activations == GEMMA_ACTIVATIONS_INT8)
-    params.matmul_flags = OCL_MATMUL_INT8_ACTIVATIONS;
   self->memory = gemma_memory_new (self->model, &params, error);
   self->context_size = size;
   self->rollback = rollback;

@@ -56,21 +56,6 @@ gst_gemma_pad_clip_get_type (void)
 }
 
 GType
-gst_gemma_activations_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
-    { GEMMA_ACTIVATIONS_F32, "Exact", "f32" },
-    { GEMMA_ACTIVATIONS_INT8, "8 bits in products with quantized weights: faster, and seldom another word", "int8" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaActivations", values));
-  return type;
-}
-
-GType
 gst_gemma_kv_cache_get_type (void)
 {
   static gsize type;
@@ -153,8 +138,8 @@ install_what (GObjectClass *klass, GParamFlags flags)
           "Fallback submodel", "Part of a MatFormer model, as of submodel, that runs while a live stream is faster than the "
           "machine (message gemma-load); NULL or empty: none", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
-          "How what the model computes with quantized weights (Q8_0, Q4_0 ...) is rounded before each product; it counts from "
-          "the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, flags));
+          "How what the language model computes with quantized weights (Q8_0, Q4_0 ...) is rounded before each product; it counts "
+          "from the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_KV_CACHE, g_param_spec_enum ("kv-cache", "KV cache",
           "How the keys and values of what was read are kept; it counts from the next answer on", GST_TYPE_GEMMA_KV_CACHE,
           GEMMA_KV_CACHE_F32, flags));

@@ -12,6 +12,7 @@
 typedef struct
 {
   gchar *path, *mmproj, *device, *weights;
+  GemmaActivations activations; /* of the encoders */
   GemmaParts parts;
 } LoadData;
 
@@ -72,29 +73,78 @@ gemma_model_user_install_weights (GObjectClass *klass, guint id)
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
 }
 
-static gchar **
-find_property (GemmaModelUser *user, guint index)
+GType
+gst_gemma_activations_get_type (void)
 {
-  gchar **properties[] = { &user->model, &user->mmproj, &user->device, &user->weights };
+  static gsize type;
+  static const GEnumValue values[] = {
+    { GEMMA_ACTIVATIONS_F32, "Exact", "f32" },
+    { GEMMA_ACTIVATIONS_INT16, "14 bits in products of many rows (encoders, prompts): faster, soft tokens within 0.2 %", "int16" },
+    { GEMMA_ACTIVATIONS_INT8, "8 bits in products with quantized weights: faster, and seldom another word", "int8" },
+    { 0, NULL, NULL }
+  };
 
-  return properties[index];
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstGemmaActivations", values));
+  return type;
+}
+
+OclMatmulFlags
+gemma_activations_to_flags (GemmaActivations activations)
+{
+  static const OclMatmulFlags flags[] = { [GEMMA_ACTIVATIONS_F32] = OCL_MATMUL_F32_ACTIVATIONS,
+    [GEMMA_ACTIVATIONS_INT16] = OCL_MATMUL_INT16, [GEMMA_ACTIVATIONS_INT8] = OCL_MATMUL_INT8_ACTIVATIONS };
+
+  return flags[activations];
 }
 
 void
-gemma_model_user_set_property (GemmaModelUser *user, guint index, const GValue *value)
+gemma_model_user_install_activations (GObjectClass *klass, guint id)
+{
+  g_object_class_install_property (klass, id, g_param_spec_enum ("activations", "Activations",
+          "How the encoder rounds before its products: not at all; to 14 bits, which takes half the time on CPUs with VNNI and "
+          "changes soft tokens by 0.2 % at most; or, of pictures and quantized weights, to 8 bits (up to 3 %)", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+}
+
+static gchar **
+find_string (GemmaModelUser *user, const gchar *name)
+{
+  const struct
+  {
+    const gchar *name;
+    gchar **string;
+  } all[] = { { "model", &user->model }, { "mmproj", &user->mmproj }, { "device", &user->device }, { "weights", &user->weights } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    if (g_str_equal (all[i].name, name))
+      return all[i].string;
+  return NULL;
+}
+
+void
+gemma_model_user_set_property (GemmaModelUser *user, GParamSpec *pspec, const GValue *value)
 {
   g_mutex_lock (&user->lock);
-  gchar **property = find_property (user, index);
-  g_free (*property);
-  *property = g_value_dup_string (value);
+  gchar **string = find_string (user, pspec->name);
+  if (string) {
+    g_free (*string);
+    *string = g_value_dup_string (value);
+  } else {
+    user->activations = g_value_get_enum (value);
+  }
   g_mutex_unlock (&user->lock);
 }
 
 void
-gemma_model_user_get_property (GemmaModelUser *user, guint index, GValue *value)
+gemma_model_user_get_property (GemmaModelUser *user, GParamSpec *pspec, GValue *value)
 {
   g_mutex_lock (&user->lock);
-  g_value_set_string (value, *find_property (user, index));
+  gchar **string = find_string (user, pspec->name);
+  if (string)
+    g_value_set_string (value, *string);
+  else
+    g_value_set_enum (value, user->activations);
   g_mutex_unlock (&user->lock);
 }
 
@@ -207,8 +257,9 @@ load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport r
   GST_INFO ("loading %s on %s", load->path, ocl_device_get_name (device));
   watch_compiler (device, &progress, TRUE);
 
-  GemmaModel *model = gemma_model_load_as (load->path, load->mmproj, load->weights, device, load->parts, cancellable,
-      on_load_progress, &progress, error);
+  const GemmaModelForm form = { load->weights, gemma_activations_to_flags (load->activations) };
+  GemmaModel *model = gemma_model_load_as (load->path, load->mmproj, &form, device, load->parts, cancellable, on_load_progress,
+      &progress, error);
   gboolean ok = model != NULL;
   if (ok && (load->parts & GEMMA_PART_TEXT))
     ok = warm_up_text (model, cancellable, error);
@@ -312,6 +363,7 @@ resolve (GemmaModelUser *user)
   mmproj = g_strdup (user->mmproj && *user->mmproj ? user->mmproj : NULL);
   load->device = g_strdup (user->device && *user->device ? user->device : "auto");
   load->weights = g_strdup (user->weights && *user->weights ? user->weights : "auto");
+  load->activations = user->activations;
   g_mutex_unlock (&user->lock);
 
   /* Links stay: what is beside the link counts, and the file behind it may have no extension. */
@@ -327,8 +379,9 @@ make_key (const LoadData *load)
   GStatBuf info = { 0, };
 
   g_stat (load->path, &info);   /* a file that was replaced is another model */
-  return g_strdup_printf ("%s|%s|%s|%s|%x|%" G_GUINT64_FORMAT ".%" G_GINT64_FORMAT, load->path,
-      load->mmproj ? load->mmproj : "", load->device, load->weights, load->parts, (guint64) info.st_ino,
+  return g_strdup_printf ("%s|%s|%s|%s|%x|%x|%" G_GUINT64_FORMAT ".%" G_GINT64_FORMAT, load->path,
+      load->mmproj ? load->mmproj : "", load->device, load->weights, load->activations, load->parts,
+      (guint64) info.st_ino,
       (gint64) info.st_mtime);
 }
 

@@ -8,6 +8,16 @@
 
 G_BEGIN_DECLS
 
+typedef enum
+{
+  GEMMA_ACTIVATIONS_F32,        /* exact */
+  GEMMA_ACTIVATIONS_INT16,      /* of 14 bits, in products of many rows */
+  GEMMA_ACTIVATIONS_INT8        /* the same, and of 8 bits in products with quantized weights */
+} GemmaActivations;
+#define GST_TYPE_GEMMA_ACTIVATIONS (gst_gemma_activations_get_type ())
+GType gst_gemma_activations_get_type (void);
+OclMatmulFlags gemma_activations_to_flags (GemmaActivations activations);
+
 typedef struct
 {
   GstElement *element;          /* not owned: this struct is part of it */
@@ -16,6 +26,7 @@ typedef struct
   GMutex lock;
   GCond cond;
   gchar *model, *mmproj, *device, *weights;     /* properties; guarded by lock, like the rest */
+  GemmaActivations activations; /* of the encoders */
   GemmaConfig *config;          /* from READY on */
   GstGemmaModelLease *lease;    /* from READY on */
   gboolean failed, flushing;
@@ -31,9 +42,11 @@ void gemma_model_user_clear (GemmaModelUser *user);
 void gemma_model_user_install_properties (GObjectClass *klass, guint first_id);
 /** Installs "weights", of elements with a language model. */
 void gemma_model_user_install_weights (GObjectClass *klass, guint id);
-/** @index: 0 for "model", 1 for "mmproj", 2 for "device", 3 for "weights" */
-void gemma_model_user_set_property (GemmaModelUser *user, guint index, const GValue *value);
-void gemma_model_user_get_property (GemmaModelUser *user, guint index, GValue *value);
+/** Installs "activations", of elements with an encoder; it counts when the model is loaded. */
+void gemma_model_user_install_activations (GObjectClass *klass, guint id);
+/** @pspec: one of those above */
+void gemma_model_user_set_property (GemmaModelUser *user, GParamSpec *pspec, const GValue *value);
+void gemma_model_user_get_property (GemmaModelUser *user, GParamSpec *pspec, GValue *value);
 
 /**
  * NULL to READY: checks the files and begins to load. FALSE when an error message has been posted.

@@ -15,16 +15,25 @@ typedef struct
 } Fixture;
 
 static Fixture
-begin (gboolean gated)
+begin_as (const gchar *activations, gboolean gated)
 {
   Fixture f;
+  GstElement *element = gst_element_factory_make ("gemmaaudioenc", NULL);
 
-  f.harness = gst_harness_new ("gemmaaudioenc");
-  g_object_set (f.harness->element, "voice-gate", gated, NULL);
+  g_object_set (element, "voice-gate", gated, NULL);
+  gst_util_set_object_arg (G_OBJECT (element), "activations", activations);
+  f.harness = gst_harness_new_with_element (element, "sink", "src");
+  gst_object_unref (element);   /* the harness holds it */
   g_autoptr (GstPad) src = gst_element_get_static_pad (f.harness->element, "src");
   f.out = collector_new (src);
   gst_harness_set_src_caps_str (f.harness, AUDIO_CAPS);
   return f;
+}
+
+static Fixture
+begin (gboolean gated)
+{
+  return begin_as ("f32", gated);
 }
 
 static void
@@ -86,14 +95,15 @@ GST_END_TEST;
 
 /* The tokens of the clip when the library encodes it at once. */
 static GArray *
-encode_whole (GstBuffer *sound)
+encode_whole (GstBuffer *sound, OclMatmulFlags flags)
 {
+  const GemmaModelForm form = { NULL, flags };
   GArray *values = g_array_new (FALSE, FALSE, sizeof (gfloat));
   g_autoptr (GError) error = NULL;
   GstMapInfo map;
 
   OclDevice *device = ocl_device_open (NULL, &error);
-  GemmaModel *model = gemma_model_load (get_model (), NULL, device, GEMMA_PART_AUDIO, NULL, NULL, NULL, &error);
+  GemmaModel *model = gemma_model_load_as (get_model (), NULL, &form, device, GEMMA_PART_AUDIO, NULL, NULL, NULL, &error);
   fail_unless (model != NULL, "%s", error ? error->message : "");
   GemmaUsmStream *stream = gemma_usm_stream_new (gemma_model_get_usm (model), &error);
   gst_buffer_map (sound, &map, GST_MAP_READ);
@@ -111,7 +121,7 @@ GST_START_TEST (test_any_split_gives_the_same_tokens)
   static const gsize sizes[] = { 1, 160, 0 /* random */, 7777, 1 << 30 };
   gsize n = 2 * RATE + 77;
   g_autoptr (GstBuffer) sound = make_sound (n, TRUE, 0);
-  g_autoptr (GArray) whole = encode_whole (sound);
+  g_autoptr (GArray) whole = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS);
   GRand *rand = g_rand_new_with_seed (7);
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
@@ -131,6 +141,37 @@ GST_START_TEST (test_any_split_gives_the_same_tokens)
     end (&f);
   }
   g_rand_free (rand);
+}
+
+GST_END_TEST;
+
+/* Near what is computed exactly, and not the same wherever the library says so. */
+GST_START_TEST (test_activations)
+{
+  static const struct
+  {
+    const gchar *nick;
+    OclMatmulFlags flags;
+    gdouble tolerance;          /* what each promises */
+  } kinds[] = { { "int16", OCL_MATMUL_INT16, 2e-3 }, { "int8", OCL_MATMUL_INT8_ACTIVATIONS, 1e-2 } };
+  g_autoptr (GstBuffer) sound = make_sound (2 * RATE + 77, TRUE, 0);
+  g_autoptr (GArray) exact = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS);
+  g_autoptr (GArray) whole = encode_whole (sound, kinds[__i__].flags);
+  Fixture f = begin_as (kinds[__i__].nick, FALSE);
+  gdouble difference = 0., norm = 0.;
+
+  gst_harness_push (f.harness, gst_buffer_ref (sound));
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+  g_autoptr (GArray) values = get_values (f.out);
+  fail_unless_equals_int (exact->len, values->len);
+  for (guint i = 0; i < exact->len; i++) {
+    gdouble x = g_array_index (exact, gfloat, i), y = g_array_index (values, gfloat, i);
+    difference += (x - y) * (x - y);
+    norm += x * x;
+  }
+  fail_unless (sqrt (difference / norm) < kinds[__i__].tolerance, "relative error %g", sqrt (difference / norm));
+  fail_unless_equals_int (difference > 0, memcmp (whole->data, exact->data, exact->len * sizeof (gfloat)) != 0);
+  end (&f);
 }
 
 GST_END_TEST;
@@ -485,6 +526,7 @@ gemmaaudioenc_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_caps);
   tcase_add_test (tc, test_any_split_gives_the_same_tokens);
+  tcase_add_loop_test (tc, test_activations, 0, 2);
   tcase_add_test (tc, test_times);
   tcase_add_test (tc, test_token_leaves_early);
   tcase_add_test (tc, test_discont_and_hole_begin_clips);

@@ -22,19 +22,26 @@ typedef struct
 
 /* The harness is a live source: without @qos no frame is dropped, and a push waits instead. */
 static Fixture
-begin (gboolean qos, const gchar *format, gint width, gint height)
+begin_as (const gchar *activations, gboolean qos, const gchar *format, gint width, gint height)
 {
   Fixture f;
   g_autofree gchar *caps = g_strdup_printf (CAPS, format, width, height);
 
   f.element = gst_element_factory_make ("gemmavisionenc", NULL);
   g_object_set (f.element, "model", vision_model_path (), "qos", qos, NULL);
+  gst_util_set_object_arg (G_OBJECT (f.element), "activations", activations);
   f.harness = gst_harness_new_with_element (f.element, "sink", "src");
   gst_object_unref (f.element); /* the harness holds it */
   g_autoptr (GstPad) src = gst_element_get_static_pad (f.element, "src");
   f.out = collector_new (src);
   gst_harness_set_src_caps_str (f.harness, caps);
   return f;
+}
+
+static Fixture
+begin (gboolean qos, const gchar *format, gint width, gint height)
+{
+  return begin_as ("f32", qos, format, width, height);
 }
 
 static void
@@ -142,10 +149,19 @@ GST_START_TEST (test_caps_and_times)
 
 GST_END_TEST;
 
+/* Each nick of activations and what the library calls it. */
+static const struct
+{
+  const gchar *nick;
+  OclMatmulFlags flags;
+} activations[] = { { "f32", OCL_MATMUL_F32_ACTIVATIONS }, { "int16", OCL_MATMUL_INT16 },
+  { "int8", OCL_MATMUL_INT8_ACTIVATIONS } };
+
 /* The tokens are those that the library makes of the picture. */
 GST_START_TEST (test_tokens_of_the_library)
 {
-  Fixture f = begin (FALSE, "RGB", 64, 48);
+  const GemmaModelForm form = { NULL, activations[__i__].flags };
+  Fixture f = begin_as (activations[__i__].nick, FALSE, "RGB", 64, 48);
   g_autoptr (GstBuffer) frame = make_frame ("RGB", 64, 48, 5, 0);
   g_autofree gfloat *rows = g_new (gfloat, TOKENS);
   g_autoptr (GError) error = NULL;
@@ -156,7 +172,8 @@ GST_START_TEST (test_tokens_of_the_library)
   finish (&f);
 
   OclDevice *device = ocl_device_open (NULL, &error);
-  GemmaModel *model = gemma_model_load (vision_model_path (), NULL, device, GEMMA_PART_VISION, NULL, NULL, NULL, &error);
+  GemmaModel *model = gemma_model_load_as (vision_model_path (), NULL, &form, device, GEMMA_PART_VISION, NULL, NULL, NULL,
+      &error);
   fail_unless (model != NULL, "%s", error ? error->message : "");
   GemmaVisionSession *session = gemma_vision_session_new (gemma_model_get_vision (model), &error);
   gst_buffer_map (frame, &map, GST_MAP_READ);
@@ -653,7 +670,7 @@ gemmavisionenc_suite (void)
   vision_model_path ();         /* before the tests fork */
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_caps_and_times);
-  tcase_add_test (tc, test_tokens_of_the_library);
+  tcase_add_loop_test (tc, test_tokens_of_the_library, 0, G_N_ELEMENTS (activations));
   tcase_add_test (tc, test_interval);
   tcase_add_test (tc, test_max_rate_counts_running_time);
   tcase_add_test (tc, test_on_change);

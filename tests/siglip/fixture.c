@@ -21,7 +21,7 @@ GemmaVision *
 siglip_vision_new (const Model *model)
 {
   g_autoptr (GError) error = NULL;
-  GemmaVision *vision = gemma_vision_load (model->weights, model->config, model->device, NULL, NULL, &error);
+  GemmaVision *vision = gemma_vision_load (model->weights, model->config, model->device, OCL_MATMUL_F32_ACTIVATIONS, NULL, NULL, &error);
   fail_unless (vision != NULL, "%s", error ? error->message : "no error");
   return vision;
 }

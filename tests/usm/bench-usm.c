@@ -41,7 +41,7 @@ load_random (OclType type, gint n_layers, GError **error)
   size.n_layers = n_layers;
   path = g_strdup_printf ("%s/usm-list-%d.txt", g_get_tmp_dir (), (gint) getpid ());
   if (g_file_set_contents (path, list->str, -1, error))
-    usm = usm_model_load (&size, path, type, error);
+    usm = usm_model_load (&size, path, type, OCL_MATMUL_F32_ACTIVATIONS, error);
   remove (path);
   return usm;
 }
@@ -60,7 +60,7 @@ load_files (gchar **paths, GError **error)
   if (weights != NULL && (mmproj != NULL || paths[1] == NULL))
     config = gemma_config_new (weights, mmproj, error);
   if (config != NULL)
-    usm = gemma_usm_load (mmproj != NULL ? mmproj : weights, config, usm_test_device (), NULL, NULL, error);
+    usm = gemma_usm_load (mmproj != NULL ? mmproj : weights, config, usm_test_device (), OCL_MATMUL_F32_ACTIVATIONS, NULL, NULL, error);
   g_clear_pointer (&config, gemma_config_free);
   g_clear_pointer (&weights, gemma_weights_unref);
   g_clear_pointer (&mmproj, gemma_weights_unref);

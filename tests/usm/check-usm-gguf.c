@@ -82,7 +82,7 @@ load (Image *image, GError **error)
   fail_unless (g_file_set_contents (path, (gchar *) bytes->data, bytes->len, NULL));
   weights = gemma_weights_open_gguf (path, error);
   if (weights != NULL) {
-    usm = gemma_usm_load (weights, config, usm_test_device (), NULL, NULL, error);
+    usm = gemma_usm_load (weights, config, usm_test_device (), OCL_MATMUL_F32_ACTIVATIONS, NULL, NULL, error);
     gemma_weights_unref (weights);
   }
   g_remove (path);

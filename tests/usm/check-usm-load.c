@@ -47,7 +47,7 @@ GST_START_TEST (test_absent_or_misshaped_tensor_is_named)
       g_autofree gchar *name = g_strndup (lines[i], strchr (lines[i], ' ') - lines[i]);
       g_autoptr (GError) error = NULL;
 
-      fail_if (usm_model_load (size, list, OCL_TYPE_F32, &error), "%s", name);
+      fail_if (usm_model_load (size, list, OCL_TYPE_F32, OCL_MATMUL_F32_ACTIVATIONS, &error), "%s", name);
       g_assert_error (error, GEMMA_ERROR, leave_out ? GEMMA_ERROR_NOT_FOUND : GEMMA_ERROR_INVALID);
       fail_unless (strstr (error->message, name) != NULL, "%s: %s", name, error->message);
       fail_unless (ocl_device_get_allocated (usm_test_device ()) == before, "%s: memory stays allocated", name);
@@ -76,7 +76,7 @@ GST_START_TEST (test_config_that_cannot_be)
       G_STRUCT_MEMBER (gint, config, fields[i]) = 0;
     else
       config->audio.n_heads = 5; /* does not divide 64 */
-    fail_if (gemma_usm_load (weights, config, usm_test_device (), NULL, NULL, &error));
+    fail_if (gemma_usm_load (weights, config, usm_test_device (), OCL_MATMUL_F32_ACTIVATIONS, NULL, NULL, &error));
     g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID);
   }
   gemma_weights_unref (weights);
@@ -105,7 +105,7 @@ GST_START_TEST (test_embedder_alone)
   g_autoptr (Npy) expected = usm_golden ("%s/hard.npy", size->name);
   g_autofree gfloat *row = g_new (gfloat, size->text_hidden);
   gdouble last = -1.;
-  GemmaUsm *usm = gemma_usm_load (weights, config, usm_test_device (), count_progress, &last, &error);
+  GemmaUsm *usm = gemma_usm_load (weights, config, usm_test_device (), OCL_MATMUL_F32_ACTIVATIONS, count_progress, &last, &error);
 
   g_assert_no_error (error);
   fail_unless (last > 0.);
@@ -136,7 +136,7 @@ GST_START_TEST (test_types_of_weights)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
-    GemmaUsm *usm = usm_model_load (size, NULL, cases[i].type, &error);
+    GemmaUsm *usm = usm_model_load (size, NULL, cases[i].type, OCL_MATMUL_F32_ACTIVATIONS, &error);
     GemmaUsmStream *stream;
     g_autoptr (GArray) tokens = NULL;
     gdouble difference;
@@ -168,7 +168,7 @@ GST_START_TEST (test_failed_allocations)
     GemmaUsm *usm;
 
     ocl_fault_inject (spec);
-    usm = usm_model_load (size, NULL, OCL_TYPE_F32, &error);
+    usm = usm_model_load (size, NULL, OCL_TYPE_F32, OCL_MATMUL_F32_ACTIVATIONS, &error);
     if (usm != NULL)
       stream = gemma_usm_stream_new (usm, &error);
     ocl_fault_inject (NULL);

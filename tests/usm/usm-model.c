@@ -78,7 +78,7 @@ usm_golden (const gchar *format, ...)
 }
 
 GemmaUsm *
-usm_model_load (const UsmSize *size, const gchar *list_path, OclType type, GError **error)
+usm_model_load (const UsmSize *size, const gchar *list_path, OclType type, OclMatmulFlags flags, GError **error)
 {
   g_autofree gchar *golden_list = usm_golden_path ("%s/tensors.txt", size->name);
   g_autofree gchar *config_path = usm_golden_path ("%s/config.json", size->name);
@@ -88,7 +88,7 @@ usm_model_load (const UsmSize *size, const gchar *list_path, OclType type, GErro
   GemmaUsm *usm = NULL;
 
   if (weights != NULL) {
-    usm = gemma_usm_load (weights, config, usm_test_device (), NULL, NULL, error);
+    usm = gemma_usm_load (weights, config, usm_test_device (), flags, NULL, NULL, error);
     gemma_weights_unref (weights);
   }
   g_free (config);
@@ -100,7 +100,7 @@ GemmaUsm *
 usm_model_new (const UsmSize *size)
 {
   g_autoptr (GError) error = NULL;
-  GemmaUsm *usm = usm_model_load (size, NULL, size->type, &error);
+  GemmaUsm *usm = usm_model_load (size, NULL, size->type, OCL_MATMUL_F32_ACTIVATIONS, &error);
 
   g_assert_no_error (error);
   return usm;

@@ -27,7 +27,7 @@ OclDevice *usm_test_device (void);
 GemmaConfig *usm_config_new (const UsmSize *size);
 
 /** Loads @size with the tensors of @list_path (NULL: the golden list) stored as @type. NULL with @error set. */
-GemmaUsm *usm_model_load (const UsmSize *size, const gchar *list_path, OclType type, GError **error);
+GemmaUsm *usm_model_load (const UsmSize *size, const gchar *list_path, OclType type, OclMatmulFlags flags, GError **error);
 
 /** As above with the golden list and type; a failure ends the test. */
 GemmaUsm *usm_model_new (const UsmSize *size);

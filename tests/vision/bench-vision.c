@@ -69,7 +69,7 @@ main (int argc, char **argv)
     return 1;
   }
   variant.type = strcmp (type, "f32") == 0 ? OCL_TYPE_F32 : strcmp (type, "f16") == 0 ? OCL_TYPE_F16 : OCL_TYPE_BF16;
-  vision = vision_model_new (&variant);
+  vision = vision_model_new (&variant, OCL_MATMUL_F32_ACTIVATIONS);
   session = gemma_vision_session_new (vision, &error);
   if (session == NULL) {
     fprintf (stderr, "%s\n", error->message);

@@ -13,7 +13,7 @@ GST_START_TEST (test_blocks_equal_reference)
   const gchar *wanted = g_getenv ("VISION_RESOLUTIONS");
   g_autoptr (GString) worst = g_string_new (NULL);
   g_autoptr (GError) error = NULL;
-  GemmaVision *vision = vision_model_new (variant);
+  GemmaVision *vision = vision_model_new (variant, OCL_MATMUL_F32_ACTIVATIONS);
   GemmaVisionSession *session = gemma_vision_session_new (vision, &error);
 
   g_assert_no_error (error);

@@ -36,7 +36,7 @@ rows_of_image (OclType type, gboolean dequantized)
 
 GST_START_TEST (test_mmproj_equals_directory)
 {
-  g_autofree gfloat *expected = rows_of (vision_model_new (tiny)), *rows = rows_of_image (OCL_TYPE_F32, FALSE);
+  g_autofree gfloat *expected = rows_of (vision_model_new (tiny, OCL_MATMUL_F32_ACTIVATIONS)), *rows = rows_of_image (OCL_TYPE_F32, FALSE);
 
   fail_unless (memcmp (rows, expected, GEMMA_VISION_TOKENS * tiny->text_hidden * sizeof (gfloat)) == 0);
 }
@@ -222,7 +222,7 @@ GST_START_TEST (test_progress)
   GemmaWeights *weights = gemma_weights_open_gguf_data (bytes->data, bytes->len, NULL);
   gdouble last = -1.;
 
-  gemma_vision_free (gemma_vision_load (weights, config, vision_test_device (), count_progress, &last, NULL));
+  gemma_vision_free (gemma_vision_load (weights, config, vision_test_device (), OCL_MATMUL_F32_ACTIVATIONS, count_progress, &last, NULL));
   fail_unless (last > .5);
   gemma_weights_unref (weights);
   image_free (image);

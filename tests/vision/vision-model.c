@@ -43,7 +43,7 @@ golden_path (const VisionVariant *variant, const gchar *file)
 /* ---- models ---------------------------------------------------------------------------- */
 
 GemmaVision *
-vision_model_new (const VisionVariant *variant)
+vision_model_new (const VisionVariant *variant, OclMatmulFlags flags)
 {
   g_autofree gchar *list_path = golden_path (variant, "tensors.txt"), *file = NULL;
   g_autoptr (GPtrArray) list = seeded_list_read (list_path);
@@ -58,7 +58,7 @@ vision_model_new (const VisionVariant *variant)
   seeded_write_safetensors (file, list, VISION_SEED, variant->type);
   weights = gemma_weights_open_hf (folder, &error);
   g_assert_no_error (error);
-  vision = gemma_vision_load (weights, config, vision_test_device (), NULL, NULL, &error);
+  vision = gemma_vision_load (weights, config, vision_test_device (), flags, NULL, NULL, &error);
   g_assert_no_error (error);
   gemma_weights_unref (weights);
   seeded_remove (folder);
@@ -133,7 +133,7 @@ vision_image_load (const VisionVariant *variant, Image *image, GError **error)
 
   image_free (image);
   if (weights != NULL) {
-    vision = gemma_vision_load (weights, config, vision_test_device (), NULL, NULL, error);
+    vision = gemma_vision_load (weights, config, vision_test_device (), OCL_MATMUL_F32_ACTIVATIONS, NULL, NULL, error);
     gemma_weights_unref (weights);
   }
   return vision;

@@ -31,7 +31,7 @@ OclDevice *vision_test_device (void);
 GemmaConfig *vision_config_new (const VisionVariant *variant);
 
 /** From a Hugging Face directory; a failure ends the test. */
-GemmaVision *vision_model_new (const VisionVariant *variant);
+GemmaVision *vision_model_new (const VisionVariant *variant, OclMatmulFlags flags);
 
 /** The golden tensors as an mmproj, 1 x 1 convolutions and the projection as @type where rows are whole blocks of it;
  * with @dequantized, the values that @type leaves of them, as float32. (transfer full) */
