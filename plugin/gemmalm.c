@@ -27,7 +27,8 @@
  * translation leaves when its utterance is over. A pad with the language that is spoken gets the transcript. Other
  * answers about speech or text are translated in the same way, descriptions of pictures are not.
  *
- * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it.
+ * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it, at a pause if there is
+ * one. Where there is none, less than 200 ms of sound after the cut is no text, but part of the GAP that follows.
  *
  * ## Example
  * |[
