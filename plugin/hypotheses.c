@@ -436,10 +436,8 @@ gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, 
     agreed++;
   for (guint i = 0; i < n; i++)
     get_word (self->words, i)->seen = i < agreed ? get_word (self->before, i)->seen : heard;
-  if (last)
-    make_words_final (self, n, heard, TRUE, func, user_data);
-  else if (n)
-    make_words_final (self, MIN (agreed, n - 1), heard, FALSE, func, user_data);
+  /* While it goes on, the last word may be a part of one. */
+  make_words_final (self, last || n == 0 ? n : MIN (agreed, n - 1), heard, last, func, user_data);
 }
 
 gchar *
