@@ -239,6 +239,6 @@ bench_matmul (Check *c)
 }
 
 const CheckOp check_ops_matmul[] = {
-  { "matmul", 858, check_matmul, bench_matmul },
+  { "matmul", 858, check_matmul, bench_matmul, OCL_N_TYPES },
   { NULL }
 };
