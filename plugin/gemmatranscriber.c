@@ -239,13 +239,7 @@ on_delay (GObject *lm, GParamSpec *pspec, gpointer data)
   guint delay;
 
   g_object_get (lm, "max-observed-delay", &delay, NULL);
-  g_mutex_lock (&self->lock);
-  gboolean grown = delay > self->max_observed_delay;
-  if (grown)
-    self->max_observed_delay = delay;
-  g_mutex_unlock (&self->lock);
-  if (grown)
-    g_object_notify (G_OBJECT (self), "max-observed-delay");
+  gemma_stream_note_delay (self, &self->lock, &self->max_observed_delay, delay);
 }
 
 static GstPad *

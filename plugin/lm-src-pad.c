@@ -104,18 +104,11 @@ observe_delay (GstGemmaLmSrcPad *self, GstClockTime start)
       !GST_CLOCK_TIME_IS_VALID (now) || !GST_CLOCK_TIME_IS_VALID (due))
     return;
   guint delay = now > due ? MIN ((now - due) / GST_MSECOND, G_MAXUINT) : 0;
-  GST_OBJECT_LOCK (self);
-  gboolean grown = delay > p->max_observed_delay;
-  if (grown)
-    p->max_observed_delay = delay;
-  GST_OBJECT_UNLOCK (self);
-  if (!grown)
+  if (!gemma_stream_note_delay (self, GST_OBJECT_GET_LOCK (self), &p->max_observed_delay, delay))
     return;
-
-  g_object_notify (G_OBJECT (self), "max-observed-delay");
   gst_gemma_lm_base_query_latency (p->element, &live, &min, &max);
   if (delay > latency + min / GST_MSECOND)
-    GST_ELEMENT_WARNING (p->element, CORE, CLOCK, ("Text came after %u ms, %u ms were promised", delay,
+    GST_ELEMENT_WARNING (p->element, CORE, CLOCK, ("Text or silence came after %u ms, %u ms were promised", delay,
             (guint) (latency + min / GST_MSECOND)), ("raise latency, or take a smaller model or a faster device"));
 }
 
