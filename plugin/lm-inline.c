@@ -231,7 +231,7 @@ install_properties (GObjectClass *object_class)
           "streams", 0, G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_MAX_OBSERVED_DELAY,
       g_param_spec_uint ("max-observed-delay", "Maximum observed delay",
-          "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          "The longest time that text or silence of this live stream took (ms)", 0, G_MAXUINT, 0,
           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
