@@ -440,12 +440,25 @@ gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, 
   make_words_final (self, last || n == 0 ? n : MIN (agreed, n - 1), heard, last, func, user_data);
 }
 
-gchar *
-gemma_hypotheses_get_tail (GemmaHypotheses *self)
+/* (transfer full) */
+static gchar *
+join_words (GemmaHypotheses *self, const gchar *before)
 {
-  GString *text = g_string_new (NULL);
+  GString *text = g_string_new (before);
 
   for (guint i = 0; i < self->words->len; i++)
     g_string_append (text, get_word (self->words, i)->text->str);
   return g_strstrip (g_string_free (text, FALSE));
+}
+
+gchar *
+gemma_hypotheses_get_text (GemmaHypotheses *self)
+{
+  return join_words (self, self->final_text->str);
+}
+
+gchar *
+gemma_hypotheses_get_tail (GemmaHypotheses *self)
+{
+  return join_words (self, NULL);
 }
