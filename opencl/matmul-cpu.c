@@ -46,16 +46,20 @@ ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *ch
 #define BLOCK_ROWS 256
 #define ITEMS_PER_UNIT 8
 
-static void
-cut_many_rows (OclQueue *q, const OclWeightChunk *chunk, gint M, gint tile_rows, gint tile_panels, OclMatmulCut *cut)
+OclMatmulCut
+ocl_matmul_cut_many (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, gint tile_rows, gint tile_panels)
 {
   const gint wanted = ITEMS_PER_UNIT * ocl_device_get_compute_units (ocl_queue_get_device (q));
-  const gint row_groups = divide_up (M, BLOCK_ROWS), panel_groups = divide_up (wanted, row_groups);
+  const gint M = args->x.rows, row_groups = divide_up (M, BLOCK_ROWS), panel_groups = divide_up (wanted, row_groups);
+  OclMatmulCut cut;
 
-  cut->group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;
-  cut->group_panels = divide_up (divide_up (chunk->n_panels, panel_groups), tile_panels) * tile_panels;
-  cut->global[0] = divide_up (chunk->n_panels, cut->group_panels);
-  cut->global[1] = divide_up (M, cut->group_rows);
+  if (M <= BLOCK_ROWS)
+    return ocl_matmul_cut (q, args, chunk, tile_rows, tile_panels);
+  cut.group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;
+  cut.group_panels = divide_up (divide_up (chunk->n_panels, panel_groups), tile_panels) * tile_panels;
+  cut.global[0] = divide_up (chunk->n_panels, cut.group_panels);
+  cut.global[1] = divide_up (M, cut.group_rows);
+  return cut;
 }
 
 static const gsize one_item[2] = { 1, 1 };
@@ -80,10 +84,8 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
   cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-cpu", "matmul_gemm", options);
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
   const cl_int M = args->x.rows, N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
-  OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, tile_rows, tile_panels);
+  const OclMatmulCut cut = ocl_matmul_cut_many (q, args, chunk, tile_rows, tile_panels);
 
-  if (M > BLOCK_ROWS)
-    cut_many_rows (q, chunk, M, tile_rows, tile_panels, &cut);
   ocl_queue_run (q, kernel, 2, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
       OCL_ARG_PANELS (args->w, chunk), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels),
       OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);

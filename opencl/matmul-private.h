@@ -35,6 +35,10 @@ typedef struct
 OclMatmulCut ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, gint tile_rows,
     gint tile_panels);
 
+/** Of products that may have the many rows of a picture. */
+OclMatmulCut ocl_matmul_cut_many (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, gint tile_rows,
+    gint tile_panels);
+
 void ocl_matmul_ref (OclQueue *q, gconstpointer args);          /* ref/matmul.c */
 void ocl_matmul_float_avx2 (OclQueue *q, gconstpointer args);   /* matmul-cpu.c */
 void ocl_matmul_float_cpu (OclQueue *q, gconstpointer args);
@@ -47,6 +51,9 @@ void ocl_matmul_int_vnni (OclQueue *q, gconstpointer args);
 void ocl_matmul_int_bw (OclQueue *q, gconstpointer args);
 void ocl_matmul_int_avxvnni (OclQueue *q, gconstpointer args);
 void ocl_matmul_int_avx2 (OclQueue *q, gconstpointer args);
+
+gboolean ocl_matmul_int16_match (OclDevice *device, gconstpointer args);        /* matmul-int16.c */
+void ocl_matmul_int16_vnni (OclQueue *q, gconstpointer args);
 
 gboolean ocl_matmul_clblast_match (OclDevice *device, gconstpointer args);      /* matmul-clblast.c */
 void ocl_matmul_clblast (OclQueue *q, gconstpointer args);

@@ -52,6 +52,7 @@ static const OclVariant variants[] = {
   { "int8-avxvnni", OCL_DEVICE_AVXVNNI, ocl_matmul_int8_match, ocl_matmul_int_avxvnni },
   { "int8-bw", OCL_DEVICE_AVX512BW, ocl_matmul_int8_match, ocl_matmul_int_bw },
   { "int8-avx2", OCL_DEVICE_AVX2, ocl_matmul_int8_match_few, ocl_matmul_int_avx2 },
+  { "int16-vnni", OCL_DEVICE_AVX512VNNI, ocl_matmul_int16_match, ocl_matmul_int16_vnni },
   { "int24-vnni", OCL_DEVICE_AVX512VNNI, ocl_matmul_int24_match, ocl_matmul_int_vnni },
   { "int24-avxvnni", OCL_DEVICE_AVXVNNI, ocl_matmul_int24_match, ocl_matmul_int_avxvnni },
   { "int24-bw", OCL_DEVICE_AVX512BW, ocl_matmul_int24_match, ocl_matmul_int_bw },

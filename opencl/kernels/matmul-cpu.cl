@@ -8,28 +8,13 @@
 #include "cpu.clh"
 #include "gemm.clh"
 #include "quants.clh"
+#include "unpack.clh"
 
 #define KCHUNK 512              // columns of x that all panels take before the next ones
 
-// ---- weights to float32 --------------------------------------------------------------
-//
-// w and s are the data and scales of a panel.
+// ---- a panel times a row -----------------------------------------------------------------
 
-#if defined (TYPE_F32) || defined (TYPE_F16)
-#define WHOLE_COLUMNS           // a column of a panel is 16 values in a row
-#ifdef TYPE_F32
-#define COLUMN(w, k) LOAD_FLOAT ((const float *) (w) + (long) (k) * PANEL)
-#else
-#define COLUMN(w, k) load_halfs ((const ushort *) (w) + (long) (k) * PANEL)
-
-// out [n][16]: columns k0 ...
-INLINE void
-unpack (float *out, const uchar *w, const uchar *s, int k0, int n)
-{
-  for (int k = 0; k < n; k++)
-    STORE_FLOAT (out + k * PANEL, COLUMN (w, k0 + k));
-}
-#endif
+#ifdef WHOLE_COLUMNS
 
 INLINE float16
 dot_panel (const float *x, const uchar *w, const uchar *s, int K)
@@ -47,80 +32,6 @@ dot_panel (const float *x, const uchar *w, const uchar *s, int K)
 }
 
 #else
-
-// GROUP columns are read at a time, RUN of them have one scale.
-#ifdef QUANTIZED
-#define GROUP 32
-#define RUN PART
-
-// Eight columns from k of the group at w: q - ZERO, times 2^24 as it is left in the top byte of a lane.
-INLINE void
-load_columns (float16 *v, const uchar *w, const int k)
-{
-  uint16 quads[2];
-
-  load_quads (quads, w, k / 8);
-  UNROLL
-  for (int i = 0; i < 8; i++)
-    v[i] = int_to_float (subtract_bytes (quads[i / 4], ZERO) << (24 - i % 4 * 8) & 0xff000000u);
-}
-#define COLUMNS_ONE 0x1p-24f
-#define RUN_SCALE(s, k) (load_scale (s, (k) / PART) * COLUMNS_ONE)
-#define SCALED(x, scale) ((x) * (scale))
-#else
-#define GROUP 8
-#define RUN 8
-#define PAIR(v, i) as_float16 ((i) ? (v) & 0xffff0000u : (v) << 16)
-
-INLINE void
-load_columns (float16 *v, const uchar *w, const int k)
-{
-  UNROLL
-  for (int i = 0; i < 8; i++)
-    v[i] = PAIR (LOAD_UINT (w + i / 2 * 64), i % 2);
-}
-#define RUN_SCALE(s, k) 1
-#define SCALED(x, scale) (x)
-#endif
-
-#ifdef WITH_OFFSET
-#define RUN_OFFSET(s, k) load_offset (s, (k) / PART)
-#define WITH(x, offset) ((x) + (offset))
-#else
-#define RUN_OFFSET(s, k) 0
-#define WITH(x, offset) (x)
-#endif
-
-// out [n][16]: columns k0 ...; where n is odd one column of zeros more.
-INLINE void
-unpack (float *out, const uchar *w, const uchar *s, int k0, int n)
-{
-  int k = 0;
-
-  w += PANEL_BYTES (k0);
-  for (; k + GROUP <= n; k += GROUP, w += PANEL_BYTES (GROUP)) {
-    UNROLL
-    for (int r = 0; r < GROUP; r += RUN) {
-      const float16 scale = RUN_SCALE (s, k0 + k + r), offset = RUN_OFFSET (s, k0 + k + r);
-
-      UNROLL
-      for (int c = 0; c < RUN; c += 8) {
-        float16 v[8];
-
-        load_columns (v, w, r + c);
-        UNROLL
-        for (int i = 0; i < 8; i++, out += PANEL)
-          STORE_FLOAT (out, WITH (SCALED (v[i], scale), offset));
-      }
-    }
-  }
-#ifdef TYPE_BF16
-  for (; k < n; k += 2, w += 64, out += 2 * PANEL) {
-    STORE_FLOAT (out, PAIR (LOAD_UINT (w), 0));
-    STORE_FLOAT (out + PANEL, PAIR (LOAD_UINT (w), 1));
-  }
-#endif
-}
 
 INLINE float16
 dot_panel (const float *x, const uchar *w, const uchar *s, int K)

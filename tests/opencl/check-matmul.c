@@ -162,41 +162,84 @@ add_rounding (OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gi
   }
 }
 
+#define INT16_BLOCK 64
+
+/* What integers of 14 and 13 bits may be off: half a step of each x and of each weight, by blocks. */
+static void
+add_int16_rounding (OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, gfloat *bound)
+{
+  g_autofree gfloat *row = g_new (gfloat, K);
+
+  for (gint n = 0; n < N; n++) {
+    ocl_type_dequantize (type, w + n * ocl_type_row_bytes (type, K), row, K);
+    for (gint m = 0; m < M; m++) {
+      for (gint b = 0; b < K; b += INT16_BLOCK) {
+        const gfloat *part = x + (gsize) m * K;
+        const gint end = MIN (K, b + INT16_BLOCK);
+        gdouble x_most = 0, w_most = 0, xs = 0, ws = 0;
+
+        for (gint k = b; k < end; k++) {
+          x_most = MAX (x_most, fabs (part[k]));
+          w_most = MAX (w_most, fabs (row[k]));
+          xs += fabs (part[k]);
+          ws += fabs (row[k]);
+        }
+        x_most *= 0.5001 / 8191;
+        w_most *= 0.5001 / 4095;
+        bound[(gsize) m * N + n] += x_most * ws + w_most * xs + (end - b) * x_most * w_most;
+      }
+    }
+  }
+}
+
+typedef enum { MODE_FLOAT, MODE_INT8_EXACT, MODE_INT8, MODE_INT16, N_MODES } Mode;
+static const struct
+{
+  const gchar *name;
+  OclMatmulFlags flags;
+} modes[] = { { "float32", OCL_MATMUL_F32_ACTIVATIONS }, { "8-bit, exact", OCL_MATMUL_INT8_ACTIVATIONS },
+  { "8-bit, rounded", OCL_MATMUL_INT8_ACTIVATIONS }, { "14-bit, rounded", OCL_MATMUL_INT16 } };
+
 /* float32 sums in any order differ by at most K * 2^-24 of the sum of magnitudes; scaling rounds a few times more. */
 static void
 check_matmul (Check *c)
 {
   OclType type = check_case (c) % OCL_N_TYPES;
-  /* 11 types, 3 modes and 13 numbers of rows have no common divisor: all meet in 429 cases */
-  gint M, N, K, mode = ocl_type_info (type)->block > 1 ? check_case (c) % 3 : 0;
+  /* 11 types, 4 modes and 13 numbers of rows have no common divisor: all meet in 572 cases */
+  Mode mode = check_case (c) % N_MODES;
+  gint M, N, K;
   guint8 *data;
   gfloat *x, *want, *bound;
   gboolean is_view;
   OclTensor y;
   OclWeight *weight;
 
+  if (ocl_type_info (type)->block == 1 && mode < MODE_INT16)
+    mode = MODE_FLOAT;
   random_shape (c, type, &M, &N, &K);
   is_view = K % 2 == 0 && check_int (c, 0, 3) == 0;
   check_describe (c, "%s M %d N %d K %d%s, %s", ocl_type_info (type)->name, M, N, K, is_view ? ", a view" : "",
-      mode == 0 ? "float32" : mode == 1 ? "8-bit, exact" : "8-bit, rounded");
+      modes[mode].name);
   data = random_matrix (c, type, N, K);
   weight = is_view ? make_view (c, type, data, N, K) : make_weight (c, type, data, N, K);
   if (!weight)
     return;
   check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
   x = check_values (c, M, K, -2, 2);
-  if (mode == 1)
+  if (mode == MODE_INT8_EXACT)
     make_representable (c, x, (gsize) M * K);
   want = check_values (c, M, N, 0, 0);
   bound = check_values (c, M, N, 0, 0);
   expect (c, type, data, x, M, N, K, want, bound);
   for (gint i = 0; i < M * N; i++)
     bound[i] *= (K + 8) * 0x1p-24f;
-  if (mode == 2)
+  if (mode == MODE_INT8)
     add_rounding (type, data, x, M, N, K, bound);
+  if (mode == MODE_INT16)
+    add_int16_rounding (type, data, x, M, N, K, bound);
   y = check_output (c, M, N);
   ocl_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight,
-      mode ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS);
+      modes[mode].flags);
   check_expected (c, y, want, bound);
 }
 
@@ -213,7 +256,7 @@ bench_matmul (Check *c)
       { 64, 1536, 6144 }, { 576, 2560, 1280 }, { 576, 1280, 2560 }, { 2304, 2560, 640 }, { 2304, 640, 2560 }, { 9216, 1024, 256 } };
 
   OclMatmulFlags flags = g_str_has_prefix (check_variant (c), "int8") ? OCL_MATMUL_INT8_ACTIVATIONS
-      : OCL_MATMUL_F32_ACTIVATIONS;
+      : g_str_has_prefix (check_variant (c), "int16") ? OCL_MATMUL_INT16 : OCL_MATMUL_F32_ACTIVATIONS;
 
   for (guint t = 0; t < OCL_N_TYPES; t++) {
     for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
@@ -239,6 +282,6 @@ bench_matmul (Check *c)
 }
 
 const CheckOp check_ops_matmul[] = {
-  { "matmul", 858, check_matmul, bench_matmul, OCL_N_TYPES },
+  { "matmul", 572, check_matmul, bench_matmul, OCL_N_TYPES },
   { NULL }
 };
