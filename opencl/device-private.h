@@ -13,6 +13,7 @@ struct _OclDevice
   cl_context context;
   gchar *name;
   gchar *identity;              /* name, version and driver: part of every cache key */
+  gboolean links_apart;         /* programs are kept as they are before they are linked */
   guint bits, compute_units;
   guint64 max_alloc, global_memory;
   guint64 allocated;            /* guarded by lock, as all below */

@@ -132,6 +132,9 @@ device_fill (OclDevice *device, GError **error)
 
   device->name = device_string (device->id, CL_DEVICE_NAME);
   device->identity = g_strconcat (device->name, "|", version, "|", driver, NULL);
+  /* For a binary of a linked program PoCL compiles each kernel once more than it is needed, for work-groups of any size. What
+   * runs is compiled for its own, of what was not linked yet, too, and PoCL keeps it. */
+  device->links_apart = strstr (version, "PoCL") || strstr (version, "pocl");
   clGetDeviceInfo (device->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
   device->compute_units = MAX (units, 1);
   if (clGetDeviceInfo (device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof size, &size, NULL) == CL_SUCCESS)

@@ -21,15 +21,17 @@ multiply_part (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chu
   const cl_int K = args->w->cols, panel = first_panel;
   const gint row = first_panel * OCL_PANEL, rows = MIN (n_panels * OCL_PANEL, chunk->rows - row);
   const OclTensor y = ocl_tensor_cols (ocl_matmul_chunk_y (args, chunk), row, rows);
-  const gsize global[2] = { K, (gsize) n_panels * OCL_PANEL };
-  cl_mem unpacked = ocl_queue_scratch (q, OCL_SCRATCH_WEIGHTS, global[0] * global[1] * sizeof (gfloat));
+  /* PoCL compiles a kernel for each size of work-group: one for all shapes. */
+  const gsize local[2] = { OCL_PANEL, OCL_PANEL };
+  const gsize global[2] = { (K + local[0] - 1) / local[0] * local[0], n_panels * local[1] };
+  cl_mem unpacked = ocl_queue_scratch (q, OCL_SCRATCH_WEIGHTS, K * global[1] * sizeof (gfloat));
   gchar options[48];
   cl_kernel kernel;
   cl_command_queue handle = ocl_queue_get_handle (q);
 
   g_snprintf (options, sizeof options, "%s -DTM=1", ocl_matmul_type_option (args->w->type));
   kernel = ocl_queue_get_kernel (q, "matmul", "unpack_rows", options);
-  ocl_queue_run (q, kernel, 2, global, NULL, OCL_ARG (unpacked), OCL_ARG_PANELS (args->w, chunk), OCL_ARG (panel),
+  ocl_queue_run (q, kernel, 2, global, local, OCL_ARG (unpacked), OCL_ARG_PANELS (args->w, chunk), OCL_ARG (panel),
       OCL_ARG (K), OCL_ARGS_END);
   if (!ocl_queue_failed (q))
     ocl_queue_check (q, (cl_int) CLBlastSgemm (CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes,

@@ -8,7 +8,7 @@
 
 #include "kernels.h"
 
-#define CACHE_MAGIC "gst-gemma program 1\n"
+#define CACHE_MAGIC "gst-gemma program 2\n"
 
 /* ---- source -------------------------------------------------------------------- */
 
@@ -105,6 +105,22 @@ cache_path (const gchar *name, const gchar *key)
 /* An entry is the magic, the key, the SHA256 of the binary (both in hex) and the binary. */
 #define HEADER (sizeof CACHE_MAGIC - 1 + 64 + 64)
 
+/* Consumes @compiled. */
+static cl_program
+link_program (OclDevice *device, cl_program compiled, GError **error)
+{
+  cl_int status;
+  cl_program program = clLinkProgram (device->context, 1, &device->id, NULL, 1, &compiled, NULL, NULL, &status);
+
+  clReleaseProgram (compiled);
+  if (status == CL_SUCCESS)
+    return program;
+  if (program)
+    clReleaseProgram (program);
+  ocl_set_status_error (error, status, "Cannot link an OpenCL program");
+  return NULL;
+}
+
 static cl_program
 cache_load (OclDevice *device, const gchar *path, const gchar *key, const gchar *options)
 {
@@ -128,6 +144,8 @@ cache_load (OclDevice *device, const gchar *path, const gchar *key, const gchar 
   program = clCreateProgramWithBinary (device->context, 1, &device->id, &size, &binary, &binary_status, &status);
   if (!program)
     return NULL;
+  if (binary_status == CL_SUCCESS && device->links_apart)
+    return link_program (device, program, NULL);
   if (binary_status == CL_SUCCESS && clBuildProgram (program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS)
     return program;
   clReleaseProgram (program);
@@ -198,7 +216,9 @@ compile (OclDevice *device, const gchar *name, const gchar *source, const gchar 
     return NULL;
   }
   status = ocl_fault (OCL_FAULT_BUILD);
-  if (status == CL_SUCCESS)
+  if (status == CL_SUCCESS && device->links_apart)
+    status = clCompileProgram (program, 1, &device->id, options, 0, NULL, NULL, NULL, NULL);
+  else if (status == CL_SUCCESS)
     status = clBuildProgram (program, 1, &device->id, options, NULL, NULL);
   if (status == CL_SUCCESS)
     return program;
@@ -223,9 +243,10 @@ load_or_compile (OclDevice *device, const gchar *name, const gchar *options, GEr
   if (program)
     return program;
   program = compile (device, name, source, options, error);
-  if (program)
-    cache_store (device, path, key, program);
-  return program;
+  if (!program)
+    return NULL;
+  cache_store (device, path, key, program);
+  return device->links_apart ? link_program (device, program, error) : program;
 }
 
 cl_program

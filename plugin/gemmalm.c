@@ -4,7 +4,7 @@
  *
  * A Gemma language model inline: soft tokens of sound and pictures, or text, become text with the time of the speech that
  * it stands for. Silence becomes GAP events. While an answer grows, element messages `gemma-partial` (text, timestamp,
- * duration, final) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer;
+ * duration, final, language-code) show it; the pad gets it whole. A `rstranscribe/final-transcript` event follows each answer;
  * upstream, `rstranscribe/new-item` (speaker, content, running-time, duration) tells of each text of a transcript.
  *
  * With #GstGemmaLm:streaming, transcripts and translations do not wait for the end of an utterance. Whenever
@@ -14,9 +14,9 @@
  * after them and may still change. Models that were trained on whole utterances, as the embedded one, guess at the
  * end of what they have heard: `partial` shows it, and the pad gets the same as without.
  *
- * Live, when the machine is too slow, hypotheses become fewer; when utterances wait all the same, pictures beside speech are
- * left out and #GstGemmaLm:fallback-submodel runs, until there is time again. Messages `gemma-load` (step, hypothesis-interval,
- * pictures, submodel) say so. Speech beside pictures stays whole.
+ * Live, when the machine is too slow, hypotheses are not translated any more, then become fewer; when utterances wait all the
+ * same, pictures beside speech are left out and #GstGemmaLm:fallback-submodel runs, until there is time again. Messages
+ * `gemma-load` (step, partial-translations, hypothesis-interval, pictures, submodel) say so. Speech beside pictures stays whole.
  *
  * #GstGemmaLm:submodel runs a part of the model (MatFormer), and may change in the middle of an answer: elements with
  * different parts of a model share one copy of it.
@@ -24,10 +24,11 @@
  * Each `translate_src_%u` is the transcript in another language, that of the pad's property `language-code`. The model reads
  * instruction and sound once, writes the transcript, and goes on from there with a line for each language, "French:"; in
  * between the cache is taken back to the transcript's end. The instruction asks for transcript and translations, and a
- * translation leaves when its utterance is over. A pad with the language that is spoken gets the transcript. Other
+ * translation leaves when its utterance is over. Those of hypotheses are shown by `gemma-partial`, too. A pad with the language that is spoken gets the transcript. Other
  * answers about speech or text are translated in the same way, descriptions of pictures are not.
  *
- * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it.
+ * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it, at a pause if there is
+ * one. Where there is none, less than 200 ms of sound after the cut is no text, but part of the GAP that follows.
  *
  * ## Example
  * |[
@@ -173,8 +174,11 @@ gst_gemma_lm_end_texts (GstGemmaLmBase *base)
 
 typedef struct
 {
+  GstGemmaLmBase *base;
   const GemmaWork *work;
+  const gchar *answer;          /* to it, which is translated */
   GCancellable *cancellable;
+  gboolean partial, overtaken;  /* of a hypothesis; it is not worth its end any more */
   GstFlowReturn flow;
 } Translating;
 
@@ -190,20 +194,24 @@ is_spoken (GstGemmaLm *self, const gchar *language)
   return same;
 }
 
+/* Live, what is said next goes before what a hypothesis means. */
 static gboolean
-ignore_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights, gpointer data)
+on_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights, gpointer data)
 {
-  return TRUE;
+  Translating *t = data;
+
+  t->overtaken = t->partial && gst_gemma_lm_base_is_behind (t->base);
+  return !t->overtaken;
 }
 
 /* The model's own turn goes on with another line. (transfer full) (nullable) */
 static gchar *
-translate (GstGemmaLm *self, const gchar *language, Translating *t)
+translate (const gchar *language, Translating *t)
 {
-  GstGemmaLmBase *base = GST_GEMMA_LM_BASE (self);
+  GstGemmaLmBase *base = t->base;
   g_autoptr (GArray) said = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autofree gchar *line = gemma_task_next_line (language), *before = g_strconcat (t->work->answer, line, NULL);
-  const GemmaListener listener = { .said = said, .goes_on = TRUE, .token = ignore_token };
+  g_autofree gchar *line = gemma_task_next_line (language), *before = g_strconcat (t->answer, line, NULL);
+  const GemmaListener listener = { .said = said, .goes_on = TRUE, .token = on_token, .user_data = t };
   GemmaDecodeStats stats;
 
   gemma_tokenizer_encode (gemma_model_get_tokenizer (base->decoding.model), before, strlen (before), FALSE, said);
@@ -220,10 +228,9 @@ tell_translation (GstElement *element, GstPad *pad, gpointer data)
 
   if (pad == self->srcpad)
     return TRUE;
-  const gchar *answer = work->answer ? work->answer : "";
   g_autofree gchar *language = GST_GEMMA_LM_SRC_PAD_GET_CLASS (src)->get_language (src);
-  g_autofree gchar *text = !*answer || is_spoken (GST_GEMMA_LM (self), language) ? g_strdup (answer) :
-      translate (GST_GEMMA_LM (self), language, t);
+  g_autofree gchar *text = !*t->answer || is_spoken (GST_GEMMA_LM (self), language) ? g_strdup (t->answer) :
+      translate (language, t);
   if (!text)
     return FALSE;
   gst_gemma_lm_inline_begin_pad (self, src);
@@ -234,6 +241,34 @@ tell_translation (GstElement *element, GstPad *pad, gpointer data)
     gst_gemma_lm_src_pad_silence (src, work->start, work->end);
   }
   return TRUE;
+}
+
+/* Not the spoken language: that is what was shown first. */
+static gboolean
+show_translation (GstElement *element, GstPad *pad, gpointer data)
+{
+  Translating *t = data;
+
+  if (pad == GST_GEMMA_LM_INLINE (element)->srcpad)
+    return TRUE;
+  g_autofree gchar *language = GST_GEMMA_LM_SRC_PAD_GET_CLASS (pad)->get_language (GST_GEMMA_LM_SRC_PAD (pad));
+  if (is_spoken (GST_GEMMA_LM (element), language))
+    return TRUE;
+  g_autofree gchar *text = translate (language, t);
+  if (!text || t->overtaken)
+    return FALSE;
+  gst_gemma_lm_base_post_partial (t->base, t->work->start, t->work->end, text, "", language);
+  return TRUE;
+}
+
+static GstFlowReturn
+gst_gemma_lm_hypothesis (GstGemmaLmBase *base, const GemmaWork *work, const gchar *text, GCancellable *cancellable)
+{
+  Translating translating = { base, work, text, cancellable, TRUE, FALSE, GST_FLOW_OK };
+
+  if (*text)
+    gst_element_foreach_src_pad (GST_ELEMENT (base), show_translation, &translating);
+  return translating.flow;
 }
 
 /* Before the model is asked: what it will be asked for. */
@@ -258,12 +293,13 @@ static GstFlowReturn
 gst_gemma_lm_work (GstGemmaLmBase *base, GemmaWork *work, GCancellable *cancellable)
 {
   GstElement *element = GST_ELEMENT (base);
-  Translating translating = { work, cancellable, GST_FLOW_OK };
 
   list_translations (GST_GEMMA_LM (base));
   GstFlowReturn flow = GST_GEMMA_LM_BASE_CLASS (gst_gemma_lm_parent_class)->work (base, work, cancellable);
   if (flow != GST_FLOW_OK || work->kind == GEMMA_WORK_EVENT || work->kind == GEMMA_WORK_HEARD || element->numsrcpads < 2)
     return flow;
+  Translating translating =
+      { base, work, work->answer ? work->answer : "", cancellable, FALSE, FALSE, GST_FLOW_OK };
   gst_element_foreach_src_pad (element, tell_translation, &translating);
   return translating.flow != GST_FLOW_OK ? translating.flow : gst_gemma_lm_inline_get_flow (GST_GEMMA_LM_INLINE (base));
 }
@@ -380,6 +416,7 @@ gst_gemma_lm_class_init (GstGemmaLmClass *klass)
   element_class->release_pad = GST_DEBUG_FUNCPTR (gst_gemma_lm_release_pad);
   base_class->work = gst_gemma_lm_work;
   base_class->text = gst_gemma_lm_text;
+  base_class->hypothesis = gst_gemma_lm_hypothesis;
   base_class->end_texts = gst_gemma_lm_end_texts;
 
   gst_gemma_lm_base_class_add_sink_pads (base_class);

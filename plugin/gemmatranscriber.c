@@ -239,13 +239,7 @@ on_delay (GObject *lm, GParamSpec *pspec, gpointer data)
   guint delay;
 
   g_object_get (lm, "max-observed-delay", &delay, NULL);
-  g_mutex_lock (&self->lock);
-  gboolean grown = delay > self->max_observed_delay;
-  if (grown)
-    self->max_observed_delay = delay;
-  g_mutex_unlock (&self->lock);
-  if (grown)
-    g_object_notify (G_OBJECT (self), "max-observed-delay");
+  gemma_stream_note_delay (self, &self->lock, &self->max_observed_delay, delay);
 }
 
 static GstPad *
@@ -730,7 +724,7 @@ install_time_properties (GObjectClass *klass)
           "Text is shifted to this much later (ms), which gives the model time without latency for the other streams", 0,
           G_MAXUINT, 0, flags | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
-          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          "Maximum observed delay", "The longest time that text or silence of this live stream took (ms)", 0, G_MAXUINT, 0,
           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   g_object_class_install_property (klass, PROP_STATS, g_param_spec_boxed ("stats", "Statistics",
           "As gemmalm's, with those of gemmaaudioenc in the field encoder", GST_TYPE_STRUCTURE,

@@ -436,18 +436,29 @@ gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, 
     agreed++;
   for (guint i = 0; i < n; i++)
     get_word (self->words, i)->seen = i < agreed ? get_word (self->before, i)->seen : heard;
-  if (last)
-    make_words_final (self, n, heard, TRUE, func, user_data);
-  else if (n)
-    make_words_final (self, MIN (agreed, n - 1), heard, FALSE, func, user_data);
+  /* While it goes on, the last word may be a part of one. */
+  make_words_final (self, last || n == 0 ? n : MIN (agreed, n - 1), heard, last, func, user_data);
+}
+
+/* (transfer full) */
+static gchar *
+join_words (GemmaHypotheses *self, const gchar *before)
+{
+  GString *text = g_string_new (before);
+
+  for (guint i = 0; i < self->words->len; i++)
+    g_string_append (text, get_word (self->words, i)->text->str);
+  return g_strstrip (g_string_free (text, FALSE));
+}
+
+gchar *
+gemma_hypotheses_get_text (GemmaHypotheses *self)
+{
+  return join_words (self, self->final_text->str);
 }
 
 gchar *
 gemma_hypotheses_get_tail (GemmaHypotheses *self)
 {
-  GString *text = g_string_new (NULL);
-
-  for (guint i = 0; i < self->words->len; i++)
-    g_string_append (text, get_word (self->words, i)->text->str);
-  return g_strstrip (g_string_free (text, FALSE));
+  return join_words (self, NULL);
 }

@@ -51,6 +51,8 @@ void gemma_hypotheses_abandon (GemmaHypotheses *hypotheses);
  */
 void gemma_hypotheses_end (GemmaHypotheses *hypotheses, GstClockTime heard, gboolean last, GemmaWordFunc func,
     gpointer user_data);
+/** What is final and what of the hypothesis may still change, trimmed. (transfer full) */
+gchar *gemma_hypotheses_get_text (GemmaHypotheses *hypotheses);
 /** What of the hypothesis may still change, trimmed. (transfer full) */
 gchar *gemma_hypotheses_get_tail (GemmaHypotheses *hypotheses);
 

@@ -123,15 +123,20 @@ typedef struct
 } Partial;
 
 void
-gst_gemma_lm_base_post_partial (
-    GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text, const gchar *final)
+gst_gemma_lm_base_post_partial (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text,
+    const gchar *final, const gchar *language)
 {
+  GST_OBJECT_LOCK (self);
+  g_autofree gchar *code = g_strdup (language ? language : gemma_lm_settings_get_language (&self->settings));
+  GST_OBJECT_UNLOCK (self);
+
   gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
           gst_structure_new ("gemma-partial",
               "text", G_TYPE_STRING, text,
               "timestamp", G_TYPE_UINT64, start,
               "duration", G_TYPE_UINT64, end - MIN (start, end),
-              "final", G_TYPE_STRING, final, NULL)));
+              "final", G_TYPE_STRING, final,
+              "language-code", G_TYPE_STRING, code, NULL)));
 }
 
 /* The answer grows; where hypotheses have shown more of it already, not from its beginning again. */
@@ -141,7 +146,7 @@ on_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights,
   const Partial *partial = data;
 
   if (*text && partial->self->heard.start != partial->work->start)
-    gst_gemma_lm_base_post_partial (partial->self, partial->work->start, partial->work->end, all, "");
+    gst_gemma_lm_base_post_partial (partial->self, partial->work->start, partial->work->end, all, "", NULL);
   return TRUE;
 }
 
@@ -168,7 +173,7 @@ count (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listene
   self->n_hypotheses += first && !whole;
   self->n_pictures += first && work->pictures ? work->pictures->len : 0;
   self->n_texts += first && whole && has_text;
-  self->n_translations += !first;
+  self->n_translations += !first && whole;
   self->n_prompt_tokens += stats->prompt_tokens;
   self->n_reused_tokens += stats->reused_tokens;
   self->n_tokens += stats->tokens;
@@ -558,6 +563,7 @@ start (GstGemmaLmBase *self)
   self->flushing = FALSE;
   self->crowded = FALSE;
   self->heard.n_dropped = 0;
+  self->load = (GemmaLoad) { 0, };
   self->running = TRUE;
   gemma_pictures_reset (self->pictures);
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);

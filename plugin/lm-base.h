@@ -257,6 +257,8 @@ typedef struct
 /* What is left out so that a live stream is kept up with (lm-load.c), the task's. */
 typedef struct
 {
+  gboolean untranslated;        /* without the translations of hypotheses */
+  gint64 translating;           /* how long those of the last one took that had them (us) */
   guint step;                   /* hypotheses are made 2^step times as seldom */
   gboolean reduced;             /* without pictures beside speech, with fallback_submodel */
   guint calm;                   /* answers in a row that took little time */
@@ -271,6 +273,8 @@ struct _GstGemmaLmBaseClass
   /** (nullable): what was said in one utterance has been told. */
   GstFlowReturn (*end_texts) (GstGemmaLmBase *self);
   GstFlowReturn (*silence) (GstGemmaLmBase *self, GstClockTime start, GstClockTime end);
+  /** (nullable): a hypothesis about @work has been shown, @text; there are settings.translations, and time for them. */
+  GstFlowReturn (*hypothesis) (GstGemmaLmBase *self, const GemmaWork *work, const gchar *text, GCancellable *cancellable);
   /** @event: (transfer full): STREAM_START, SEGMENT, TAG, EOS and custom ones of the first pad; no CAPS */
   GstFlowReturn (*event) (GstGemmaLmBase *self, GstEvent *event);
 
@@ -333,9 +337,9 @@ void gst_gemma_lm_base_flush_stop (GstGemmaLmBase *self, GstGemmaLmPad *pad, Gst
 gboolean gst_gemma_lm_base_pad_eos (GstGemmaLmBase *self, GstGemmaLmPad *pad);
 /** Whether the sound or picture was live when the latency was last asked for. */
 gboolean gst_gemma_lm_base_is_live (GstGemmaLmBase *self);
-/** Posts `gemma-partial`: @text may change, @final does not. */
-void gst_gemma_lm_base_post_partial (
-    GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text, const gchar *final);
+/** Posts `gemma-partial`: @text may change, @final does not. @language: (nullable): theirs, if it is not the element's */
+void gst_gemma_lm_base_post_partial (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text,
+    const gchar *final, const gchar *language);
 /** Whether a pad of pictures, or else one of anything else, is linked. */
 gboolean gst_gemma_lm_base_is_linked (GstGemmaLmBase *self, gboolean pictures);
 /** How long an utterance may be now. */
@@ -370,8 +374,11 @@ void gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self);
 
 /** The part of the model that runs now. (transfer full) */
 gchar *gst_gemma_lm_base_get_submodel (GstGemmaLmBase *self);
-/** A hypothesis took @time (us): live, they may take a third of the time together. @interval: between two of them */
-void gst_gemma_lm_base_note_hypothesis (GstGemmaLmBase *self, gint64 time, GstClockTime interval);
+/** A hypothesis took @time (us), and its translations @translating: live, all may take a third of the time together. @interval:
+ * between two hypotheses */
+void gst_gemma_lm_base_note_hypothesis (GstGemmaLmBase *self, gint64 time, gint64 translating, GstClockTime interval);
+/** Live: something waits for the task. */
+gboolean gst_gemma_lm_base_is_behind (GstGemmaLmBase *self);
 /** What was said of all of @work took @time (us): live, nothing else should be waiting then. */
 void gst_gemma_lm_base_note_answer (GstGemmaLmBase *self, const GemmaWork *work, gint64 time);
 

@@ -2,6 +2,7 @@
 #include "lm-inline.h"
 
 #include "debug.h"
+#include "stream.h"
 
 G_DEFINE_ABSTRACT_TYPE (GstGemmaLmInline, gst_gemma_lm_inline, GST_TYPE_GEMMA_LM_BASE)
 
@@ -116,13 +117,7 @@ on_delay (GObject *pad, GParamSpec *pspec, gpointer data)
   guint delay;
 
   g_object_get (pad, "max-observed-delay", &delay, NULL);
-  GST_OBJECT_LOCK (self);
-  gboolean grown = delay > self->max_observed_delay;
-  if (grown)
-    self->max_observed_delay = delay;
-  GST_OBJECT_UNLOCK (self);
-  if (grown)
-    g_object_notify (G_OBJECT (self), "max-observed-delay");
+  gemma_stream_note_delay (self, GST_OBJECT_GET_LOCK (self), &self->max_observed_delay, delay);
 }
 
 gboolean
@@ -236,7 +231,7 @@ install_properties (GObjectClass *object_class)
           "streams", 0, G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (object_class, GEMMA_LM_INLINE_PROP_MAX_OBSERVED_DELAY,
       g_param_spec_uint ("max-observed-delay", "Maximum observed delay",
-          "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          "The longest time that text or silence of this live stream took (ms)", 0, G_MAXUINT, 0,
           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 

@@ -1,5 +1,5 @@
-/* What is left out where a live stream is faster than the machine, in steps: hypotheses become fewer, and in the last
- * step pictures beside speech are left out and a smaller part of the model runs, if there is one for this. Each step is told
+/* What is left out where a live stream is faster than the machine, in steps: hypotheses are not translated, then become fewer,
+ * and in the last step pictures beside speech are left out and a smaller part of the model runs, if there is one for this. Each step is told
  * by a message, and taken back when there is time again. Speech itself always waits for its turn.
  */
 #include "debug.h"
@@ -19,12 +19,13 @@ post_load (GstGemmaLmBase *self)
   GST_OBJECT_LOCK (self);
   guint interval = self->settings.hypothesis_interval << self->load.step;
   GST_OBJECT_UNLOCK (self);
-  GST_INFO_OBJECT (self, "a hypothesis every %u ms, %s pictures, submodel %s", interval,
-      self->load.reduced ? "without" : "with", submodel);
+  GST_INFO_OBJECT (self, "a hypothesis every %u ms, %s translations, %s pictures, submodel %s", interval,
+      self->load.untranslated ? "without" : "with", self->load.reduced ? "without" : "with", submodel);
   gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
           gst_structure_new ("gemma-load",
-              "step", G_TYPE_UINT, self->load.step + self->load.reduced,
+              "step", G_TYPE_UINT, self->load.untranslated + self->load.step + self->load.reduced,
               "hypothesis-interval", G_TYPE_UINT, interval,
+              "partial-translations", G_TYPE_BOOLEAN, !self->load.untranslated,
               "pictures", G_TYPE_BOOLEAN, !self->load.reduced,
               "submodel", G_TYPE_STRING, submodel, NULL)));
 }
@@ -33,6 +34,7 @@ static void
 set_reduced (GstGemmaLmBase *self, gboolean reduced)
 {
   self->load.reduced = reduced;
+  self->load.untranslated |= reduced && self->load.translating;
   self->load.calm = 0;
   GST_OBJECT_LOCK (self);
   self->submodel_set = TRUE;    /* it runs from the next token on */
@@ -47,6 +49,13 @@ set_step (GstGemmaLmBase *self, guint step)
   post_load (self);
 }
 
+static void
+set_untranslated (GstGemmaLmBase *self, gboolean untranslated)
+{
+  self->load.untranslated = untranslated;
+  post_load (self);
+}
+
 gchar *
 gst_gemma_lm_base_get_submodel (GstGemmaLmBase *self)
 {
@@ -58,17 +67,24 @@ gst_gemma_lm_base_get_submodel (GstGemmaLmBase *self)
 }
 
 void
-gst_gemma_lm_base_note_hypothesis (GstGemmaLmBase *self, gint64 time, GstClockTime interval)
+gst_gemma_lm_base_note_hypothesis (GstGemmaLmBase *self, gint64 time, gint64 translating, GstClockTime interval)
 {
-  GstClockTime needed = 3 * time * GST_USECOND;
+  GstClockTime needed = 3 * (time + translating) * GST_USECOND;
   guint step = self->load.step;
 
   if (!interval || !gst_gemma_lm_base_is_live (self))
     return;
-  if (needed > interval << step && step < MAX_STEP)
+  if (translating)
+    self->load.translating = translating;
+  if (needed > interval << step && translating)
+    set_untranslated (self, TRUE);
+  else if (needed > interval << step && step < MAX_STEP)
     set_step (self, step + 1);
   else if (step > 0 && !self->load.reduced && needed < interval << (step - 1) >> 1)
     set_step (self, step - 1);
+  else if (step == 0 && !self->load.reduced && self->load.untranslated &&
+      needed + 3 * self->load.translating * GST_USECOND < interval >> 1)
+    set_untranslated (self, FALSE);
 }
 
 void

@@ -90,7 +90,8 @@ restamp (GstGemmaLmSrcPad *self, GstClockTime *start, GstClockTime *end)
   *start = position;
 }
 
-/* How late this text is against the time it belongs to; a promise that was not kept is told. */
+/* How late text, or a GAP, for which a sink waits as long, is against the time it belongs to; a promise that was not kept is
+ * told. */
 static void
 observe_delay (GstGemmaLmSrcPad *self, GstClockTime start)
 {
@@ -104,18 +105,11 @@ observe_delay (GstGemmaLmSrcPad *self, GstClockTime start)
       !GST_CLOCK_TIME_IS_VALID (now) || !GST_CLOCK_TIME_IS_VALID (due))
     return;
   guint delay = now > due ? MIN ((now - due) / GST_MSECOND, G_MAXUINT) : 0;
-  GST_OBJECT_LOCK (self);
-  gboolean grown = delay > p->max_observed_delay;
-  if (grown)
-    p->max_observed_delay = delay;
-  GST_OBJECT_UNLOCK (self);
-  if (!grown)
+  if (!gemma_stream_note_delay (self, GST_OBJECT_GET_LOCK (self), &p->max_observed_delay, delay))
     return;
-
-  g_object_notify (G_OBJECT (self), "max-observed-delay");
   gst_gemma_lm_base_query_latency (p->element, &live, &min, &max);
   if (delay > latency + min / GST_MSECOND)
-    GST_ELEMENT_WARNING (p->element, CORE, CLOCK, ("Text came after %u ms, %u ms were promised", delay,
+    GST_ELEMENT_WARNING (p->element, CORE, CLOCK, ("Text or silence came after %u ms, %u ms were promised", delay,
             (guint) (latency + min / GST_MSECOND)), ("raise latency, or take a smaller model or a faster device"));
 }
 
@@ -281,6 +275,7 @@ gst_gemma_lm_src_pad_text (GstGemmaLmSrcPad *self, GstClockTime start, GstClockT
 void
 gst_gemma_lm_src_pad_silence (GstGemmaLmSrcPad *self, GstClockTime start, GstClockTime end)
 {
+  observe_delay (self, start);
   restamp (self, &start, &end);
   get (self)->last_end = end;
   emit (self, gst_event_new_gap (start, end - start));
@@ -468,7 +463,7 @@ gst_gemma_lm_src_pad_class_init (GstGemmaLmSrcPadClass *klass)
   object_class->finalize = gst_gemma_lm_src_pad_finalize;
   klass->get_language = get_elements_language;
   g_object_class_install_property (object_class, PROP_MAX_OBSERVED_DELAY, g_param_spec_uint ("max-observed-delay",
-          "Maximum observed delay", "The longest time that a text of this live stream took (ms)", 0, G_MAXUINT, 0,
+          "Maximum observed delay", "The longest time that text or silence of this live stream took (ms)", 0, G_MAXUINT, 0,
           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 

@@ -3,7 +3,8 @@
  * computes only the sound that is new and its few words: the session remembers the rest (models/memory.h).
  *
  * Live, what cannot be computed in time is left out: of several hypotheses that wait only the newest is made, none that
- * is overtaken by its utterance is finished, and when they take more than a third of the time they become fewer (lm-load.c).
+ * is overtaken by its utterance is finished, and when they take more than a third of the time they are not translated any more,
+ * then become fewer (lm-load.c).
  * A file gets them all, so that its text does not depend on the machine.
  */
 #include "debug.h"
@@ -68,6 +69,15 @@ is_overtaken (GstGemmaLmBase *self)
   return overtaken;
 }
 
+gboolean
+gst_gemma_lm_base_is_behind (GstGemmaLmBase *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean behind = self->live && self->queue.length > 0;
+  g_mutex_unlock (&self->lock);
+  return behind;
+}
+
 static gboolean
 on_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights, gpointer data)
 {
@@ -101,7 +111,21 @@ post_partial (GstGemmaLmBase *self, const GemmaWork *work)
   g_autofree gchar *final = g_strstrip (g_strdup (gemma_hypotheses_get_final_text (hypotheses)));
 
   gst_gemma_lm_base_post_partial (
-      self, gemma_hypotheses_get_final_end (hypotheses), work->end, tail, final);
+      self, gemma_hypotheses_get_final_end (hypotheses), work->end, tail, final, NULL);
+}
+
+/* Returns how long it took (us). */
+static gint64
+show_translations (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GCancellable *cancellable)
+{
+  GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
+  gint64 start = g_get_monotonic_time ();
+
+  if (!klass->hypothesis || !self->settings.translations || self->load.untranslated || hearing->flow != GST_FLOW_OK)
+    return 0;
+  g_autofree gchar *text = gemma_hypotheses_get_text (self->heard.hypotheses);
+  hearing->flow = klass->hypothesis (self, work, text, cancellable);
+  return g_get_monotonic_time () - start;
 }
 
 /* The utterance is over: what was said in it is told, and the time without words at its end. */
@@ -141,8 +165,9 @@ ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClo
   if (hearing->last) {
     gst_gemma_lm_base_note_answer (self, work, stats.microseconds);
   } else {
-    gst_gemma_lm_base_note_hypothesis (self, stats.microseconds, interval);
     post_partial (self, work);
+    gint64 translating = show_translations (self, work, hearing, cancellable);
+    gst_gemma_lm_base_note_hypothesis (self, stats.microseconds, translating, interval);
   }
   return hearing->flow;
 }

@@ -113,6 +113,18 @@ gemma_stream_add_latencies (guint a, guint b)
   return a > G_MAXUINT - b ? G_MAXUINT : a + b;
 }
 
+gboolean
+gemma_stream_note_delay (gpointer object, GMutex *lock, guint *most, guint delay)
+{
+  g_mutex_lock (lock);
+  gboolean grown = delay > *most;
+  *most = MAX (*most, delay);
+  g_mutex_unlock (lock);
+  if (grown)
+    g_object_notify (object, "max-observed-delay");
+  return grown;
+}
+
 gchar *
 gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted)
 {

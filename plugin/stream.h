@@ -18,6 +18,9 @@ gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, Gs
 /** In ms; G_MAXUINT, which promises nothing, stays so. */
 guint gemma_stream_add_latencies (guint a, guint b);
 
+/** Raises @most, the property max-observed-delay of @object, to @delay; FALSE if it is as much. @lock: guards it */
+gboolean gemma_stream_note_delay (gpointer object, GMutex *lock, guint *most, guint delay);
+
 /** @wanted, or where that is no name, the first of @templ's that is free: "audio_0". (transfer full) */
 gchar *gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted);
 

@@ -2,6 +2,8 @@
 
 #define LEAD 2                  /* quiet tokens before an onset that are part of its utterance */
 #define TOLERANCE (80 * GST_MSECOND)    /* half a token: a larger hole in time ends the utterance */
+/* A usual syllable. What ends sooner after a cut through sound is the end of the word that was cut, and no word. */
+#define SYLLABLE (200 * GST_MSECOND)
 
 /* Up to where it is judged by a token; what follows is the next one's. */
 static GstClockTime
@@ -22,6 +24,7 @@ struct _GemmaUtterances
   GArray *rows;                 /* gfloat: their values */
   gboolean speaking;            /* one of them is loud */
   gboolean whole;               /* they begin a clip: keep all quiet ones that lead to its speech */
+  gboolean rest;                /* they go on with the sound that the last utterance was cut in */
   GstClockTime speech_start, speech_end;
   GstClockTime told;            /* everything before is handed on */
   GstClockTime next;            /* when the next token is due */
@@ -70,7 +73,7 @@ gemma_utterances_reset (GemmaUtterances *self)
 {
   g_array_set_size (self->tokens, 0);
   g_array_set_size (self->rows, 0);
-  self->speaking = self->whole = FALSE;
+  self->speaking = self->whole = self->rest = FALSE;
   self->told = self->next = GST_CLOCK_TIME_NONE;
 }
 
@@ -90,12 +93,20 @@ drop (GemmaUtterances *self, guint n)
   g_array_remove_range (self->rows, 0, n * self->hidden);
 }
 
+/* Of what was cut, so far: it must not become a text of its own. */
+static gboolean
+is_scrap (GemmaUtterances *self)
+{
+  return self->rest && self->speech_end - self->speech_start < SYLLABLE;
+}
+
+/* Or silence, where it is less than a word. */
 static void
 tell_speech (GemmaUtterances *self)
 {
   GArray *rows = self->rows, *tokens = self->tokens;
 
-  if (self->speaking) {
+  if (self->speaking && !is_scrap (self)) {
     self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
     self->tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
     tell_silence (self, self->speech_start);
@@ -104,7 +115,7 @@ tell_speech (GemmaUtterances *self)
   }
   g_array_set_size (self->tokens, 0);
   g_array_set_size (self->rows, 0);
-  self->speaking = self->whole = FALSE;
+  self->speaking = self->whole = self->rest = FALSE;
 }
 
 /* Token @i is the first loud one. */
@@ -161,6 +172,7 @@ cut (GemmaUtterances *self)
   g_array_append_vals (self->rows, rows->data, rows->len);
   find_speech (self);
   self->whole = tokens->len > 0;
+  self->rest = !self->whole;
 }
 
 void
@@ -175,7 +187,7 @@ void
 gemma_utterances_forget (GemmaUtterances *self)
 {
   drop (self, self->tokens->len);
-  self->speaking = self->whole = FALSE;
+  self->speaking = self->whole = self->rest = FALSE;
 }
 
 /* Time goes on at @pts: a hole is silence and ends the utterance; going back begins anew. */
@@ -243,13 +255,14 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
   } else if (self->speaking && (token.end - self->speech_end >= self->silence || is_end (self, &token))) {
     gemma_utterances_drain (self);
   } else if (!self->speaking) {
+    self->rest = FALSE;
     if (self->whole && token.end - self->told > GST_SECOND)
       self->whole = FALSE;      /* no speech follows soon */
     shorten_lead (self);
   }
   if (self->speaking && token.end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->longest)
     cut (self);
-  else if (self->speaking && self->funcs.heard)
+  else if (self->speaking && self->funcs.heard && !is_scrap (self))
     tell_heard (self);
 }
 

@@ -1,7 +1,8 @@
 /* Soft tokens in, utterances and silences out: what the language model is asked about at once.
  *
  * An utterance ends with a silence that is long enough, at a hole in time, or when it is as long as it may be; then
- * it is cut at a pause in its second half if it has one. It is told as it grows, too. Plain C: no streams.
+ * it is cut at a pause in its second half if it has one. What goes on less than a syllable after a cut without a pause is told
+ * as silence. An utterance is told as it grows, too. Plain C: no streams.
  */
 #pragma once
 

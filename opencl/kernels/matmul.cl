@@ -58,6 +58,8 @@ unpack_rows (__global float *out, PANELS (w), const int first_panel, const int K
 {
   const int k = get_global_id (0), row = get_global_id (1), lane = row % PANEL;
   const long panel = first_panel + row / PANEL;
+  if (k >= K)
+    return;
   __global const uchar *data = PANEL_DATA (w, panel);
   __global const uchar *s = PANEL_SCALES (w, panel);
 

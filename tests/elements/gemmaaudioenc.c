@@ -490,7 +490,9 @@ GST_START_TEST (test_no_such_device)
   fail_unless (strstr (message, "7:3") != NULL, "%s", message);
   gst_element_set_state (element, GST_STATE_NULL);
   gst_element_set_bus (element, NULL);
-  g_usleep (200000);            /* the thread that posted the error holds the element for a moment */
+  gst_bus_set_flushing (bus, TRUE);     /* messages hold the element, and for a moment the thread that posted the error */
+  while (GST_OBJECT_REFCOUNT_VALUE (element) > 1)
+    g_usleep (1000);
 }
 
 GST_END_TEST;

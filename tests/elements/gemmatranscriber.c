@@ -124,7 +124,7 @@ GST_START_TEST (test_latency_probe)
   g_autoptr (GstElement) source = gst_object_ref_sink (gst_element_factory_make ("audiotestsrc", NULL));
   GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
   g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
-  gint64 start = g_get_monotonic_time ();
+  Watch watch = watch_begin ();
 
   g_object_set (source, "is-live", TRUE, NULL);
   g_object_set (element, "latency", 4000, "translate-latency", 1000, NULL);
@@ -136,7 +136,7 @@ GST_START_TEST (test_latency_probe)
   gst_element_set_state (element, GST_STATE_NULL);
   gst_element_set_state (source, GST_STATE_NULL);
   /* It waits neither for data nor for the model. */
-  fail_unless (g_get_monotonic_time () - start < G_USEC_PER_SEC);
+  fail_unless (watch_get (&watch) < G_USEC_PER_SEC);
   gst_element_release_request_pad (element, translation);
   gst_object_unref (translation);
 }
@@ -278,16 +278,15 @@ GST_END_TEST;
 typedef struct
 {
   GstElement *pipeline;
-  GstClockTime promise;
-  gint n_late, n_texts;
-} Promise;
+  GstClockTime worst;
+} Delays;
 
-/* Text or GAP: its end must be known before its beginning is due. */
+/* Text or GAP: a sink waits for it from its beginning on. */
 static GstPadProbeReturn
-check_promise (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+measure_delay (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
-  Promise *promise = data;
-  g_autoptr (GstClock) clock = gst_element_get_clock (promise->pipeline);
+  Delays *delays = data;
+  g_autoptr (GstClock) clock = gst_element_get_clock (delays->pipeline);
   GstClockTime now, pts;
 
   if (GST_IS_BUFFER (info->data))
@@ -296,53 +295,87 @@ check_promise (GstPad *pad, GstPadProbeInfo *info, gpointer data)
     gst_event_parse_gap (info->data, &pts, NULL);
   else
     return GST_PAD_PROBE_OK;
-  now = gst_clock_get_time (clock) - gst_element_get_base_time (promise->pipeline);
-  promise->n_late += now > pts + promise->promise;      /* the segment begins at 0: PTS is running time */
-  promise->n_texts += GST_IS_BUFFER (info->data);
+  now = gst_clock_get_time (clock) - gst_element_get_base_time (delays->pipeline);
+  delays->worst = MAX (delays->worst, now - MIN (pts, now));    /* the segment begins at 0: PTS is running time */
   return GST_PAD_PROBE_OK;
 }
 
+/* A live stream, 100 ms of sound at a time: speech without a pause, longer than the promise, then silence. Returns by how much
+ * (us) a piece was late most. */
+static gint64
+push_in_real_time (Fixture *f)
+{
+  g_autoptr (GstBuffer) speech = make_sound (6 * RATE, TRUE, 0);
+  gint64 start = g_get_monotonic_time (), late = 0;
+
+  for (guint i = 0; i < 80; i++) {
+    gint64 due = start + (i + 1) * 100000;
+    GstBuffer *buffer = i < 60 ? gst_buffer_copy_region (speech, GST_BUFFER_COPY_MEMORY, i * 6400, 6400) :
+        make_sound (1600, FALSE, 0);
+    GstFlowReturn flow;
+    g_usleep (MAX (due - g_get_monotonic_time (), 0));
+    late = MAX (late, g_get_monotonic_time () - due);
+    GST_BUFFER_PTS (buffer) = i * MS (100);
+    GST_BUFFER_DURATION (buffer) = MS (100);
+    g_signal_emit_by_name (f->src, "push-buffer", buffer, &flow);
+    gst_buffer_unref (buffer);
+  }
+  return late;
+}
+
+/* What is compiled for the first text that is ever heard in this way is there for the next one. */
+static void
+warm_up (void)
+{
+  Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! "
+      "gemmatranscriber name=t streaming=partial max-segment=2000 ! fakesink");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
+  Collector *out = collector_new (pad);
+
+  random_words (f.transcriber);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (f.src, 3 * RATE, TRUE, 0);
+  push_eos (&f);
+  collector_wait_eos (out, 300);
+  end (&f);
+  collector_free (out);
+}
+
+/* Nothing comes later than was promised, but by as long as the machine stalled; and what comes late is told. */
 GST_START_TEST (test_live_promise)
 {
+  warm_up ();
   Fixture f = begin ("appsrc name=src is-live=true format=time min-latency=100000000 caps=\"" AUDIO_CAPS "\" ! "
-      "gemmatranscriber name=t latency=4000 ! fakesink sync=true async=false");
+      "gemmatranscriber name=t latency=4000 ! fakesink async=false");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
   g_autoptr (GstQuery) query = gst_query_new_latency ();
-  Promise promise = { f.pipeline, 0, 0, 0 };
+  Delays delays = { f.pipeline, 0 };
   Collector *out = collector_new (pad);
-  gint64 start;
+  GstClockTime promise;
+  guint observed;
 
   random_words (f.transcriber);
   gst_element_set_state (f.pipeline, GST_STATE_PAUSED);
   gst_element_get_state (f.pipeline, NULL, NULL, GST_CLOCK_TIME_NONE);
   fail_unless (gst_pad_query (pad, query));
-  gst_query_parse_latency (query, NULL, &promise.promise, NULL);
-  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, check_promise, &promise, NULL);
+  gst_query_parse_latency (query, NULL, &promise, NULL);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, measure_delay, &delays, NULL);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
 
-  /* In real time: speech without a pause, longer than the promise, then silence. */
-  start = g_get_monotonic_time ();
-  g_autoptr (GstBuffer) speech = make_sound (6 * RATE, TRUE, 0);
-  for (guint i = 0; i < 80; i++) {
-    gint64 ahead = start + (i + 1) * 100000 - g_get_monotonic_time ();
-    GstBuffer *buffer = i < 60 ? gst_buffer_copy_region (speech, GST_BUFFER_COPY_MEMORY, i * 6400, 6400) :
-        make_sound (1600, FALSE, 0);
-    GstFlowReturn flow;
-    g_usleep (MAX (ahead, 0));
-    GST_BUFFER_PTS (buffer) = i * MS (100);
-    GST_BUFFER_DURATION (buffer) = MS (100);
-    g_signal_emit_by_name (f.src, "push-buffer", buffer, &flow);
-    gst_buffer_unref (buffer);
-  }
+  Watch watch = watch_begin ();
+  gint64 late = push_in_real_time (&f);
   push_eos (&f);
   collector_wait_eos (out, 60);
-  fail_unless (promise.n_texts >= 2, "%d texts", promise.n_texts);
-  fail_unless_equals_int (promise.n_late, 0);
-  guint delay;
-  g_object_get (f.transcriber, "max-observed-delay", &delay, NULL);
-  fail_unless (delay > 0 && delay * GST_MSECOND <= promise.promise);
+  /* Between the element's own look at the clock and ours a thread wakes up: that takes less than a tick. */
+  GstClockTime stall = (late + watch_get_stall (&watch)) * GST_USECOND + MS (10);
+  fail_unless (collector_count (out, TRUE, 0) >= 2);
+  fail_unless (delays.worst <= promise + stall, "%" GST_TIME_FORMAT ", stalled for %" GST_TIME_FORMAT,
+      GST_TIME_ARGS (delays.worst), GST_TIME_ARGS (stall));
+  g_object_get (f.transcriber, "max-observed-delay", &observed, NULL);
+  fail_unless (observed > 0 && delays.worst <= MS (observed) + stall, "%u ms of %" GST_TIME_FORMAT, observed,
+      GST_TIME_ARGS (delays.worst));
   g_autoptr (GstMessage) warning = gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING);
-  fail_unless (warning == NULL);
+  fail_unless_equals_int (warning != NULL, observed > promise / GST_MSECOND);
   end (&f);
   collector_free (out);
 }
@@ -565,18 +598,17 @@ GST_END_TEST;
 GST_START_TEST (test_flush_forgets)
 {
   Steps s = begin_steps ();
-  gint64 start;
   guint before;
 
   for (guint i = 0; i < 3; i++) {
     push_step (&s, 1000, TRUE, MS (2000) * i);
     push_step (&s, 1000, FALSE, MS (2000) * i + MS (1000));
   }
-  start = g_get_monotonic_time ();
+  Watch watch = watch_begin ();
   gst_harness_push_event (s.harness, gst_event_new_flush_start ());
   gst_harness_push_event (s.harness, gst_event_new_flush_stop (TRUE));
   /* One token, or one slice of sound, on a busy machine. */
-  fail_unless (g_get_monotonic_time () - start < 2 * G_USEC_PER_SEC);
+  fail_unless (watch_get (&watch) < 2 * G_USEC_PER_SEC);
   before = collector_count (s.out, TRUE, 0);
   push_segment (&s, 0);
   push_step (&s, 1000, TRUE, MS (20000));

@@ -384,10 +384,10 @@ time_flush (Fixture *f, const gchar *text)
   push (f, 0, 1000, text);
   g_autoptr (GstMessage) partial = gst_bus_timed_pop_filtered (f->bus, 60 * GST_SECOND, GST_MESSAGE_ELEMENT);
   fail_unless (partial != NULL);
-  gint64 start = g_get_monotonic_time ();
+  Watch watch = watch_begin ();
   gst_harness_push_event (f->harness, gst_event_new_flush_start ());
   gst_harness_push_event (f->harness, gst_event_new_flush_stop (TRUE));
-  gint64 time = g_get_monotonic_time () - start;
+  gint64 time = watch_get (&watch);
   gst_segment_init (&segment, GST_FORMAT_TIME);
   gst_harness_push_event (f->harness, gst_event_new_segment (&segment));
   return time;

@@ -224,6 +224,78 @@ GST_START_TEST (test_modes)
 
 GST_END_TEST;
 
+typedef struct
+{
+  guint n_translated[2];        /* of the languages es and fr */
+  GstClockTime start, end;      /* of the last partial text of the transcript */
+  gboolean left_out;
+} Partials;
+
+static void
+note_partial (Partials *self, const GstStructure *s)
+{
+  const gchar *language = gst_structure_get_string (s, "language-code");
+  GstClockTime start, duration;
+
+  fail_unless (gst_structure_get_uint64 (s, "timestamp", &start) && gst_structure_get_uint64 (s, "duration", &duration));
+  if (g_str_equal (language, "en")) {
+    self->start = start;
+    self->end = start + duration;
+    return;
+  }
+  /* It follows what it is a translation of. */
+  self->n_translated[g_str_equal (language, "fr")]++;
+  fail_unless_equals_uint64 (start, self->start);
+  fail_unless_equals_uint64 (start + duration, self->end);
+}
+
+/* What has been posted up to now. */
+static void
+note_messages (Partials *self, Fixture *f)
+{
+  g_autoptr (GstBus) bus = gst_element_get_bus (f->pipeline);
+  GstMessage *message;
+
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT))) {
+    const GstStructure *s = gst_message_get_structure (message);
+    gboolean translated;
+
+    if (gst_structure_has_name (s, "gemma-partial"))
+      note_partial (self, s);
+    else if (gst_structure_get_boolean (s, "partial-translations", &translated))
+      self->left_out |= !translated;
+    gst_message_unref (message);
+  }
+}
+
+/* While somebody speaks, messages show what it means in the other languages; what leaves in the end is the same. */
+GST_START_TEST (test_partial_translations)
+{
+  Fixture whole = begin (RECORDED, CHAINED, "es en fr", NULL);
+  Fixture f = begin (RECORDED, CHAINED "streaming=partial hypothesis-interval=1000", "es en fr", NULL);
+  Partials partials = { 0, };
+
+  play (&whole);
+  play (&f);
+  note_messages (&partials, &f);
+  /* Of each hypothesis, unless it was that nothing has been said yet. */
+  guint n = get_stat (f.transcriber, "hypotheses");
+  fail_unless (n >= 8 && partials.n_translated[0] > n / 2 && partials.n_translated[0] <= n, "%u hypotheses, %u translated", n,
+      partials.n_translated[0]);
+  fail_unless_equals_int (partials.n_translated[1], partials.n_translated[0]);
+  for (guint i = 0; i < f.n; i++)
+    for (guint k = 0; k < 4; k++) {
+      g_autofree gchar *want = get_text (whole.out[i], k), *got = get_text (f.out[i], k);
+      fail_unless_equals_string (got, want);
+    }
+  /* The statistics are of what has left. */
+  fail_unless_equals_uint64 (get_stat (f.transcriber, "translations"), 8);
+  end (&whole);
+  end (&f);
+}
+
+GST_END_TEST;
+
 #define SOUND "appsrc name=in format=time caps=\"" AUDIO_CAPS "\""
 
 static GstElement *
@@ -251,18 +323,25 @@ push_utterance (GstElement *in, GstClockTime pts)
 }
 
 static void
-set_random_words (const GValue *item, gpointer data)
+set_random_words (const GValue *item, gpointer max_tokens)
 {
-  g_object_set (g_value_get_object (item), "temperature", 10., "seed", (guint64) 3, "max-tokens", 12, NULL);
+  g_object_set (g_value_get_object (item), "temperature", 10., "seed", (guint64) 3, "max-tokens",
+      GPOINTER_TO_UINT (max_tokens), NULL);
+}
+
+static void
+many_random_words (GstElement *transcriber, guint max_tokens)
+{
+  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (transcriber), "gemmalm");
+
+  gst_iterator_foreach (all, set_random_words, GUINT_TO_POINTER (max_tokens));
+  gst_iterator_free (all);
 }
 
 static void
 random_words (GstElement *transcriber)
 {
-  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (transcriber), "gemmalm");
-
-  gst_iterator_foreach (all, set_random_words, NULL);
-  gst_iterator_free (all);
+  many_random_words (transcriber, 12);
 }
 
 static void
@@ -274,6 +353,34 @@ finish (Fixture *f, GstElement *in)
   for (guint i = 0; i < f->n; i++)
     collector_wait_eos (f->out[i], 60);
 }
+
+/* Live, when utterances wait, nobody translates hypotheses any more, and every text is translated all the same. */
+GST_START_TEST (test_partial_translations_are_left_out_first)
+{
+  Fixture f = begin (SOUND " is-live=true", CHAINED "latency=30000", "es fr", NULL);
+  g_autoptr (GstElement) in = get_input (&f);
+  Partials partials = { 0, };
+
+  many_random_words (f.transcriber, 200);       /* which take longer than to hear them */
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (in, 2 * RATE, TRUE, 0);
+  for (gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC; !partials.n_translated[0] && !partials.left_out;) {
+    fail_unless (g_get_monotonic_time () < deadline, "no partial translation");
+    note_messages (&partials, &f);
+    g_usleep (10000);
+  }
+  push_sound (in, RATE, FALSE, MS (2000));
+  for (guint i = 1; i <= 8; i++)
+    push_utterance (in, MS (3000) + MS (2000) * i);
+  finish (&f, in);
+  note_messages (&partials, &f);
+  fail_unless (partials.left_out);
+  for (guint i = 0; i < f.n; i++)
+    fail_unless_equals_int (collector_count (f.out[i], TRUE, 0), 9);
+  end (&f);
+}
+
+GST_END_TEST;
 
 GST_START_TEST (test_language_changes)
 {
@@ -374,11 +481,11 @@ GST_START_TEST (test_flush)
   for (guint i = 0; i < 3; i++)
     push_utterance (in, MS (2000) * i);
   wait_texts (f.out[0], 1);     /* now it translates */
-  gint64 start = g_get_monotonic_time ();
+  Watch watch = watch_begin ();
   gst_pad_push_event (src, gst_event_new_flush_start ());
   gst_pad_push_event (src, gst_event_new_flush_stop (TRUE));
   /* One token, or one slice of sound, on a busy machine. */
-  fail_unless (g_get_monotonic_time () - start < 2 * G_USEC_PER_SEC);
+  fail_unless (watch_get (&watch) < 2 * G_USEC_PER_SEC);
   for (guint i = 0; i < f.n; i++) {
     before[i] = collector_count (f.out[i], TRUE, 0);
     fail_unless_equals_int (collector_count (f.out[i], FALSE, GST_EVENT_FLUSH_STOP), 1);
@@ -406,6 +513,8 @@ translations_suite (void)
   tcase_add_test (tc, test_one_prefix);
   tcase_add_test (tc, test_spoken_language);
   tcase_add_test (tc, test_words);
+  tcase_add_test (tc, test_partial_translations);
+  tcase_add_test (tc, test_partial_translations_are_left_out_first);
   tcase_add_test (tc, test_modes);
   tcase_add_test (tc, test_language_changes);
   tcase_add_test (tc, test_pads_come_and_go);

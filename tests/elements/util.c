@@ -2,8 +2,10 @@
 
 #include <glib/gstdio.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void
 fill_speech (gfloat *samples, gsize n)
@@ -179,6 +181,56 @@ collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end,
   g_mutex_unlock (&self->lock);
   fail_unless (ABS (GST_CLOCK_DIFF (position, end)) <= (GstClockTimeDiff) slack,
       "it ends at %" GST_TIME_FORMAT " instead of %" GST_TIME_FORMAT, GST_TIME_ARGS (position), GST_TIME_ARGS (end));
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* By the kernel's count: a thread's second number, in ns. */
+static gint64
+sum_waits (void)
+{
+  g_autoptr (GDir) threads = g_dir_open ("/proc/self/task", 0, NULL);
+  const gchar *name;
+  gint64 sum = 0;
+
+  while (threads && (name = g_dir_read_name (threads))) {
+    g_autofree gchar *path = g_build_filename ("/proc/self/task", name, "schedstat", NULL), *text = NULL;
+    guint64 waited;
+    if (g_file_get_contents (path, &text, NULL, NULL) && sscanf (text, "%*u %" G_GUINT64_FORMAT, &waited) == 1)
+      sum += waited / 1000;
+  }
+  return sum;
+}
+
+/* What a virtual machine did not get, of all its processors. */
+static gint64
+get_stolen (void)
+{
+  g_autofree gchar *text = NULL;
+  guint64 ticks;
+
+  if (!g_file_get_contents ("/proc/stat", &text, NULL, NULL) ||
+      sscanf (text, "cpu %*u %*u %*u %*u %*u %*u %*u %" G_GUINT64_FORMAT, &ticks) != 1)
+    return 0;
+  return ticks * G_USEC_PER_SEC / sysconf (_SC_CLK_TCK);
+}
+
+Watch
+watch_begin (void)
+{
+  return (Watch) { g_get_monotonic_time (), sum_waits () + get_stolen () };
+}
+
+gint64
+watch_get_stall (const Watch *self)
+{
+  return MAX (sum_waits () + get_stolen () - self->stall, 0);   /* a thread that has ended is not counted any more */
+}
+
+gint64
+watch_get (const Watch *self)
+{
+  return g_get_monotonic_time () - self->start - watch_get_stall (self);
 }
 
 static GstPadProbeReturn

@@ -47,6 +47,20 @@ GstBuffer *collector_get_buffer (Collector *self, guint n);
 /** Fails unless buffers and GAPs follow each other from @start to @end, no hole or overlap above @slack. */
 void collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end, GstClockTime slack);
 
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/** For upper bounds: a test must not fail because others keep the machine busy. */
+typedef struct
+{
+  gint64 start, stall;
+} Watch;
+
+Watch watch_begin (void);
+/** How long, since then, threads of this process together waited for a processor, or the machine for its host (us). */
+gint64 watch_get_stall (const Watch *self);
+/** Time that has passed, without those in which it stalled (us). */
+gint64 watch_get (const Watch *self);
+
 /** What a source pad says when it is asked for its latency: a harness calls itself live; a file is not. */
 void set_live (GstPad *srcpad, gboolean live);
 

@@ -217,6 +217,51 @@ GST_START_TEST (test_longest_without_pause)
 
 GST_END_TEST;
 
+/* The end of a word that was cut is silence, and nothing of the time is missing; more than a syllable is speech. */
+GST_START_TEST (test_rest_of_a_cut)
+{
+  static const struct
+  {
+    const gchar *rest;
+    GstClockTime start, end;    /* of speech in it, after the cut; none */
+    gboolean drained;           /* the end comes at once */
+  } rows[] = {
+    { "s...", 0, 0, FALSE },
+    { "s", 0, 0, TRUE },
+    { "ss...", 0, T + HEARD, FALSE },
+    { "ss", 0, T + HEARD, TRUE },
+    { "s.s...", 0, 2 * T + HEARD, FALSE },      /* it goes on after a stop */
+    { ".s...", HEARD, T + HEARD, FALSE },       /* the cut was at a pause: what follows is something else */
+  };
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (rows); i++) {
+    const gchar *rest = rows[i / 2].rest;
+    GemmaUtterances *u = begin ();
+    guint n = 0;
+
+    gemma_utterances_set_limits (u, MS (480), 10 * T, i % 2);
+    GstClockTime cut = push (u, "ssssssssss", 0), stop = push (u, rest, cut);
+    if (rows[i / 2].drained)
+      gemma_utterances_drain (u);
+    check_span (n++, TRUE, 0, cut - T + HEARD);
+    if (rows[i / 2].end > 0) {
+      check_span (n++, FALSE, cut - T + HEARD, cut + rows[i / 2].start);
+      check_span (n++, TRUE, cut + rows[i / 2].start, cut + rows[i / 2].end);
+      check_span (n++, FALSE, cut + rows[i / 2].end, stop);
+    } else {
+      fail_unless (heard_start < cut, "a hypothesis of nothing");
+      check_span (n++, FALSE, cut - T + HEARD, stop);
+    }
+    fail_unless_equals_int (spans->len, n);
+    /* What follows has nothing to do with it. */
+    push (u, "s...", stop);
+    check_span (spans->len - 2, TRUE, stop, stop + HEARD);
+    end (u);
+  }
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_streaming)
 {
   GemmaUtterances *u = begin ();
@@ -256,6 +301,7 @@ utterances_suite (void)
   tcase_add_test (tc, test_times_go_back);
   tcase_add_test (tc, test_longest_is_cut_at_pause);
   tcase_add_test (tc, test_longest_without_pause);
+  tcase_add_test (tc, test_rest_of_a_cut);
   tcase_add_test (tc, test_streaming);
   return s;
 }

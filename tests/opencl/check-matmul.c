@@ -282,6 +282,6 @@ bench_matmul (Check *c)
 }
 
 const CheckOp check_ops_matmul[] = {
-  { "matmul", 572, check_matmul, bench_matmul },
+  { "matmul", 572, check_matmul, bench_matmul, OCL_N_TYPES },
   { NULL }
 };

@@ -314,13 +314,15 @@ clear_case (Check *c)
   g_clear_pointer (&c->description, g_free);
 }
 
+#define CHOSEN "as chosen"      /* in place of a variant: none is forced */
+
 /* Also forgets that the variant did not take an earlier case. */
 static void
 force_variant (Check *c)
 {
   g_autofree gchar *force = g_strdup_printf ("%s=%s", c->op->name, c->variant);
 
-  ocl_variant_force (force);
+  ocl_variant_force (g_str_equal (c->variant, CHOSEN) ? NULL : force);
 }
 
 static void
@@ -335,21 +337,27 @@ begin_case (Check *c, const gchar *variant, guint number)
   force_variant (c);
 }
 
-/* FALSE if the variant does not take this case. */
-static gboolean
-run_case (Check *c, const CheckOp *check, const OclVariant *variant, guint number)
+static void
+run_reference (Check *c, const CheckOp *check, guint number)
 {
-  gboolean taken;
-
   g_ptr_array_set_size (c->references, 0);
   c->failed = FALSE;
   begin_case (c, "ref", number);
   c->reference_pass = TRUE;
   check->check (c);
+  c->reference_pass = FALSE;
   check_guards (c);
   clear_case (c);
-  begin_case (c, variant->name, number);
-  c->reference_pass = FALSE;
+}
+
+/* FALSE if the variant does not take this case. */
+static gboolean
+run_variant (Check *c, const CheckOp *check, const gchar *variant, guint number)
+{
+  gboolean taken;
+
+  c->failed = FALSE;
+  begin_case (c, variant, number);
   check->check (c);
   taken = ocl_variant_get_misses () == 0;
   check_guards (c);
@@ -357,34 +365,103 @@ run_case (Check *c, const CheckOp *check, const OclVariant *variant, guint numbe
   return taken;
 }
 
+/* ---- which cases ------------------------------------------------------------------ */
+
+static gchar *only_variant;
+static gint only_case = -1;
+static gboolean few, chosen;
+
+/* Few of the kinds are some that are far from each other; the next variant, and the next seed, have the next ones. */
+#define FEW_KINDS 3
+
+static gboolean
+is_kind_wanted (Check *c, const CheckOp *check, guint v, guint number)
+{
+  if (!few || check->n_kinds == 0)
+    return TRUE;
+  for (guint i = 0; i < FEW_KINDS; i++)
+    if ((c->seed + v + i * ((check->n_kinds + FEW_KINDS - 1) / FEW_KINDS)) % check->n_kinds == number % check->n_kinds)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+is_wanted (Check *c, const CheckOp *check, guint v, guint number)
+{
+  const OclVariant *variant = &c->op->variants[v];
+
+  return (ocl_device_get_bits (c->device) & variant->bits) == variant->bits
+      && (!only_variant || g_str_equal (only_variant, variant->name)) && is_kind_wanted (c, check, v, number);
+}
+
+/* What was done under one variant, or under what the device chooses. */
+typedef struct
+{
+  const gchar *name;
+  guint n_cases, n_taken, n_bad;
+} Tally;
+
+static void
+run_tallied (Check *c, const CheckOp *check, Tally *tally, guint number)
+{
+  tally->n_cases++;
+  tally->n_taken += run_variant (c, check, tally->name, number);
+  tally->n_bad += c->failed;
+}
+
+/* One case under all variants. */
+static void
+run_case (Check *c, const CheckOp *check, Tally *tallies, guint number)
+{
+  const guint n = c->op->n_variants, ref = n - 1;
+  gboolean any = chosen && check->n_kinds > 0;
+
+  for (guint v = 0; v < n && !any; v++)
+    any = is_wanted (c, check, v, number);
+  if (!any)
+    return;
+  run_reference (c, check, number);
+  tallies[ref].n_cases++;
+  tallies[ref].n_taken++;
+  tallies[ref].n_bad += c->failed;
+  for (guint v = 0; v < ref; v++)
+    if (is_wanted (c, check, v, number))
+      run_tallied (c, check, &tallies[v], number);
+  if (chosen && check->n_kinds > 0)
+    run_tallied (c, check, &tallies[n], number);
+}
+
 /* Returns the number of failed cases. */
 static guint
-run_checks (Check *c, const CheckOp *check, const gchar *only_variant, gint only_case)
+print_tally (Check *c, Tally *tally)
 {
+  /* A variant that takes no case at all was not checked: that is a failure of the check. */
+  if (tally->n_taken == 0 && only_case < 0)
+    tally->n_bad++;
+  printf ("%-4s %-18s %-10s %u of %u cases taken, %u failed\n", tally->n_bad ? "FAIL" : "ok", c->op->name, tally->name,
+      tally->n_taken, tally->n_cases, tally->n_bad);
+  return tally->n_bad;
+}
+
+/* Returns the number of failed cases. */
+static guint
+run_checks (Check *c, const CheckOp *check)
+{
+  const guint n = c->op->n_variants;
+  g_autofree Tally *tallies = g_new0 (Tally, n + 1);
   guint n_failed = 0;
 
-  for (guint v = 0; v < c->op->n_variants; v++) {
-    const OclVariant *variant = &c->op->variants[v];
-    guint n_taken = 0, n_bad = 0;
-
-    if (only_variant && !g_str_equal (only_variant, variant->name))
-      continue;
-    if ((ocl_device_get_bits (c->device) & variant->bits) != variant->bits) {
-      printf ("     %-18s %-10s not for this device\n", c->op->name, variant->name);
-      continue;
-    }
-    for (guint i = 0; i < check->n_cases; i++) {
-      if (only_case >= 0 && i != (guint) only_case)
-        continue;
-      n_taken += run_case (c, check, variant, i);
-      n_bad += c->failed;
-    }
-    /* A variant that takes no case at all was not checked: that is a failure of the check. */
-    if (n_taken == 0 && only_case < 0)
-      n_bad++;
-    printf ("%-4s %-18s %-10s %u of %u cases taken, %u failed\n", n_bad ? "FAIL" : "ok", c->op->name, variant->name,
-        n_taken, check->n_cases, n_bad);
-    n_failed += n_bad;
+  for (guint v = 0; v < n; v++)
+    tallies[v].name = c->op->variants[v].name;
+  tallies[n].name = CHOSEN;
+  for (guint i = 0; i < check->n_cases; i++)
+    if (only_case < 0 || i == (guint) only_case)
+      run_case (c, check, tallies, i);
+  for (guint v = 0; v <= n; v++) {
+    if (tallies[v].n_cases > 0)
+      n_failed += print_tally (c, &tallies[v]);
+    else if (v < n && !only_variant)
+      printf ("     %-18s %-10s not for this device\n", c->op->name, tallies[v].name);
   }
   return n_failed;
 }
@@ -479,7 +556,7 @@ check_bench_next (Check *c)
 }
 
 static void
-run_benches (Check *c, const CheckOp *check, const gchar *only_variant)
+run_benches (Check *c, const CheckOp *check)
 {
   g_hash_table_remove_all (c->reference_times);
   for (guint v = c->op->n_variants; v-- > 0;) {
@@ -496,8 +573,8 @@ run_benches (Check *c, const CheckOp *check, const gchar *only_variant)
 
 /* ---- main ------------------------------------------------------------------------- */
 
-static gchar *device_spec, *only_variant;
-static gint seed = 1, only_case = -1;
+static gchar *device_spec;
+static gint seed = 1;
 static gboolean bench, no_limits;
 static gchar **names;
 
@@ -506,6 +583,8 @@ static const GOptionEntry entries[] = {
   { "seed", 's', 0, G_OPTION_ARG_INT, &seed, "Seed of the random cases (1)", "N" },
   { "case", 'c', 0, G_OPTION_ARG_INT, &only_case, "Run this case only", "N" },
   { "variant", 'v', 0, G_OPTION_ARG_STRING, &only_variant, "Only variants of this name", "NAME" },
+  { "few", 'f', 0, G_OPTION_ARG_NONE, &few, "Three types of weights for each variant, others with another seed", NULL },
+  { "chosen", 0, 0, G_OPTION_ARG_NONE, &chosen, "All types of weights with the variants that the device itself chooses", NULL },
   { "bench", 'b', 0, G_OPTION_ARG_NONE, &bench, "Time the variants instead of checking them", NULL },
   { "label", 'l', 0, G_OPTION_ARG_STRING, &only_label, "Only benches whose label has TEXT in it", "TEXT" },
   { "cpu-time", 0, 0, G_OPTION_ARG_NONE, &cpu_time, "Count the processor time a CPU, for machines with other work", NULL },
@@ -540,9 +619,9 @@ run_all (Check *c)
         printf ("FAIL %s: no such operation\n", check->op);
         n_failed++;
       } else if (!bench) {
-        n_failed += run_checks (c, check, only_variant, only_case);
+        n_failed += run_checks (c, check);
       } else if (check->bench) {
-        run_benches (c, check, only_variant);
+        run_benches (c, check);
       }
       fflush (stdout);
     }

@@ -18,6 +18,7 @@ typedef struct
   guint n_cases;                /* random cases a variant */
   void (*check) (Check *c);
   void (*bench) (Check *c);     /* or NULL */
+  guint n_kinds;                /* 0, or: case i is of kind i % n_kinds, and each kind has kernels of its own */
 } CheckOp;
 
 OclDevice *check_device (Check *c);
