@@ -123,8 +123,8 @@ run_chunk (OclQueue *q, const Conv2dArgs *a, const OclWeightChunk *chunk, const 
   Conv2dCut cut = cut_conv2d (q, p, chunk, (gint64) p->width * a->x.cols * sizeof (gfloat));
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d-cpu", "conv2d", options), 2, cut.global, ocl_single_item,
-      OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->x), OCL_ARG_PANELS (a->w, chunk), OCL_ARG_TENSOR (bias), OCL_ARG (chunk->rows),
-      OCL_ARG (chunk->n_panels), OCL_ARG (cut.group_panels), OCL_ARG (p->out_height), OCL_ARG (cut.row_step),
+      OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->x), OCL_ARG_PANELS (a->w, chunk), OCL_ARG_TENSOR (bias),
+      OCL_ARG (chunk->rows), OCL_ARG (chunk->n_panels), OCL_ARG (cut.group_panels), OCL_ARG (p->out_height), OCL_ARG (cut.row_step),
       OCL_ARG (p->height), OCL_ARG (p->width), OCL_ARG (a->x.cols), OCL_ARG (p->kernel), OCL_ARG (p->stride),
       OCL_ARG (p->pad_top), OCL_ARG (p->pad_left), OCL_ARG (p->out_width), OCL_ARGS_END);
 }

@@ -1,5 +1,5 @@
-// y [pixels][N] = convolution of x [height * width][C] with w [N][size * size * C] on a CPU with 8-bit activations, by the
-// dot products of int8.clh; C is a multiple of 32.
+// y [pixels][N] = convolution of x [height * width][C] with w [N][size * size * C] on a CPU with 8-bit activations, by
+// the dot products of int8.clh; C is a multiple of 32.
 //
 // The picture is quantized first, with zeros around it, so that every window is whole. As in conv2d-cpu.cl, each row of
 // the kernel is a product for each row of output pixels: of rows that begin stride * C values apart, with panels.
@@ -113,6 +113,6 @@ conv2d_int8 (TENSOR (y), __global const char *q, const ulong scales_at, const ul
   const Shape shape = { width, out_width, channels / 32, size, stride };
   const Panels panels = FLAT_PANELS (w);
 
-  convolve (FLAT (float, ROW (y, 0)), y_stride, &x, &panels, bias ? FLAT (const float, ROW (bias, 0)) : 0, &shape, N, row,
-      min (row + row_step, out_height), first, min (first + group_panels, n_panels));
+  convolve (FLAT (float, ROW (y, 0)), y_stride, &x, &panels, bias ? FLAT (const float, ROW (bias, 0)) : 0, &shape, N,
+      row, min (row + row_step, out_height), first, min (first + group_panels, n_panels));
 }

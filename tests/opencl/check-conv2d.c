@@ -220,11 +220,11 @@ check_multi_query (Check *c)
 static void
 bench_multi_query (Check *c)
 {
-  OclTensor q = check_dense (c, 1024, 12 * 64, -1, 1), k = check_dense (c, 256, 64, -1, 1);
-  OclTensor o = check_dense (c, 1024, 12 * 64, 0, 0), q2 = check_dense (c, 576, 16 * 96, -1, 1);
+  OclTensor q = check_dense (c, 2304, 12 * 64, -1, 1), k = check_dense (c, 576, 64, -1, 1);
+  OclTensor o = check_dense (c, 2304, 12 * 64, 0, 0), q2 = check_dense (c, 576, 16 * 96, -1, 1);
   OclTensor k2 = check_dense (c, 576, 96, -1, 1), o2 = check_dense (c, 576, 16 * 96, 0, 0);
 
-  check_bench (c, "1024 x 12 heads of 64, 256 keys", 0, 4.0 * 1024 * 12 * 256 * 64)
+  check_bench (c, "2304 x 12 heads of 64, 576 keys", 0, 4.0 * 2304 * 12 * 576 * 64)
     ocl_multi_query_attention (check_queue (c), o, q, k, k, 12, 0.125f);
   check_bench (c, "576 x 16 heads of 96, 576 keys", 0, 4.0 * 576 * 16 * 576 * 96)
     ocl_multi_query_attention (check_queue (c), o2, q2, k2, k2, 16, 0.1f);
