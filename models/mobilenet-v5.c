@@ -198,7 +198,7 @@ run_edge (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
   OclConv2d p = same_padding (*side, b->kernel, b->stride);
   OclTensor wide = take (s, B, p.out_height * p.out_width, b->mid), y = take (s, Y, wide.rows, b->out);
 
-  ocl_conv2d (s->base.queue, wide, x, b->conv, (OclTensor){ 0 }, &p);
+  ocl_conv2d (s->base.queue, wide, x, b->conv, (OclTensor){ 0 }, &p, OCL_MATMUL_F32_ACTIVATIONS);
   norm (s, wide, wide, b->expand_norm, TRUE);
   product (s, y, wide, b->project);
   norm_and_skip (s, b, y, x);
@@ -283,7 +283,7 @@ run_stem (Session *s, OclTensor pixels, gint *side)
   OclConv2d p = same_padding (*side, MNV5_STEM_KERNEL, MNV5_STRIDE);
   OclTensor x = take (s, X, p.out_height * p.out_width, m->stem_channels);
 
-  ocl_conv2d (s->base.queue, x, pixels, m->stem, m->stem_bias, &p);
+  ocl_conv2d (s->base.queue, x, pixels, m->stem, m->stem_bias, &p, OCL_MATMUL_F32_ACTIVATIONS);
   norm (s, x, x, m->stem_norm, TRUE);
   gemma_vision_session_observe (&s->base, "stem", x);
   *side = p.out_width;

@@ -90,7 +90,7 @@ embed (Session *s, OclTensor pixels)
   gint grid = grid_of (m);
   OclConv2d p = { c->image_size, c->image_size, c->patch_size, c->patch_size, 0, 0, grid, grid };
 
-  ocl_conv2d (s->base.queue, s->state, pixels, m->patch.weight, m->patch.bias, &p);
+  ocl_conv2d (s->base.queue, s->state, pixels, m->patch.weight, m->patch.bias, &p, OCL_MATMUL_F32_ACTIVATIONS);
   ocl_add (s->base.queue, s->state, s->state, m->positions);
   gemma_vision_session_observe (&s->base, "embed", s->state);
 }

@@ -25,23 +25,28 @@ typedef struct
   OclTensor y, x, bias;
   const OclWeight *w;
   OclConv2d p;
+  OclMatmulFlags flags;
 } Conv2dArgs;
 
 /* Rows of the part of the weight that @chunk has, on the host: [rows][cols]. */
 static gfloat *
 read_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk)
 {
-  gsize n = chunk->n_panels * w->panel_bytes / sizeof (gfloat);
-  gfloat *mapped = ocl_queue_map (q, chunk->data, 0, n), *rows;
+  guint8 *data = ref_map_bytes (q, chunk->data), *scales = ref_map_bytes (q, chunk->scales);
+  gfloat *rows = NULL;
 
-  if (!mapped)
-    return NULL;
-  rows = g_new (gfloat, (gsize) chunk->rows * w->cols);
-  for (gint r = 0; r < chunk->rows; r++)
-    for (gint k = 0; k < w->cols; k++)
-      rows[(gsize) r * w->cols + k] = ocl_panel_value (w->type, (guint8 *) mapped + r / OCL_PANEL * w->panel_bytes,
-          NULL, r % OCL_PANEL, k);
-  ocl_queue_unmap (q, chunk->data, mapped, 0);
+  if (data && (scales || !chunk->scales)) {
+    rows = g_new (gfloat, (gsize) chunk->rows * w->cols);
+    for (gint r = 0; r < chunk->rows; r++) {
+      gsize panel = chunk->first_panel + r / OCL_PANEL;
+
+      for (gint k = 0; k < w->cols; k++)
+        rows[(gsize) r * w->cols + k] = ocl_panel_value (w->type, data + panel * w->panel_bytes,
+            scales ? scales + panel * w->scale_bytes : NULL, r % OCL_PANEL, k);
+    }
+  }
+  ocl_queue_unmap (q, chunk->data, (gfloat *) data, 0);
+  ocl_queue_unmap (q, chunk->scales, (gfloat *) scales, 0);
   return rows;
 }
 
@@ -80,46 +85,136 @@ conv2d_portable (OclQueue *q, gconstpointer data)
     OclTensor y = ocl_tensor_cols (a->y, chunk->first_row, chunk->rows), bias = chunk_bias (a, chunk);
     gsize global[2] = { ocl_round_up (y.cols, OCL_GROUP_SIZE), y.rows };
 
-    ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d", "conv2d", NULL), 2, global, ocl_row_group,
-        OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->x), OCL_ARG (chunk->data), OCL_ARG_TENSOR (bias), OCL_ARG (y.cols),
+    ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d", "conv2d", ocl_matmul_type_option (a->w->type)), 2, global,
+        ocl_row_group, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->x), OCL_ARG_PANELS (a->w, chunk),
+        OCL_ARG_TENSOR (bias), OCL_ARG (y.cols),
         OCL_ARG (p->height), OCL_ARG (p->width), OCL_ARG (a->x.cols), OCL_ARG (p->kernel), OCL_ARG (p->stride),
         OCL_ARG (p->pad_top), OCL_ARG (p->pad_left), OCL_ARG (p->out_width), OCL_ARGS_END);
   }
 }
 
-/* All panels for some rows of pixels an item; where rows are few, panels are divided too. */
+/* Item (i, j) has panels i * group_panels .. and rows of pixels j * row_step .. */
+typedef struct
+{
+  gint group_panels, row_step;
+  gsize global[2];
+} Conv2dCut;
+
+/* All panels for some rows of pixels an item; where rows are few, panels are divided too. @row_bytes: of x */
+static Conv2dCut
+cut_conv2d (OclQueue *q, const OclConv2d *p, const OclWeightChunk *chunk, gint64 row_bytes)
+{
+  gint wanted = ITEMS_PER_UNIT * ocl_device_get_compute_units (ocl_queue_get_device (q));
+  gint fitting = ITEM_BYTES / (p->stride * row_bytes);
+  gint row_step = CLAMP (MIN (fitting, (p->out_height + wanted - 1) / wanted), 1, p->out_height);
+  gint n_row_groups = (p->out_height + row_step - 1) / row_step;
+  gint n_panel_groups = MAX (1, wanted / n_row_groups);
+  gint group_panels = MAX (6, (chunk->n_panels + n_panel_groups - 1) / n_panel_groups);        /* whole tiles */
+
+  return (Conv2dCut) { group_panels, row_step,
+    { (chunk->n_panels + group_panels - 1) / group_panels, n_row_groups } };
+}
+
 static void
 run_chunk (OclQueue *q, const Conv2dArgs *a, const OclWeightChunk *chunk, const gchar *options)
 {
   const OclConv2d *p = &a->p;
   OclTensor y = ocl_tensor_cols (a->y, chunk->first_row, chunk->rows), bias = chunk_bias (a, chunk);
-  gint wanted = ITEMS_PER_UNIT * ocl_device_get_compute_units (ocl_queue_get_device (q));
-  gint fitting = ITEM_BYTES / ((gint64) p->stride * p->width * a->x.cols * sizeof (gfloat));
-  gint row_step = CLAMP (MIN (fitting, (p->out_height + wanted - 1) / wanted), 1, p->out_height);
-  gint n_row_groups = (p->out_height + row_step - 1) / row_step;
-  gint n_panel_groups = MAX (1, wanted / n_row_groups);
-  gint group_panels = MAX (6, (chunk->n_panels + n_panel_groups - 1) / n_panel_groups);        /* whole tiles */
-  gsize global[2] = { (chunk->n_panels + group_panels - 1) / group_panels, n_row_groups };
+  Conv2dCut cut = cut_conv2d (q, p, chunk, (gint64) p->width * a->x.cols * sizeof (gfloat));
 
-  ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d-cpu", "conv2d", options), 2, global, ocl_single_item,
-      OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->x), OCL_ARG (chunk->data), OCL_ARG_TENSOR (bias), OCL_ARG (chunk->rows),
-      OCL_ARG (chunk->n_panels), OCL_ARG (group_panels), OCL_ARG (p->out_height), OCL_ARG (row_step),
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d-cpu", "conv2d", options), 2, cut.global, ocl_single_item,
+      OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->x), OCL_ARG_PANELS (a->w, chunk), OCL_ARG_TENSOR (bias),
+      OCL_ARG (chunk->rows), OCL_ARG (chunk->n_panels), OCL_ARG (cut.group_panels), OCL_ARG (p->out_height), OCL_ARG (cut.row_step),
       OCL_ARG (p->height), OCL_ARG (p->width), OCL_ARG (a->x.cols), OCL_ARG (p->kernel), OCL_ARG (p->stride),
       OCL_ARG (p->pad_top), OCL_ARG (p->pad_left), OCL_ARG (p->out_width), OCL_ARGS_END);
+}
+
+static void
+run_float (OclQueue *q, const Conv2dArgs *a, const gchar *target)
+{
+  gchar options[64];
+
+  g_snprintf (options, sizeof options, "%s %s", ocl_matmul_type_option (a->w->type), target);
+  for (guint i = 0; i < a->w->n_chunks; i++)
+    run_chunk (q, a, &a->w->chunks[i], options);
 }
 
 #define DEFINE_CPU(suffix, target) \
   static void conv2d_##suffix (OclQueue *q, gconstpointer data) \
   { \
-    const Conv2dArgs *a = data; \
-    for (guint i = 0; i < a->w->n_chunks; i++) \
-      run_chunk (q, a, &a->w->chunks[i], cpu_options[target]); \
+    run_float (q, data, cpu_options[target]); \
   }
 DEFINE_CPU (avx512, TARGET_AVX512)
 DEFINE_CPU (avx2, TARGET_AVX2)
 DEFINE_CPU (cpu, TARGET_PLAIN)
 
+/* ---- conv2d in 8 bits ------------------------------------------------------------- */
+
+/* Blocks of 32 values, which share a scale, must not go from one pixel to the next. */
+static gboolean
+int8_match (OclDevice *device, gconstpointer data)
+{
+  const Conv2dArgs *a = data;
+
+  return a->flags & OCL_MATMUL_INT8_ACTIVATIONS && a->w->type == OCL_TYPE_Q8_0 && a->x.cols % 32 == 0
+      && ((gint64) (a->p.out_width - 1) * a->p.stride + a->p.kernel) * a->x.cols <= G_MAXINT;
+}
+
+/* The picture in bytes and with zeros around it, then its scales, then its sums. */
+typedef struct
+{
+  cl_mem mem;
+  cl_ulong scales_at, sums_at;
+  cl_int width;
+} QuantizedPicture;
+
+static QuantizedPicture
+quantize_picture (OclQueue *q, const Conv2dArgs *a, const gchar *options)
+{
+  const OclConv2d *p = &a->p;
+  gint64 width = (gint64) (p->out_width - 1) * p->stride + p->kernel;
+  gsize height = (gsize) (p->out_height - 1) * p->stride + p->kernel, values = height * width * a->x.cols;
+  QuantizedPicture picture = { NULL, ocl_round_up (values, 64), ocl_round_up (values, 64) + values / 8, width };
+
+  picture.mem = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, picture.sums_at + values / 8);
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d-int8", "conv2d_quantize", options), 1, &height, ocl_single_item,
+      OCL_ARG_TENSOR (a->x), OCL_ARG (picture.mem), OCL_ARG (picture.scales_at), OCL_ARG (picture.sums_at),
+      OCL_ARG (p->height), OCL_ARG (p->width), OCL_ARG (a->x.cols), OCL_ARG (p->pad_top), OCL_ARG (p->pad_left),
+      OCL_ARG (picture.width), OCL_ARGS_END);
+  return picture;
+}
+
+static void
+run_int8 (OclQueue *q, const Conv2dArgs *a, const gchar *options)
+{
+  const OclConv2d *p = &a->p;
+  QuantizedPicture x = quantize_picture (q, a, options);
+
+  for (guint i = 0; i < a->w->n_chunks; i++) {
+    const OclWeightChunk *chunk = &a->w->chunks[i];
+    OclTensor y = ocl_tensor_cols (a->y, chunk->first_row, chunk->rows), bias = chunk_bias (a, chunk);
+    Conv2dCut cut = cut_conv2d (q, p, chunk, (gint64) x.width * a->x.cols);
+
+    ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d-int8", "conv2d_int8", options), 2, cut.global, ocl_single_item,
+        OCL_ARG_TENSOR (y), OCL_ARG (x.mem), OCL_ARG (x.scales_at), OCL_ARG (x.sums_at), OCL_ARG_PANELS (a->w, chunk),
+        OCL_ARG_TENSOR (bias), OCL_ARG (chunk->rows), OCL_ARG (chunk->n_panels), OCL_ARG (cut.group_panels),
+        OCL_ARG (p->out_height), OCL_ARG (cut.row_step), OCL_ARG (x.width), OCL_ARG (p->out_width), OCL_ARG (a->x.cols),
+        OCL_ARG (p->kernel), OCL_ARG (p->stride), OCL_ARGS_END);
+  }
+}
+
+/* Without VNNI, 8 bits take 1.5 times as long as float32, which is exact. */
+#define DEFINE_INT8(suffix, options) \
+  static void conv2d_int8_##suffix (OclQueue *q, gconstpointer data) \
+  { \
+    run_int8 (q, data, "-DTYPE_Q8_0 " options); \
+  }
+DEFINE_INT8 (vnni, "-DCPU_AVX512 -DINT8_VNNI")
+DEFINE_INT8 (avxvnni, "-DINT8_AVXVNNI")
+
 static const OclVariant conv2d_variants[] = {
+  { "int8-vnni", OCL_DEVICE_AVX512VNNI, int8_match, conv2d_int8_vnni },
+  { "int8-avxvnni", OCL_DEVICE_AVXVNNI, int8_match, conv2d_int8_avxvnni },
   { "avx512", OCL_DEVICE_AVX512BW, NULL, conv2d_avx512 },
   { "avx2", OCL_DEVICE_AVX2, NULL, conv2d_avx2 },
   { "cpu", OCL_DEVICE_CPU, NULL, conv2d_cpu },
@@ -129,10 +224,12 @@ static const OclVariant conv2d_variants[] = {
 const OclOperation ocl_op_conv2d = { "conv2d", conv2d_variants, G_N_ELEMENTS (conv2d_variants) };
 
 void
-ocl_conv2d (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclTensor bias, const OclConv2d *p)
+ocl_conv2d (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclTensor bias, const OclConv2d *p,
+    OclMatmulFlags flags)
 {
-  Conv2dArgs args = { y, x, bias, w, *p };
-  gboolean fits = check_shape (y, x, p) && w->type == OCL_TYPE_F32 && x.stride == x.cols
+  Conv2dArgs args = { y, x, bias, w, *p, flags };
+  gboolean known = w->type == OCL_TYPE_F32 || w->type == OCL_TYPE_Q8_0;
+  gboolean fits = check_shape (y, x, p) && known && x.stride == x.cols
       && w->cols == (gint64) p->kernel * p->kernel * x.cols && w->rows == y.cols && ocl_fits (bias, 1, y.cols);
 
   if (ocl_launch_check (q, &ocl_op_conv2d, fits) && y.rows > 0)
@@ -163,7 +260,7 @@ depthwise2d_portable (OclQueue *q, gconstpointer data)
   const OclConv2d *p = &a->p;
   gsize global[2] = { ocl_round_up (a->y.cols, OCL_GROUP_SIZE), a->y.rows };
 
-  ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d", "depthwise2d", NULL), 2, global, ocl_row_group,
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "conv2d", "depthwise2d", "-DTYPE_F32"), 2, global, ocl_row_group,
       OCL_ARG_TENSOR (a->y), OCL_ARG_TENSOR (a->x), OCL_ARG_TENSOR (a->weight), OCL_ARG (a->y.cols),
       OCL_ARG (p->height), OCL_ARG (p->width), OCL_ARG (p->kernel), OCL_ARG (p->stride), OCL_ARG (p->pad_top),
       OCL_ARG (p->pad_left), OCL_ARG (p->out_width), OCL_ARGS_END);

@@ -251,9 +251,11 @@ typedef struct
 
 /**
  * Dense: y [out_height * out_width][N] = convolution of x [height * width][C], whose rows are contiguous, with
- * w [N][k * k * C] of F32, column (dy * k + dx) * C + c, plus @bias ([1][N] or .mem NULL).
+ * w [N][k * k * C] of F32 or Q8_0, column (dy * k + dx) * C + c, plus @bias ([1][N] or .mem NULL). 8-bit activations
+ * are for Q8_0 and C a multiple of 32.
  */
-void ocl_conv2d (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclTensor bias, const OclConv2d *p);
+void ocl_conv2d (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclTensor bias, const OclConv2d *p,
+    OclMatmulFlags flags);
 
 /** Depthwise: y [out_height * out_width][C], x [height * width][C], weight [k * k][C], row dy * k + dx. */
 void ocl_depthwise2d (OclQueue *q, OclTensor y, OclTensor x, OclTensor weight, const OclConv2d *p);

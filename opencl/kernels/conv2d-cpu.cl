@@ -3,7 +3,7 @@
 // For one row of the kernel, the size * C values that an output pixel needs are contiguous in x, and those of the next
 // pixel begin stride * C later: each row of output pixels is a sum of products of rows with panels, and no patches are
 // ever stored. Pixels whose window crosses the left or right edge take a part of the columns.
-#define TYPE_F32
+// Built with -DTYPE_F32, or of a quantized type, whose columns become float32 once for all pixels of an item.
 #include "common.clh"
 #include "panel.clh"
 #include "cpu.clh"
@@ -49,10 +49,24 @@ start_with (float *y, long ys, const float *bias, int rows, int cols)
       y[c] = bias[c];
 }
 
+#ifndef TYPE_F32
+// out [n][16]: columns k0 ...
+INLINE void
+dequantize (float *out, __global const uchar *data, __global const uchar *scales, int k0, int n)
+{
+  for (int k = k0; k < k0 + n; k++, out += PANEL)
+    for (int lane = 0; lane < PANEL; lane++)
+      out[lane] = panel_value (data, lane, k) * panel_scale (scales, lane, k / PART);
+}
+#endif
+
 CPU_TARGET void
-convolve (float *y, long ys, const float *x, const uchar *data, const float *bias, const Shape *s, int N, int first_row,
+convolve (float *y, long ys, const float *x, PANELS (w), const float *bias, const Shape *s, int N, int first_row,
     int end_row, int first, int last)
 {
+#ifndef TYPE_F32
+  float block[NP][KC * PANEL] __attribute__ ((aligned (64)));
+#endif
   const int run = s->size * s->channels;
   const int inner = min ((s->pad_left + s->stride - 1) / s->stride, s->out_width);
   const int reach = s->width + s->pad_left - s->size;   // the last column at which a window may begin
@@ -72,7 +86,12 @@ convolve (float *y, long ys, const float *x, const uchar *data, const float *bia
         for (int j = 0; j < NP; j++) {
           const long panel = min (p + j, last - 1);     // a panel past the last is computed, not stored
 
-          columns[j] = (const float *) (data + panel * PANEL_BYTES (s->size * run)) + (long) (dy * run + k) * PANEL;
+#ifdef TYPE_F32
+          columns[j] = FLAT (const float, PANEL_DATA (w, panel)) + (long) (dy * run + k) * PANEL;
+#else
+          dequantize (block[j], PANEL_DATA (w, panel), PANEL_SCALES (w, panel), dy * run + k, min (KC, run - k));
+          columns[j] = block[j];
+#endif
         }
         for (int oy = first_row; oy < end_row; oy++) {
           const int iy = oy * s->stride - s->pad_top + dy, inside = iy >= 0 && iy < s->height;
@@ -88,14 +107,14 @@ convolve (float *y, long ys, const float *x, const uchar *data, const float *bia
 }
 
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-conv2d (TENSOR (y), TENSOR (x), __global const uchar *data, TENSOR (bias), const int N, const int n_panels,
+conv2d (TENSOR (y), TENSOR (x), PANELS (w), TENSOR (bias), const int N, const int n_panels,
     const int group_panels, const int out_height, const int row_step, const int height, const int width,
     const int channels, const int size, const int stride, const int pad_top, const int pad_left, const int out_width)
 {
   const int first = get_group_id (0) * group_panels, row = get_group_id (1) * row_step;
   const Shape shape = { height, width, channels, size, stride, pad_top, pad_left, out_width };
 
-  convolve (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), FLAT (const uchar, data),
-      bias ? FLAT (const float, ROW (bias, 0)) : 0, &shape, N, row, min (row + row_step, out_height), first,
+  convolve (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), w_data, w_scales, w_step, w_scale_step,
+      w_first, bias ? FLAT (const float, ROW (bias, 0)) : 0, &shape, N, row, min (row + row_step, out_height), first,
       min (first + group_panels, n_panels));
 }

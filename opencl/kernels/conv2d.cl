@@ -1,15 +1,15 @@
-/* Convolutions of pictures, a work-item an element of the result. */
-#define TYPE_F32
+/* Convolutions of pictures, a work-item an element of the result; conv2d with weights of -DTYPE_<type>. */
 #include "rows.clh"
 #include "panel.clh"
 
 ROW_GROUP kernel void
-conv2d (TENSOR (y), TENSOR (x), global const uchar *data, TENSOR (bias), int N, int height, int width, int channels,
+conv2d (TENSOR (y), TENSOR (x), PANELS (w), TENSOR (bias), int N, int height, int width, int channels,
     int size, int stride, int pad_top, int pad_left, int out_width)
 {
-  int n = get_global_id (0), row = get_global_id (1), K = size * size * channels, lane = n % PANEL;
+  int n = get_global_id (0), row = get_global_id (1), lane = n % PANEL;
   int top = row / out_width * stride - pad_top, left = row % out_width * stride - pad_left;
-  global const uchar *w = data + n / PANEL * PANEL_BYTES (K);
+  global const uchar *data = PANEL_DATA (w, n / PANEL);
+  global const uchar *scales = PANEL_SCALES (w, n / PANEL);
   float sum;
 
   if (n >= N)
@@ -21,8 +21,11 @@ conv2d (TENSOR (y), TENSOR (x), global const uchar *data, TENSOR (bias), int N, 
 
     if (iy < 0 || iy >= height || ix < 0 || ix >= width)
       continue;
-    for (int c = 0; c < channels; c++)
-      sum = fma (pixel[c], panel_value (w, lane, tap * channels + c), sum);
+    for (int c = 0; c < channels; c++) {
+      int k = tap * channels + c;
+
+      sum = fma (pixel[c], panel_value (data, lane, k) * panel_scale (scales, lane, k / PART), sum);
+    }
   }
   ROW (y, row)[n] = sum;
 }

@@ -1,200 +1,9 @@
-// y [M][N] = x [M][K] * w^T on a CPU with 8-bit activations: each 32 values of x become a scale and 32
-// signed bytes, and meet the unsigned bytes of quantized weights in integer dot products. For a few rows of x the
+// y [M][N] = x [M][K] * w^T on a CPU with 8-bit activations, by the dot products of int8.clh. For a few rows of x the
 // weights go from memory through registers into sums. For more, KC columns of NP panels are unpacked to bytes in
 // the first-level cache, once for all rows.
-// Built with -DTYPE_<type> and one of -DINT8_AVX2, -DINT8_AVXVNNI, -DCPU_AVX512 -DINT8_BW, -DCPU_AVX512 -DINT8_VNNI.
-#if defined (INT8_VNNI)
-#define CPU_FEATURES "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c"
-#elif defined (INT8_AVXVNNI)
-#define CPU_FEATURES "avx2,fma,f16c,avxvnni"
-#endif
-#include "common.clh"
-#include "panel.clh"
-#include "cpu.clh"
-#include "quants.clh"
-
-typedef char char64 __attribute__ ((ext_vector_type (64)));
-typedef char char32 __attribute__ ((ext_vector_type (32)));
-typedef short short32 __attribute__ ((ext_vector_type (32)));
-
-#if defined (CPU_AVX512)
-#define MR 6
-#define NP 2
-#else
-#define MR 4
-#define NP 1
-#endif
-
-// ---- integer dot products ----------------------------------------------------------------
-
-#define CONCAT(a, b) __builtin_shufflevector (a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
-    16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31)
-
-#if defined (INT8_VNNI) || defined (INT8_AVXVNNI)
-
-// acc += the four products of unsigned bytes in each lane of u and the signed bytes in s
-INLINE int16
-dot_bytes (int16 acc, uint16 u, uint s)
-{
-#ifdef INT8_VNNI
-  return __builtin_astype (__builtin_ia32_vpdpbusd512 (__builtin_astype (acc, int16), __builtin_astype (u, int16),
-      (int16) (int) s), int16);
-#else
-  const int8 all = (int) s;
-
-  return (int16) (__builtin_ia32_vpdpbusd256 (acc.lo, as_int8 (u.lo), all),
-      __builtin_ia32_vpdpbusd256 (acc.hi, as_int8 (u.hi), all));
-#endif
-}
-
-// Sums of products of RUN columns go on from a total; then they are the total.
-typedef int16 Sums;
-#define RUN PART
-#define BEGIN(total) (total)
-#define ADD(sums, u, s) dot_bytes (sums, u, s)
-#define END(total, sums) (sums)
-#define OFF ZERO                // what is still to be taken off the unsigned bytes
-
-#else
-
-// Products of unsigned bytes in u and signed bytes in s, added in pairs; u must be small enough for 16 bits.
-INLINE short32
-multiply_bytes (uint16 u, uint16 s)
-{
-#ifdef INT8_BW
-  return __builtin_astype (__builtin_ia32_pmaddubsw512 (__builtin_astype (u, char64), __builtin_astype (s, char64)),
-      short32);
-#else
-  const short16 low = __builtin_astype (__builtin_ia32_pmaddubsw256 (__builtin_astype (u.lo, char32),
-      __builtin_astype (s.lo, char32)), short16);
-  const short16 high = __builtin_astype (__builtin_ia32_pmaddubsw256 (__builtin_astype (u.hi, char32),
-      __builtin_astype (s.hi, char32)), short16);
-
-  return CONCAT (low, high);
-#endif
-}
-
-INLINE int16
-add_pairs (short32 v)
-{
-#ifdef INT8_BW
-  return __builtin_ia32_pmaddwd512 (v, (short32) (1));
-#else
-  return (int16) (__builtin_ia32_pmaddwd256 (v.lo, (short16) (1)), __builtin_ia32_pmaddwd256 (v.hi, (short16) (1)));
-#endif
-}
-
-#if BITS == 8
-
-// 2 * 255 * 127 is more than 16 bits, so |q| takes the place of q + 128 and its sign goes to the activation.
-INLINE int16
-add_bytes (int16 acc, uint16 u, uint s)
-{
-  const uint16 w = u ^ 0x80808080u;
-#ifdef INT8_BW
-  const char64 q = __builtin_astype (w, char64), a = __builtin_astype ((uint16) (s), char64), sign = q >> (char64) (7);
-  const uint16 magnitude = __builtin_astype ((q ^ sign) - sign, uint16), other = __builtin_astype ((a ^ sign) - sign, uint16);
-#else
-  const char32 low = __builtin_astype (w.lo, char32), high = __builtin_astype (w.hi, char32);
-  const char32 a = __builtin_astype ((uint8) (s), char32);
-  const uint16 magnitude = (uint16) (__builtin_astype (__builtin_ia32_psignb256 (low, low), uint8),
-      __builtin_astype (__builtin_ia32_psignb256 (high, high), uint8));
-  const uint16 other = (uint16) (__builtin_astype (__builtin_ia32_psignb256 (a, low), uint8),
-      __builtin_astype (__builtin_ia32_psignb256 (a, high), uint8));
-#endif
-
-  return acc + add_pairs (multiply_bytes (magnitude, other));
-}
-
-typedef int16 Sums;
-#define RUN PART
-#define BEGIN(total) (total)
-#define ADD(sums, u, s) add_bytes (sums, u, s)
-#define END(total, sums) (sums)
-#define OFF 0
-
-#else
-
-// Pairs of RUN columns stay in 16 bits: 8 times 2 * 15 * 128, 4 times 2 * 31 * 128, 2 times 2 * 63 * 128.
-typedef short32 Sums;
-#define RUN (BITS == 4 ? 32 : BITS == 5 ? 16 : 8)
-#define BEGIN(total) (0)
-#define ADD(sums, u, s) ((sums) + multiply_bytes (u, (uint16) (s)))
-#define END(total, sums) ((total) + add_pairs (sums))
-#define OFF ZERO
-
-#endif
-#endif
-
-#define PARTS (32 / PART)       // of a block of 32 columns
-#define KC 256
-#define KCHUNK 2048             // columns of ROWS rows of x that all panels take before the next ones: they stay in the
-#define ROWS (40 * MR)          // second-level cache
-#define TILES 4                 // of NP panels
+#include "int8.clh"
 
 // ---- activations ---------------------------------------------------------------------------
-
-#define LARGER(a, b) ((a) > (b) ? (a) : (b))
-
-// The largest magnitude. Without its sign, a float is ordered as an integer.
-INLINE float
-largest (float16 a, float16 b)
-{
-  const int16 size = LARGER (as_int16 (a) & 0x7fffffff, as_int16 (b) & 0x7fffffff);
-  const int8 m8 = LARGER (size.lo, size.hi);
-  const int4 m4 = LARGER (m8.lo, m8.hi);
-  const int2 m2 = LARGER (m4.lo, m4.hi);
-
-  return as_float (LARGER (m2.x, m2.y));
-}
-
-INLINE int
-sum_ints (int16 v)
-{
-  const int8 v8 = v.lo + v.hi;
-  const int4 v4 = v8.lo + v8.hi;
-
-  return v4.x + v4.y + v4.z + v4.w;
-}
-
-// Of the activations of a part: their sum, for the weights' offset; or where sums of products begin.
-#ifdef WITH_OFFSET
-typedef float PartSum;
-#define PART_SUM(sum, scale) ((sum) * (scale))
-#define FIRST(sum) 0
-#else
-typedef int PartSum;
-#define PART_SUM(sum, scale) (-OFF * (sum))
-#define FIRST(sum) (sum)
-#endif
-
-// x [32] = scale * q [32]. An x of zeros has scale 0.
-INLINE void
-quantize_block (char *q, float *scale, PartSum *sums, const float *x)
-{
-  const float16 a = LOAD_FLOAT (x), b = LOAD_FLOAT (x + 16);
-  const float most = largest (a, b);
-  const float inverse = most > 1e-30f ? 127 / most : 0;
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
-  const int16 i = as_int16 (a * inverse + 12582912.f) - 0x4b400000, j = as_int16 (b * inverse + 12582912.f) - 0x4b400000;
-
-  *(char16u *) q = __builtin_convertvector (i, char16);
-  *(char16u *) (q + 16) = __builtin_convertvector (j, char16);
-  *scale = inverse > 0 ? most / 127 : 0;
-#if PARTS == 2
-  sums[0] = PART_SUM (sum_ints (i), *scale);
-  sums[1] = PART_SUM (sum_ints (j), *scale);
-#else
-  sums[0] = PART_SUM (sum_ints (i + j), *scale);
-#endif
-}
-
-CPU_TARGET void
-quantize (char *q, float *scales, PartSum *sums, const float *x, int n_blocks)
-{
-  for (int b = 0; b < n_blocks; b++)
-    quantize_block (q + b * 32, scales + b, sums + b * PARTS, x + b * 32);
-}
 
 // Row m: K bytes at q, K / 32 scales, K / PART sums.
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
@@ -234,123 +43,7 @@ matmul_quantize_many (TENSOR (x), __global char *q, const ulong scales_at, const
       FLAT (PartSum, q + sums_at) + first * blocks * PARTS + i, FLAT (const float, ROW (x, m)), blocks);
 }
 
-// ---- product -------------------------------------------------------------------------------
-
-// Words 2 c and 2 c + 1 of block b of the panel at w, which may be unpacked.
-INLINE void
-get_quads (uint16 *quads, const uchar *w, long b, const int c, const int unpacked)
-{
-  if (unpacked) {
-    quads[0] = LOAD_UINT (w + b * 512 + c * 128);
-    quads[1] = LOAD_UINT (w + b * 512 + c * 128 + 64);
-  } else {
-    load_quads (quads, w + b * BLOCK_BYTES, c);
-  }
-}
-
-// Where the words of four bytes and the sums of x are: of row i at i * row, of column c at c * column.
-typedef struct
-{
-  long word_row, word_column, sum_row, sum_column;
-} Layout;
-#define LAYOUT_FEW ((Layout) { K / 4, 1, K / 32 * PARTS, 1 })
-#define LAYOUT_MANY ((Layout) { 1, MR, 1, MR })
-
-// total [R][NP] = the sums of products of part h of block b of x, and of w.
-INLINE void
-multiply_part (const int R, int16 (*total)[NP], const char *q, const PartSum *sums, const uchar *const *w, int b, const int h,
-    const Layout at, const int unpacked)
-{
-  const uint *a = (const uint *) q + b * 8 * at.word_column;
-
-  UNROLL
-  for (int i = 0; i < R; i++)
-    UNROLL
-    for (int j = 0; j < NP; j++)
-      total[i][j] = (int16) (FIRST (sums[i * at.sum_row + (b * PARTS + h) * at.sum_column]));
-  UNROLL
-  for (int first = h * PART; first < (h + 1) * PART; first += RUN) {
-    Sums run[MR][NP];
-
-    UNROLL
-    for (int i = 0; i < R; i++)
-      UNROLL
-      for (int j = 0; j < NP; j++)
-        run[i][j] = BEGIN (total[i][j]);
-    UNROLL
-    for (int c = first / 8; c < (first + RUN) / 8; c++) {
-      uint16 quads[NP][2];
-
-      UNROLL
-      for (int j = 0; j < NP; j++)
-        get_quads (quads[j], w[j], b, c, unpacked);
-      UNROLL
-      for (int odd = 0; odd < 2; odd++) // what depends on each other is far apart
-        UNROLL
-        for (int i = 0; i < R; i++)
-          UNROLL
-          for (int j = 0; j < NP; j++)
-            run[i][j] = ADD (run[i][j], quads[j][odd], a[i * at.word_row + (2 * c + odd) * at.word_column]);
-    }
-    UNROLL
-    for (int i = 0; i < R; i++)
-      UNROLL
-      for (int j = 0; j < NP; j++)
-        total[i][j] = END (total[i][j], run[i][j]);
-  }
-}
-
-// R rows by NP panels, whole K. w and ws are the data and scales of the panels.
-INLINE void
-tile (const int R, float *y, long ys, const char *q, const float *scales, const PartSum *sums, const uchar *const *w,
-    const uchar *const *ws, int K, int cols)
-{
-  const int blocks = K / 32;
-  float16 acc[MR][NP];
-
-  UNROLL
-  for (int i = 0; i < R; i++)
-    UNROLL
-    for (int j = 0; j < NP; j++)
-      acc[i][j] = 0;
-  for (int b = 0; b < blocks; b++) {
-    UNROLL
-    for (int h = 0; h < PARTS; h++) {
-      int16 total[MR][NP];
-
-      multiply_part (R, total, q, sums, w, b, h, LAYOUT_FEW, 0);
-      UNROLL
-      for (int j = 0; j < NP; j++) {
-        const float16 d = load_scale (ws[j], b * PARTS + h);
-#ifdef WITH_OFFSET
-        const float16 offset = load_offset (ws[j], b * PARTS + h);
-#endif
-
-        UNROLL
-        for (int i = 0; i < R; i++) {
-          acc[i][j] += __builtin_convertvector (total[i][j], float16) * (d * scales[i * blocks + b]);
-#ifdef WITH_OFFSET
-          acc[i][j] += offset * sums[i * blocks + b];
-#endif
-        }
-      }
-    }
-  }
-  UNROLL
-  for (int i = 0; i < R; i++)
-    UNROLL
-    for (int j = 0; j < NP; j++)
-      store_columns (y + i * ys + j * PANEL, acc[i][j], cols - j * PANEL);
-}
-
-#define TILE(R) \
-  CPU_TARGET void tile_##R (float *y, long ys, const char *q, const float *scales, const PartSum *sums, \
-      const uchar *const *w, const uchar *const *ws, int K, int cols) \
-  { tile (R, y, ys, q, scales, sums, w, ws, K, cols); }
-TILE (1) TILE (2) TILE (3) TILE (4)
-#if MR == 6
-TILE (5) TILE (6)
-#endif
+// ---- a few rows ----------------------------------------------------------------------------
 
 CPU_TARGET void
 multiply (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
@@ -361,7 +54,6 @@ multiply (float *y, long ys, const char *q, const float *scales, const PartSum *
   for (int p = first; p < last; p += NP) {
     const uchar *panels[NP];
     const uchar *panel_scales[NP];
-    const int cols = min (N, last * PANEL) - p * PANEL;
 
     for (int j = 0; j < NP; j++) {
       const long panel = min (p + j, last - 1);         // a panel past the last is computed, not stored
@@ -369,27 +61,16 @@ multiply (float *y, long ys, const char *q, const float *scales, const PartSum *
       panels[j] = w->data + panel * w->step;
       panel_scales[j] = w->scales + panel * w->scale_step;
     }
-    for (int m = 0; m < M; m += MR) {
-      float *out = y + m * ys + p * PANEL;
-      const char *qm = q + (long) m * K;
-      const float *sm = scales + m * blocks;
-      const PartSum *um = sums + m * blocks * PARTS;
-
-      switch (min (M - m, MR)) {
-        case 1: tile_1 (out, ys, qm, sm, um, panels, panel_scales, K, cols); break;
-        case 2: tile_2 (out, ys, qm, sm, um, panels, panel_scales, K, cols); break;
-        case 3: tile_3 (out, ys, qm, sm, um, panels, panel_scales, K, cols); break;
-        case 4: tile_4 (out, ys, qm, sm, um, panels, panel_scales, K, cols); break;
-#if MR == 6
-        case 5: tile_5 (out, ys, qm, sm, um, panels, panel_scales, K, cols); break;
-        case 6: tile_6 (out, ys, qm, sm, um, panels, panel_scales, K, cols); break;
-#endif
-      }
-    }
+    tiles (y + p * PANEL, ys, q, scales, sums, panels, panel_scales, M, blocks, blocks, 1,
+        min (N, last * PANEL) - p * PANEL);
   }
 }
 
 // ---- many rows -----------------------------------------------------------------------------
+
+#define KC 256
+#define KCHUNK 2048             // columns of ROWS rows of x that all panels take before the next ones
+#define LAYOUT_MANY ((Layout) { 1, MR, 1, MR })
 
 // KC columns of a panel.
 typedef struct
@@ -514,21 +195,6 @@ multiply_chunk (float *out, const char *q, const float *scales, const PartSum *s
       unpack (&block[j], w->data + panel * w->step, w->scales + panel * w->scale_step, k / 32, n_blocks);
     }
     add_tiles (out, q + k * MR, scales + k / 32 * MR, sums + k / PART * MR, block, M, K, n_blocks, k == chunk);
-  }
-}
-
-// y [cols] = or += n_tiles times NP * PANEL sums.
-INLINE void
-put_row (float *y, const float *sums, int n_tiles, int cols, int begin)
-{
-  for (int t = 0; t < n_tiles; t++, sums += ROWS * NP * PANEL) {
-    UNROLL
-    for (int j = 0; j < NP; j++, y += PANEL, cols -= PANEL) {
-      if (begin)
-        store_columns (y, LOAD_FLOAT (sums + j * PANEL), cols);
-      else
-        add_columns (y, LOAD_FLOAT (sums + j * PANEL), cols);
-    }
   }
 }
 

@@ -61,3 +61,14 @@ ref_unmap (RefMap *map)
     ocl_queue_unmap (map->queue, map->ranges[i].mem, map->ranges[i].data, map->ranges[i].begin);
   map->n_ranges = 0;
 }
+
+guint8 *
+ref_map_bytes (OclQueue *queue, cl_mem mem)
+{
+  gsize bytes = 0;
+
+  if (!mem)
+    return NULL;
+  clGetMemObjectInfo (mem, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+  return (guint8 *) ocl_queue_map (queue, mem, 0, bytes / sizeof (gfloat));
+}

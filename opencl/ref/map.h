@@ -33,6 +33,9 @@ gboolean ref_map (RefMap *map, OclQueue *queue, guint n, const OclTensor *tensor
 void ref_unmap (RefMap *map);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RefMap, ref_unmap)
 
+/** The whole of a weight's memory; NULL of NULL, and where the queue fails. Release with ocl_queue_unmap(). */
+guint8 *ref_map_bytes (OclQueue *queue, cl_mem mem);
+
 /** Declares @views as the host sides of the tensors, unmapped at the end of the scope; returns where mapping fails. */
 #define REF_VIEWS(queue, views, ...) \
   const OclTensor views##_tensors[] = { __VA_ARGS__ }; \

@@ -2,21 +2,10 @@
 #include "opencl/matmul-private.h"
 #include "map.h"
 
-static guint8 *
-map_bytes (OclQueue *q, cl_mem mem)
-{
-  gsize bytes = 0;
-
-  if (!mem)
-    return NULL;
-  clGetMemObjectInfo (mem, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
-  return (guint8 *) ocl_queue_map (q, mem, 0, bytes / sizeof (gfloat));
-}
-
 static void
 multiply_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk, RefTensor y, RefTensor x)
 {
-  guint8 *data = map_bytes (q, chunk->data), *scales = map_bytes (q, chunk->scales);
+  guint8 *data = ref_map_bytes (q, chunk->data), *scales = ref_map_bytes (q, chunk->scales);
   g_autofree gfloat *row = g_new (gfloat, w->cols);
 
   for (gint n = 0; data && (scales || !chunk->scales) && n < chunk->rows; n++) {

@@ -12,7 +12,7 @@ make_shape (Check *c)
   OclConv2d p = { .height = check_int (c, 1, 14), .width = check_int (c, 1, 23), .kernel = check_int (c, 1, 5),
     .stride = check_int (c, 1, 3), .pad_top = check_int (c, 0, 3), .pad_left = check_int (c, 0, 3) };
 
-  if (number < 12) {
+  if (number % 36 < 12) {
     p.kernel = number % 2 ? 3 : 5;
     p.stride = number / 2 % 2 ? 1 : 2;
     p.pad_top = p.pad_left = (p.kernel - (number / 4 % 2 ? p.stride : 1)) / 2;
@@ -29,45 +29,129 @@ describe (Check *c, const OclConv2d *p, gint channels, gint n)
       p->stride, p->pad_top, p->pad_left, p->out_height, p->out_width, n);
 }
 
+/* Random values of @type; @values, if not NULL, gets what they are after rounding to it. */
 static OclWeight *
-make_weight (Check *c, gint rows, gint cols)
+make_weight (Check *c, OclType type, gint rows, gint cols, gfloat **values)
 {
-  OclMatrix matrix = { OCL_TYPE_F32, rows, cols, check_values (c, rows, cols, -1, 1) };
-  OclWeight *w = ocl_weight_new (check_device (c), &matrix, 1, NULL);
+  gfloat *from = check_values (c, rows, cols, -1, 1);
+  guint8 *data = check_keep (c, g_malloc (rows * ocl_type_row_bytes (type, cols)), g_free);
+  OclMatrix matrix = { type, rows, cols, data };
+  OclWeight *w;
 
+  ocl_type_quantize (type, from, data, (gint64) rows * cols);
+  if (values) {
+    *values = from;
+    ocl_type_dequantize (type, data, from, (gint64) rows * cols);
+  }
+  w = ocl_weight_new (check_device (c), &matrix, 1, NULL);
   return w ? check_keep (c, w, (GDestroyNotify) ocl_weight_free) : NULL;
+}
+
+/* What 8-bit activations may be off in one tap: half a step of each 32 values of a pixel times their weights. */
+static gfloat
+tap_rounding (const gfloat *pixel, const gfloat *weights, gint channels)
+{
+  gdouble off = 0;
+
+  for (gint b = 0; b < channels; b += 32) {
+    gdouble most = 0, sum = 0;
+
+    for (gint i = b; i < b + 32; i++) {
+      most = MAX (most, fabs (pixel[i]));
+      sum += fabs (weights[i]);
+    }
+    off += most / 127 * 0.5001 * sum;
+  }
+  return off;
+}
+
+/* The same of all taps, added to bound [pixels][n]. */
+static void
+add_rounding (const OclConv2d *p, const gfloat *x, const gfloat *weights, gint channels, gint n, gfloat *bound)
+{
+  for (gint r = 0; r < p->out_height * p->out_width; r++)
+    for (gint tap = 0; tap < p->kernel * p->kernel; tap++) {
+      gint iy = r / p->out_width * p->stride - p->pad_top + tap / p->kernel;
+      gint ix = r % p->out_width * p->stride - p->pad_left + tap % p->kernel;
+
+      for (gint i = 0; iy >= 0 && iy < p->height && ix >= 0 && ix < p->width && i < n; i++)
+        bound[r * n + i] += tap_rounding (x + (iy * p->width + ix) * channels,
+            weights + ((gsize) i * p->kernel * p->kernel + tap) * channels, channels);
+    }
+}
+
+/* Channels of a weight of whole blocks; a kernel of even size may have some whose blocks go from pixel to pixel. */
+static gint
+block_channels (Check *c, gint kernel)
+{
+  return kernel % 2 == 0 && check_int (c, 0, 1) ? 8 * check_int (c, 1, 9) : 32 * check_int (c, 1, 3);
 }
 
 static void
 check_conv2d (Check *c)
 {
+  guint mode = check_case (c) / 12 % 3; /* float32, 8-bit weights, 8-bit activations too */
+  OclType type = mode ? OCL_TYPE_Q8_0 : OCL_TYPE_F32;
   OclConv2d p = make_shape (c);
-  gint channels = check_case (c) % 3 == 0 ? 3 : check_int (c, 1, 70), n = check_int (c, 1, 120);
-  OclTensor x = check_dense (c, p.height * p.width, channels, -4, 4), none = { NULL };
-  OclTensor bias = check_int (c, 0, 1) ? check_input (c, 1, n, -2, 2) : none;
-  OclTensor y = check_output (c, p.out_height * p.out_width, n);
-  OclWeight *w = make_weight (c, n, p.kernel * p.kernel * channels);
+  gint channels = mode ? block_channels (c, p.kernel) : check_case (c) % 3 == 0 ? 3 : check_int (c, 1, 70);
+  gint n = check_int (c, 1, check_int (c, 0, 2) ? 120 : 300), n_x, n_y;
+  OclTensor x, y, bias, none = { NULL };
+  gfloat *weights, *bound, *values;
+  OclWeight *w;
 
+  if (check_case (c) % 12 == 11) {      /* wider than what is summed up at once */
+    p.height = p.out_height = 2;
+    p.out_width = p.width = check_int (c, 241, 260);
+  }
+  n_x = p.height * p.width * channels;
+  n_y = p.out_height * p.out_width * n;
   describe (c, &p, channels, n);
-  ocl_conv2d (check_queue (c), y, x, w, bias, &p);
+  x = check_dense (c, p.height * p.width, channels, -4, 4);
+  y = check_output (c, p.out_height * p.out_width, n);
+  bias = check_int (c, 0, 1) ? check_input (c, 1, n, -2, 2) : none;
+  w = make_weight (c, type, n, p.kernel * p.kernel * channels, &weights);
+  ocl_conv2d (check_queue (c), y, x, w, bias, &p, mode == 2 ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS);
+  values = check_values (c, 1, n_x, 0, 0);
+  bound = check_values (c, 1, n_y, 0, 0);
   /* K terms of up to 4, whose partial sums are of size 2.3 sqrt (K) and rounded to 2^-24 each */
-  check_result (c, y, 4e-7f * p.kernel * p.kernel * channels + 1e-6f, 0);
+  for (gint i = 0; i < n_y; i++)
+    bound[i] = 4e-7f * p.kernel * p.kernel * channels + 1e-6f;
+  if (mode == 2 && channels % 32 == 0 && ocl_tensor_read (check_queue (c), x, values))
+    add_rounding (&p, values, weights, channels, n, bound);
+  check_result_bound (c, y, bound);
 }
 
+/* Stage 0 of MobileNet-V5 at 768, in float32 and in 8 bits. */
 static void
 bench_conv2d (Check *c)
 {
-  OclConv2d first = { 128, 128, 3, 2, 0, 0, 64, 64 }, second = { 64, 64, 3, 1, 1, 1, 64, 64 };
-  OclTensor none = { NULL }, x = check_dense (c, 128 * 128, 64, -1, 1), x2 = check_dense (c, 64 * 64, 128, -1, 1);
-  OclTensor y = check_dense (c, 64 * 64, 256, 0, 0), y2 = check_dense (c, 64 * 64, 512, 0, 0);
-  OclWeight *w = make_weight (c, 256, 576), *w2 = make_weight (c, 512, 1152);
+  static const struct
+  {
+    const gchar *label;
+    OclConv2d p;
+    gint channels, n;
+  } shapes[] = {
+    { "384x384x64 k3 s2 to 256", { 384, 384, 3, 2, 0, 0, 192, 192 }, 64, 256 },
+    { "192x192x128 k3 to 512", { 192, 192, 3, 1, 1, 1, 192, 192 }, 128, 512 },
+  };
+  gboolean int8 = g_str_has_prefix (check_variant (c), "int8");
 
   if (strcmp (check_variant (c), "ref") == 0 || strcmp (check_variant (c), "portable") == 0)
-    return;                     /* seconds */
-  check_bench (c, "128x128x64 k3 s2 to 256", 0, 2.0 * 4096 * 256 * 576)
-    ocl_conv2d (check_queue (c), y, x, w, none, &first);
-  check_bench (c, "64x64x128 k3 to 512", 0, 2.0 * 4096 * 512 * 1152)
-    ocl_conv2d (check_queue (c), y2, x2, w2, none, &second);
+    return;                     /* minutes */
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    const OclConv2d *p = &shapes[i].p;
+    gint cols = p->kernel * p->kernel * shapes[i].channels, n = shapes[i].n;
+    OclTensor none = { NULL }, x, y;
+    OclWeight *w;
+
+    if (!check_bench_wanted (shapes[i].label))
+      continue;
+    x = check_dense (c, p->height * p->width, shapes[i].channels, -1, 1);
+    y = check_dense (c, p->out_height * p->out_width, n, 0, 0);
+    w = make_weight (c, int8 ? OCL_TYPE_Q8_0 : OCL_TYPE_F32, n, cols, NULL);
+    check_bench (c, shapes[i].label, 0, 2.0 * y.rows * n * cols)
+      ocl_conv2d (check_queue (c), y, x, w, none, p, int8 ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS);
+  }
 }
 
 static void
@@ -136,18 +220,18 @@ check_multi_query (Check *c)
 static void
 bench_multi_query (Check *c)
 {
-  OclTensor q = check_dense (c, 1024, 12 * 64, -1, 1), k = check_dense (c, 256, 64, -1, 1);
-  OclTensor o = check_dense (c, 1024, 12 * 64, 0, 0), q2 = check_dense (c, 576, 16 * 96, -1, 1);
+  OclTensor q = check_dense (c, 2304, 12 * 64, -1, 1), k = check_dense (c, 576, 64, -1, 1);
+  OclTensor o = check_dense (c, 2304, 12 * 64, 0, 0), q2 = check_dense (c, 576, 16 * 96, -1, 1);
   OclTensor k2 = check_dense (c, 576, 96, -1, 1), o2 = check_dense (c, 576, 16 * 96, 0, 0);
 
-  check_bench (c, "1024 x 12 heads of 64, 256 keys", 0, 4.0 * 1024 * 12 * 256 * 64)
+  check_bench (c, "2304 x 12 heads of 64, 576 keys", 0, 4.0 * 2304 * 12 * 576 * 64)
     ocl_multi_query_attention (check_queue (c), o, q, k, k, 12, 0.125f);
   check_bench (c, "576 x 16 heads of 96, 576 keys", 0, 4.0 * 576 * 16 * 576 * 96)
     ocl_multi_query_attention (check_queue (c), o2, q2, k2, k2, 16, 0.1f);
 }
 
 const CheckOp check_ops_conv2d[] = {
-  { "conv2d", 36, check_conv2d, bench_conv2d },
+  { "conv2d", 72, check_conv2d, bench_conv2d },
   { "depthwise2d", 36, check_depthwise2d, bench_depthwise2d },
   { "resize2d", 18, check_resize2d, NULL },
   { "multi_query_attention", 21, check_multi_query, bench_multi_query },
