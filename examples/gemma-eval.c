@@ -159,9 +159,11 @@ parse_ids (const gchar *text, GError **error)
 static OclMatmulFlags
 matmul_flags (const EvalOptions *o)
 {
-  if (g_strcmp0 (o->activations, "int8") == 0)
-    return OCL_MATMUL_INT8_ACTIVATIONS;
-  return g_strcmp0 (o->activations, "int16") == 0 ? OCL_MATMUL_INT16 : OCL_MATMUL_F32_ACTIVATIONS;
+  OclMatmulFlags flags = OCL_MATMUL_F32_ACTIVATIONS;
+
+  if (o->activations)
+    ocl_matmul_flags_parse (o->activations, &flags);    /* check_options() knows that it is one */
+  return flags;
 }
 
 GemmaLmSession *

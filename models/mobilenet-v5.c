@@ -198,7 +198,7 @@ run_edge (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
   OclConv2d p = same_padding (*side, b->kernel, b->stride);
   OclTensor wide = take (s, B, p.out_height * p.out_width, b->mid), y = take (s, Y, wide.rows, b->out);
 
-  ocl_conv2d (s->base.queue, wide, x, b->conv, (OclTensor){ 0 }, &p, OCL_MATMUL_F32_ACTIVATIONS);
+  ocl_conv2d (s->base.queue, wide, x, b->conv, (OclTensor){ 0 }, &p, s->base.vision->flags);
   norm (s, wide, wide, b->expand_norm, TRUE);
   product (s, y, wide, b->project);
   norm_and_skip (s, b, y, x);

@@ -101,10 +101,11 @@ gemma_load_kernel (GemmaLoader *l, gint height, gint width, gint in, gint out, c
 OclWeight *
 gemma_load_conv (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name)
 {
-  g_autofree gfloat *turned = gemma_load_kernel (l, height, width, in, out, name);
-  OclMatrix matrix = { OCL_TYPE_F32, out, height * width * in, turned };
+  OclMatrix matrix = convert (l, out, height * width * in, gemma_load_kernel (l, height, width, in, out, name));
+  OclWeight *weight = matrix.data != NULL ? ocl_weight_new (l->device, &matrix, 1, &l->error) : NULL;
 
-  return turned != NULL ? ocl_weight_new (l->device, &matrix, 1, &l->error) : NULL;
+  g_free ((gpointer) matrix.data);
+  return weight;
 }
 
 OclTensor

@@ -27,7 +27,7 @@ OclWeight *gemma_load_matrix (GemmaLoader *l, gint rows, gint cols, const gchar 
 
 /** A convolution's kernel [out][in][height][width] as [out][(y * width + x) * in + channel]. (transfer full) (nullable) */
 gfloat *gemma_load_kernel (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name);
-/** The same as a weight of float32. */
+/** The same as a weight of float32, or as @l's flags round it. */
 OclWeight *gemma_load_conv (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name);
 /** A depthwise convolution's kernel [channels][1][height][width] as [height * width][channels]. */
 OclTensor gemma_load_depthwise (GemmaLoader *l, gint height, gint width, gint channels, const gchar *name);

@@ -1,6 +1,25 @@
 /* The matrix product: its variants and the portable one. */
 #include "matmul-private.h"
 
+#include <string.h>
+
+gboolean
+ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags)
+{
+  static const struct
+  {
+    const gchar *name;
+    OclMatmulFlags flags;
+  } all[] = { { "f32", OCL_MATMUL_F32_ACTIVATIONS }, { "int16", OCL_MATMUL_INT16 }, { "int8", OCL_MATMUL_INT8_ACTIVATIONS } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    if (strcmp (all[i].name, name) == 0) {
+      *flags = all[i].flags;
+      return TRUE;
+    }
+  return FALSE;
+}
+
 const gchar *
 ocl_matmul_type_option (OclType type)
 {

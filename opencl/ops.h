@@ -22,6 +22,9 @@ typedef enum
   OCL_MATMUL_INT8_ACTIVATIONS = 1 << 0  /* allow 8-bit activations (a scale each 32 values) on quantized weights; the above on others */
 } OclMatmulFlags;
 
+/** "f32", "int16" or "int8", as users write it; FALSE for anything else. */
+gboolean ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags);
+
 /** y [M][N] = x [M][K] * w^T, w [N][K]. Any M >= 1; M = 1 is the GEMV of decoding. */
 void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclMatmulFlags flags);
 

@@ -115,28 +115,38 @@ def text(a):
 # ---- encoders -------------------------------------------------------------------------------------------------------
 
 def audio(a):
-    ours, peer = {"bf16": [], "f32": []}, {"bf16": [], "f32": []}
+    kinds = [("f32", "f32"), ("bf16", "f32"), ("bf16", "int16")]
+    ours, peer = {kind: [] for kind in kinds}, {"bf16": [], "f32": []}
+    seconds = lambda *command: float(re.search(r"at once: ([\d.]+) s", output(a, *command))[1])
     for i in range(a.rounds):
-        for kind in ours:
-            say(f"audio: round {i + 1} of {a.rounds}, {kind}")
-            out = output(a, a.build / "tests/usm/bench-usm", "--type", kind)
-            ours[kind].append(float(re.search(r"at once: ([\d.]+) s", out)[1]))
-            out = output(a, sys.executable, TESTS / "usm/bench_reference.py", "--type", kind, "--threads", a.threads)
-            peer[kind].append(float(re.search(r"at once: ([\d.]+) s", out)[1]))
-    return [row("USM, 30 s, float32 weights", "s", ours["f32"], peer["f32"], "transformers float32"),
-            row("USM, 30 s, bfloat16 weights", "s", ours["bf16"], peer["f32"] + peer["bf16"], "transformers, its fastest")]
+        for kind in kinds:
+            say(f"audio: round {i + 1} of {a.rounds}, {' '.join(kind)}")
+            ours[kind].append(seconds(a.build / "tests/usm/bench-usm", "--type", kind[0], "--activations", kind[1]))
+        for kind in peer:
+            say(f"audio: round {i + 1} of {a.rounds}, transformers {kind}")
+            peer[kind].append(seconds(sys.executable, TESTS / "usm/bench_reference.py", "--type", kind, "--threads", a.threads))
+    fastest = peer["f32"] + peer["bf16"]
+    return [row("USM, 30 s, float32 weights", "s", ours["f32", "f32"], peer["f32"], "transformers float32"),
+            row("USM, 30 s, bfloat16 weights", "s", ours["bf16", "f32"], fastest, "transformers, its fastest"),
+            row("USM, 30 s, bfloat16 weights, int16", "s", ours["bf16", "int16"], fastest, "transformers, its fastest")]
 
 
 def vision(a):
-    ours, peer = {r: [] for r in a.resolutions}, {r: [] for r in a.resolutions}
+    # without instructions for it, bfloat16 is many times slower than float32
+    peer_types = ["f32", "bf16"] if re.search("avx512_bf16|amx_bf16", Path("/proc/cpuinfo").read_text()) else ["f32"]
+    names = {"f32": "", "int16": ", int16", "int8": ", int8"}
+    ours, peer = {(r, kind): [] for r in a.resolutions for kind in names}, {r: [] for r in a.resolutions}
     for i in range(a.rounds):
-        say(f"vision: round {i + 1} of {a.rounds}")
-        out = output(a, sys.executable, TESTS / "vision/bench_reference.py", "--ours", a.build / "tests/vision/bench-vision", "--compile",
-                     "--threads", a.threads, *a.resolutions)
         for r in a.resolutions:
-            ours[r].append(float(re.search(rf"^bench-vision(?:.*\n)*?{r}: ([\d.]+) s", out, re.M)[1]))
-            peer[r] += [float(s) for s in re.findall(rf"^timm .* {r}: ([\d.]+) s", out, re.M)]
-    return [row(f"MobileNet-V5 at {r}", "s", ours[r], peer[r], "timm, its fastest") for r in a.resolutions]
+            for kind in names:
+                say(f"vision: round {i + 1} of {a.rounds}, {r}, {kind}")
+                out = output(a, a.build / "tests/vision/bench-vision", "--type", "bf16", "--activations", kind, r)
+                ours[r, kind].append(float(re.search(rf"^{r}: ([\d.]+) s", out, re.M)[1]))
+            for kind in peer_types:
+                say(f"vision: round {i + 1} of {a.rounds}, {r}, timm {kind}")
+                out = output(a, sys.executable, TESTS / "vision/bench_reference.py", "--type", kind, "--compile", "--threads", a.threads, r)
+                peer[r] += [float(s) for s in re.findall(rf"^timm .* {r}: ([\d.]+) s", out, re.M)]
+    return [row(f"MobileNet-V5 at {r}{names[kind]}", "s", seconds, peer[r], "timm, its fastest") for (r, kind), seconds in ours.items()]
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------

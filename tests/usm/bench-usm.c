@@ -1,6 +1,6 @@
 /* Times the audio encoder: a clip at once, or a stream in pieces.
  *
- *   bench-usm [--type f32|bf16] [--layers N] [--seconds S] [--piece MS] [TEXT.gguf MMPROJ.gguf | FOLDER]
+ *   bench-usm [--type f32|bf16] [--activations f32|int16|int8] [--layers N] [--seconds S] [--piece MS] [TEXT.gguf MMPROJ.gguf | FOLDER]
  *
  * Without --piece the clip goes in at once. Without a model: random weights at the widths of google/gemma-3n-E2B.
  */
@@ -17,7 +17,7 @@
 
 /* The golden E2B list has two blocks: as many as asked for. */
 static GemmaUsm *
-load_random (OclType type, gint n_layers, GError **error)
+load_random (OclType type, OclMatmulFlags flags, gint n_layers, GError **error)
 {
   g_autofree gchar *golden = usm_golden_path ("e2b/tensors.txt"), *text = NULL, *path = NULL;
   g_autoptr (GString) list = g_string_new (NULL);
@@ -41,13 +41,13 @@ load_random (OclType type, gint n_layers, GError **error)
   size.n_layers = n_layers;
   path = g_strdup_printf ("%s/usm-list-%d.txt", g_get_tmp_dir (), (gint) getpid ());
   if (g_file_set_contents (path, list->str, -1, error))
-    usm = usm_model_load (&size, path, type, OCL_MATMUL_F32_ACTIVATIONS, error);
+    usm = usm_model_load (&size, path, type, flags, error);
   remove (path);
   return usm;
 }
 
 static GemmaUsm *
-load_files (gchar **paths, GError **error)
+load_files (gchar **paths, OclMatmulFlags flags, GError **error)
 {
   GemmaWeights *weights = NULL, *mmproj = NULL;
   GemmaConfig *config = NULL;
@@ -60,7 +60,7 @@ load_files (gchar **paths, GError **error)
   if (weights != NULL && (mmproj != NULL || paths[1] == NULL))
     config = gemma_config_new (weights, mmproj, error);
   if (config != NULL)
-    usm = gemma_usm_load (mmproj != NULL ? mmproj : weights, config, usm_test_device (), OCL_MATMUL_F32_ACTIVATIONS, NULL, NULL, error);
+    usm = gemma_usm_load (mmproj != NULL ? mmproj : weights, config, usm_test_device (), flags, NULL, NULL, error);
   g_clear_pointer (&config, gemma_config_free);
   g_clear_pointer (&weights, gemma_weights_unref);
   g_clear_pointer (&mmproj, gemma_weights_unref);
@@ -136,10 +136,12 @@ time_pieces (GemmaUsmStream *stream, const gfloat *signal, gsize n, gsize piece)
 int
 main (int argc, char **argv)
 {
-  g_autofree gchar *type = g_strdup ("bf16");
+  g_autofree gchar *type = g_strdup ("bf16"), *activations = g_strdup ("f32");
+  OclMatmulFlags flags = OCL_MATMUL_F32_ACTIVATIONS;
   gdouble seconds = 30.;
   gint piece_ms = 0, n_layers = 12;
   GOptionEntry entries[] = { { "type", 0, 0, G_OPTION_ARG_STRING, &type, NULL, NULL },
+    { "activations", 0, 0, G_OPTION_ARG_STRING, &activations, NULL, NULL },
     { "layers", 0, 0, G_OPTION_ARG_INT, &n_layers, NULL, NULL },
     { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, NULL, NULL },
     { "piece", 0, 0, G_OPTION_ARG_INT, &piece_ms, NULL, NULL }, { NULL } };
@@ -150,9 +152,11 @@ main (int argc, char **argv)
   GemmaUsm *usm = NULL;
 
   g_option_context_add_main_entries (context, entries, NULL);
-  if (g_option_context_parse (context, &argc, &argv, &error))
-    usm = argc > 1 ? load_files (argv + 1, &error)
-                   : load_random (g_str_equal (type, "f32") ? OCL_TYPE_F32 : OCL_TYPE_BF16, n_layers, &error);
+  if (g_option_context_parse (context, &argc, &argv, &error) && !ocl_matmul_flags_parse (activations, &flags))
+    g_set_error (&error, GEMMA_ERROR, GEMMA_ERROR_SETTING, "--activations is \"%s\"; allowed are f32, int16, int8", activations);
+  if (error == NULL)
+    usm = argc > 1 ? load_files (argv + 1, flags, &error)
+                   : load_random (g_str_equal (type, "f32") ? OCL_TYPE_F32 : OCL_TYPE_BF16, flags, n_layers, &error);
   if (usm != NULL)
     stream = gemma_usm_stream_new (usm, &error);
   if (stream == NULL) {
