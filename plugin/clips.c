@@ -188,8 +188,8 @@ end_clip (GemmaClips *self, GError **error)
   return TRUE;
 }
 
-/* It was music: what the encoder still holds is forgotten, and who has its tokens is told. What had not become tokens yet,
- * which is more the more sound comes at once, is silence. */
+/* It was music: what the encoder still holds is forgotten, and who has its tokens is told. What had not become tokens
+ * yet, which is more the more sound comes at once, is silence. */
 static void
 drop_clip (GemmaClips *self)
 {

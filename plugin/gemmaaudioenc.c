@@ -3,9 +3,9 @@
  * @title: gemmaaudioenc
  *
  * Turns sound into soft tokens with Gemma 3n's audio encoder (USM), for gemmalm or gemmasink. One buffer is one token
- * of 160 ms. However the sound is cut into buffers, the tokens are the same. Live, a token leaves as soon as the encoder
- * has heard enough of it. Where nothing is live, up to a second of sound is gathered before it is encoded, as many tokens
- * at once cost little more than one.
+ * of 160 ms. However the sound is cut into buffers, the tokens are the same. Live, a token leaves as soon as the
+ * encoder has heard enough of it. Where nothing is live, up to a second of sound is gathered before it is encoded, as
+ * many tokens at once cost little more than one.
  *
  * Buffers that hold nothing loud carry %GST_BUFFER_FLAG_GAP, and metadata `GemmaLevels` tells how loud each 20 ms are, which
  * the times of words profit from. With #GstGemmaAudioEnc:voice-gate silence is not encoded at
