@@ -1,5 +1,7 @@
 #include "caption-tap.h"
 
+#include "stream.h"
+
 /* A frame that is due sooner is not kept waiting. */
 #define MARGIN (200 * GST_MSECOND)
 
@@ -63,15 +65,12 @@ wait_for_room (GemmaCaptionTap *self, GstBuffer *buffer)
 static void
 watch_event (GemmaCaptionTap *self, GstEvent *event)
 {
-  g_autoptr (GstQuery) query = NULL;
+  gint live = -1;
 
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_SEGMENT:
       gst_event_copy_segment (event, &self->segment);
-      query = gst_query_new_latency ();
-      self->live = FALSE;
-      if (gst_pad_peer_query (self->sink, query))
-        gst_query_parse_latency (query, &self->live, NULL, NULL);
+      self->live = gemma_stream_is_live (self->sink, &live, FALSE);
       break;
     case GST_EVENT_FLUSH_START:
     case GST_EVENT_FLUSH_STOP:

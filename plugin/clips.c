@@ -188,11 +188,17 @@ end_clip (GemmaClips *self, GError **error)
   return TRUE;
 }
 
-/* It was music: what the encoder still holds is forgotten, and who has its tokens is told. */
+/* It was music: what the encoder still holds is forgotten, and who has its tokens is told. What had not become tokens
+ * yet, which is more the more sound comes at once, is silence. */
 static void
 drop_clip (GemmaClips *self)
 {
-  self->funcs.dropped (self->clip_start, self->position, self->user_data);
+  gint64 told = self->clip_start + self->n_tokens * GEMMA_CLIPS_TOKEN;
+
+  if (self->n_tokens)
+    self->funcs.dropped (self->clip_start, self->position, self->user_data);
+  if (told < self->position)
+    self->funcs.silence (told, self->position, self->user_data);
   self->active = FALSE;
   self->silence_start = self->position;
 }

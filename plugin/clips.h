@@ -24,7 +24,7 @@ typedef struct
       gpointer user_data);
   /** @first == @end: a clip has ended here, silence follows */
   void (*silence) (gint64 first, gint64 end, gpointer user_data);
-  /** The clip that began at @first was music; it ends here */
+  /** The clip that began at @first, of which there were tokens, was music; it ends here */
   void (*dropped) (gint64 first, gint64 end, gpointer user_data);
 } GemmaClipsFuncs;
 

@@ -3,8 +3,9 @@
  * @title: gemmaaudioenc
  *
  * Turns sound into soft tokens with Gemma 3n's audio encoder (USM), for gemmalm or gemmasink. One buffer is one token
- * of 160 ms and leaves as soon as the encoder has heard enough of it. However the sound is cut into buffers, the tokens
- * are the same.
+ * of 160 ms. However the sound is cut into buffers, the tokens are the same. Live, a token leaves as soon as the
+ * encoder has heard enough of it. Where nothing is live, up to a second of sound is gathered before it is encoded, as
+ * many tokens at once cost little more than one.
  *
  * Buffers that hold nothing loud carry %GST_BUFFER_FLAG_GAP, and metadata `GemmaLevels` tells how loud each 20 ms are, which
  * the times of words profit from. With #GstGemmaAudioEnc:voice-gate silence is not encoded at
@@ -33,7 +34,8 @@
 #include "stream.h"
 
 #define RATE GEMMA_CLIPS_RATE
-#define SLICE RATE              /* samples encoded at once: between slices a flush is noticed */
+/* Samples encoded at once, and gathered for it when not live: between slices a flush is noticed. */
+#define SLICE RATE
 #define TOLERANCE (40 * GST_MSECOND)    /* timestamps may be this far off before the clip is restarted */
 #define MAX_ZEROS (2 * GST_SECOND)      /* a GAP event up to this long is encoded as silence; a longer one ends the clip */
 /* A token leaves 92 ms into its 160; the gate holds an onset back for 80 ms and its pre-roll for 240. */
@@ -62,9 +64,10 @@ struct _GstGemmaAudioEnc
   GemmaModel *model;
   GemmaClips *clips;
   GstClockTime base;            /* time of sample 0; none: no sound yet */
+  GArray *gathered;             /* gfloat: sound that is not encoded yet, less than a SLICE; none while live */
   GstFlowReturn flow;           /* of what was pushed for the current input */
 
-  gint flushing;                /* atomic */
+  gint flushing, live;          /* atomic; live is -1 where it is not known yet */
   guint64 n_samples, n_tokens, n_clips, n_music; /* stats; object lock */
   gint64 busy;
 };
@@ -167,24 +170,12 @@ ensure_clips (GstGemmaAudioEnc *self)
   return GST_FLOW_OK;
 }
 
-/* Ends the clip: what waits in the encoder leaves, the next sound begins anew. */
-static GstFlowReturn
-drain (GstGemmaAudioEnc *self)
-{
-  GError *error = NULL;
-
-  self->flow = GST_FLOW_OK;
-  if (self->clips && GST_CLOCK_TIME_IS_VALID (self->base) && !gemma_clips_drain (self->clips, &error))
-    self->flow = fail (self, error);
-  self->base = GST_CLOCK_TIME_NONE;
-  return self->flow;
-}
-
 static void
 forget (GstGemmaAudioEnc *self)
 {
   if (self->clips)
     gemma_clips_reset (self->clips);
+  g_array_set_size (self->gathered, 0);
   self->base = GST_CLOCK_TIME_NONE;
   self->flow = GST_FLOW_OK;
 }
@@ -217,6 +208,59 @@ encode (GstGemmaAudioEnc *self, const gfloat *samples, gsize n)
   return self->flow;
 }
 
+static GstFlowReturn
+encode_gathered (GstGemmaAudioEnc *self)
+{
+  gsize n = self->gathered->len;
+
+  g_array_set_size (self->gathered, 0); /* the samples stay until others come */
+  return encode (self, (const gfloat *) self->gathered->data, n);
+}
+
+/* As encode(), but when nothing is live in whole slices: each call reads all weights, for however many tokens. */
+static GstFlowReturn
+gather (GstGemmaAudioEnc *self, const gfloat *samples, gsize n)
+{
+  gboolean live = gemma_stream_is_live (self->sinkpad, &self->live, TRUE);
+  GstFlowReturn flow = live ? encode_gathered (self) : GST_FLOW_OK;
+
+  if (live)
+    return flow == GST_FLOW_OK ? encode (self, samples, n) : flow;
+  while (n && flow == GST_FLOW_OK) {
+    guint at = self->gathered->len;
+    gsize m = MIN (n, SLICE - at);
+    g_array_set_size (self->gathered, at + m);
+    gfloat *to = &g_array_index (self->gathered, gfloat, at);
+    if (samples)
+      memcpy (to, samples, m * sizeof (gfloat));
+    else
+      memset (to, 0, m * sizeof (gfloat));
+    if (samples)
+      samples += m;
+    n -= m;
+    if (self->gathered->len == SLICE)
+      flow = encode_gathered (self);
+  }
+  return flow;
+}
+
+/* Ends the clip: what is gathered and what waits in the encoder leaves, the next sound begins anew. */
+static GstFlowReturn
+drain (GstGemmaAudioEnc *self)
+{
+  GError *error = NULL;
+
+  self->flow = GST_FLOW_OK;
+  if (self->clips && GST_CLOCK_TIME_IS_VALID (self->base)) {
+    if (encode_gathered (self) != GST_FLOW_OK)
+      gemma_clips_reset (self->clips);
+    else if (!gemma_clips_drain (self->clips, &error))
+      self->flow = fail (self, error);
+  }
+  self->base = GST_CLOCK_TIME_NONE;
+  return self->flow;
+}
+
 /* Makes @pts the time of the next sample: goes on, or ends the clip and begins another. */
 static GstFlowReturn
 synchronize (GstGemmaAudioEnc *self, GstClockTime pts, gboolean discont)
@@ -225,7 +269,7 @@ synchronize (GstGemmaAudioEnc *self, GstClockTime pts, gboolean discont)
   GstClockTime expected = GST_CLOCK_TIME_NONE;
 
   if (GST_CLOCK_TIME_IS_VALID (self->base)) {
-    expected = to_time (self, gemma_clips_get_position (self->clips));
+    expected = to_time (self, gemma_clips_get_position (self->clips) + self->gathered->len);
     if (!GST_CLOCK_TIME_IS_VALID (pts))
       pts = expected;
     if (!discont && ABS (GST_CLOCK_DIFF (expected, pts)) <= TOLERANCE)
@@ -241,13 +285,13 @@ synchronize (GstGemmaAudioEnc *self, GstClockTime pts, gboolean discont)
 }
 
 static GstFlowReturn
-encode_buffer (GstGemmaAudioEnc *self, GstBuffer *buffer)
+gather_buffer (GstGemmaAudioEnc *self, GstBuffer *buffer)
 {
   GstFlowReturn flow;
   GstMapInfo map;
 
   if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP))
-    return encode (self, NULL, gst_buffer_get_size (buffer) / sizeof (gfloat));
+    return gather (self, NULL, gst_buffer_get_size (buffer) / sizeof (gfloat));
 
   if (!gst_buffer_map (buffer, &map, GST_MAP_READ)) {
     GST_ELEMENT_ERROR (self, STREAM, FAILED, ("A buffer of sound cannot be read"), (NULL));
@@ -255,9 +299,9 @@ encode_buffer (GstGemmaAudioEnc *self, GstBuffer *buffer)
   }
   if ((guintptr) map.data % sizeof (gfloat)) {
     g_autofree gfloat *copy = g_memdup2 (map.data, map.size);
-    flow = encode (self, copy, map.size / sizeof (gfloat));
+    flow = gather (self, copy, map.size / sizeof (gfloat));
   } else {
-    flow = encode (self, (const gfloat *) map.data, map.size / sizeof (gfloat));
+    flow = gather (self, (const gfloat *) map.data, map.size / sizeof (gfloat));
   }
   gst_buffer_unmap (buffer, &map);
   return flow;
@@ -282,7 +326,7 @@ gst_gemma_audio_enc_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
   if (flow == GST_FLOW_OK)
     flow = synchronize (self, GST_BUFFER_PTS (buffer), GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
   if (flow == GST_FLOW_OK)
-    flow = encode_buffer (self, buffer);
+    flow = gather_buffer (self, buffer);
   gst_buffer_unref (buffer);
   return flow;
 }
@@ -310,7 +354,18 @@ handle_gap (GstGemmaAudioEnc *self, GstEvent *event)
   gst_event_unref (event);
   if (ensure_clips (self) != GST_FLOW_OK || synchronize (self, start, FALSE) != GST_FLOW_OK)
     return FALSE;
-  return encode (self, NULL, gst_util_uint64_scale (duration, RATE, GST_SECOND)) == GST_FLOW_OK;
+  return gather (self, NULL, gst_util_uint64_scale (duration, RATE, GST_SECOND)) == GST_FLOW_OK;
+}
+
+static void
+end_stream (GstGemmaAudioEnc *self)
+{
+  gboolean gathered = self->gathered->len > 0;
+  GstFlowReturn flow = drain (self);
+
+  /* No buffer will take the result upstream any more. */
+  if (gathered && (flow == GST_FLOW_NOT_LINKED || flow == GST_FLOW_NOT_NEGOTIATED))
+    GST_ELEMENT_FLOW_ERROR (self, flow);
 }
 
 static void
@@ -332,14 +387,17 @@ gst_gemma_audio_enc_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
       return set_caps (self);
     case GST_EVENT_SEGMENT:
       drain (self);
+      g_atomic_int_set (&self->live, -1);
       if (gemma_stream_take_segment (GST_ELEMENT (self), event, &self->segment, "Sound"))
         break;
       gst_event_unref (event);
       return FALSE;
     case GST_EVENT_GAP:
       return handle_gap (self, event);
-    case GST_EVENT_STREAM_START:
     case GST_EVENT_EOS:
+      end_stream (self);
+      break;
+    case GST_EVENT_STREAM_START:
     case GST_EVENT_SEGMENT_DONE:
       drain (self);
       break;
@@ -352,8 +410,18 @@ gst_gemma_audio_enc_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
       set_flushing (self, FALSE);
       break;
     default:
+      if (GST_EVENT_IS_SERIALIZED (event))
+        encode_gathered (self);
       break;
   }
+  return gst_pad_event_default (pad, parent, event);
+}
+
+static gboolean
+gst_gemma_audio_enc_src_event (GstPad *pad, GstObject *parent, GstEvent *event)
+{
+  if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY || GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE)
+    g_atomic_int_set (&GST_GEMMA_AUDIO_ENC (parent)->live, -1);
   return gst_pad_event_default (pad, parent, event);
 }
 
@@ -362,6 +430,8 @@ gst_gemma_audio_enc_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
   GstGemmaAudioEnc *self = GST_GEMMA_AUDIO_ENC (parent);
 
+  if (GST_PAD_IS_SINK (pad) && GST_QUERY_IS_SERIALIZED (query))
+    encode_gathered (self);
   GST_OBJECT_LOCK (self);
   GstClockTime own = LATENCY + (self->voice_gate ? GATE_LATENCY : 0);
   GST_OBJECT_UNLOCK (self);
@@ -387,6 +457,7 @@ gst_gemma_audio_enc_change_state (GstElement *element, GstStateChange transition
       GST_OBJECT_LOCK (self);
       self->n_samples = self->n_tokens = self->n_clips = self->n_music = self->busy = 0;
       GST_OBJECT_UNLOCK (self);
+      g_atomic_int_set (&self->live, -1);
       set_flushing (self, FALSE);
       break;
     case GST_STATE_CHANGE_PAUSED_TO_READY:
@@ -476,6 +547,7 @@ gst_gemma_audio_enc_get_property (GObject *object, guint id, GValue *value, GPar
 static void
 gst_gemma_audio_enc_finalize (GObject *object)
 {
+  g_array_unref (GST_GEMMA_AUDIO_ENC (object)->gathered);
   gemma_model_user_clear (&GST_GEMMA_AUDIO_ENC (object)->user);
   G_OBJECT_CLASS (gst_gemma_audio_enc_parent_class)->finalize (object);
 }
@@ -515,6 +587,7 @@ gst_gemma_audio_enc_init (GstGemmaAudioEnc *self)
   gemma_model_user_init (&self->user, GST_ELEMENT (self), GEMMA_PART_AUDIO);
   self->music_gate = TRUE;
   self->base = GST_CLOCK_TIME_NONE;
+  self->gathered = g_array_new (FALSE, FALSE, sizeof (gfloat));
   gst_segment_init (&self->segment, GST_FORMAT_UNDEFINED);
 
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
@@ -524,6 +597,7 @@ gst_gemma_audio_enc_init (GstGemmaAudioEnc *self)
   gst_element_add_pad (GST_ELEMENT (self), self->sinkpad);
 
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_set_event_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_src_event));
   gst_pad_set_query_function (self->srcpad, GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_query));
   gst_pad_use_fixed_caps (self->srcpad);
   gst_element_add_pad (GST_ELEMENT (self), self->srcpad);

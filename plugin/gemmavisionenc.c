@@ -175,24 +175,6 @@ send_qos (GstGemmaVisionEnc *self, GstBuffer *buffer, GstClockTime wait)
 
 /* ---- the sink pad's thread ---------------------------------------------------------------- */
 
-static gboolean
-is_live (GstGemmaVisionEnc *self)
-{
-  gint live = g_atomic_int_get (&self->live);
-
-  if (live < 0) {
-    GstQuery *query = gst_query_new_latency ();
-    gboolean answer = FALSE;
-    if (gst_pad_peer_query (self->sinkpad, query)) {
-      gst_query_parse_latency (query, &answer, NULL, NULL);
-      g_atomic_int_set (&self->live, answer);
-    }
-    gst_query_unref (query);
-    live = answer;
-  }
-  return live;
-}
-
 /* Gives the frame the times it lacks; NULL: it is outside of the segment. */
 static GstBuffer *
 complete_times (GstGemmaVisionEnc *self, GstBuffer *buffer)
@@ -236,7 +218,8 @@ gst_gemma_vision_enc_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
   GST_OBJECT_LOCK (self);
   gboolean qos = self->qos;
   GST_OBJECT_UNLOCK (self);
-  GstFlowReturn flow = gemma_frame_queue_push_frame (&self->queue, buffer, qos && is_live (self), &replaced, &wait);
+  GstFlowReturn flow = gemma_frame_queue_push_frame (&self->queue, buffer,
+      qos && gemma_stream_is_live (self->sinkpad, &self->live, FALSE), &replaced, &wait);
   if (replaced) {
     drop (self, replaced, &self->in_segment, wait);
     send_qos (self, replaced, wait);

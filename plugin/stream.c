@@ -45,6 +45,23 @@ gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sin
   return gst_pad_query_default (pad, parent, query);
 }
 
+gboolean
+gemma_stream_is_live (GstPad *sinkpad, gint *known, gboolean unanswered)
+{
+  gint live = g_atomic_int_get (known);
+
+  if (live < 0) {
+    g_autoptr (GstQuery) query = gst_query_new_latency ();
+    gboolean answer = unanswered;
+    if (gst_pad_peer_query (sinkpad, query)) {
+      gst_query_parse_latency (query, &answer, NULL, NULL);
+      g_atomic_int_set (known, answer);
+    }
+    live = answer;
+  }
+  return live;
+}
+
 GstEvent *
 gemma_stream_new_dropped (void)
 {

@@ -15,6 +15,12 @@ gboolean gemma_stream_take_segment (GstElement *element, GstEvent *event, GstSeg
  */
 gboolean gemma_stream_query (GstPad *pad, GstObject *parent, GstQuery *query, GstPad *sinkpad, GstClockTime own);
 
+/**
+ * Whether @sinkpad's peer says that it is live. @known: atomic, -1 for not known yet; asked then, and kept if answered.
+ * @unanswered: taken to be live until it answers
+ */
+gboolean gemma_stream_is_live (GstPad *sinkpad, gint *known, gboolean unanswered);
+
 /** In ms; G_MAXUINT, which promises nothing, stays so. */
 guint gemma_stream_add_latencies (guint a, guint b);
 

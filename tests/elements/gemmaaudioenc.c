@@ -425,6 +425,236 @@ GST_START_TEST (test_caps_again_drains)
 
 GST_END_TEST;
 
+/* ---- not live: sound is gathered ---------------------------------------------------------------- */
+
+static Fixture
+begin_stream (gboolean gated, gboolean live)
+{
+  Fixture f = begin (gated);
+  GstSegment segment;
+
+  gst_harness_set_live (f.harness, live);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment)); /* with which the element asks again */
+  return f;
+}
+
+static GstEvent *
+make_note (const gchar *name)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty (name));
+}
+
+/* In buffers of random sizes; a GAP buffer's content must not be heard. */
+static void
+push_pieces (Fixture *f, GRand *rand, guint ms, gboolean speech, guint at, GstBufferFlags flags)
+{
+  gsize n = ms * RATE / 1000;
+  g_autoptr (GstBuffer) sound = make_sound (n, speech, MS (at));
+
+  for (gsize done = 0; done < n;) {
+    gsize m = g_rand_int_range (rand, 1, 4000);
+    m = MIN (m, n - done);
+    GstBuffer *part = slice (sound, done, m);
+    GST_BUFFER_FLAG_SET (part, flags & (done ? ~GST_BUFFER_FLAG_DISCONT : ~0));
+    fail_unless_equals_int (gst_harness_push (f->harness, part), GST_FLOW_OK);
+    done += m;
+  }
+}
+
+/* All that can happen to sound. */
+static void
+push_stream (Fixture *f)
+{
+  g_autoptr (GstCaps) caps = gst_caps_from_string (AUDIO_CAPS);
+  GstHarness *h = f->harness;
+  GRand *rand = g_rand_new_with_seed (3);
+  GstSegment segment;
+
+  push_pieces (f, rand, 2530, TRUE, 0, 0);
+  gst_harness_push_event (h, make_note ("first"));
+  push_pieces (f, rand, 700, TRUE, 2530, 0);
+  push_pieces (f, rand, 300, TRUE, 3230, GST_BUFFER_FLAG_GAP);
+  push_pieces (f, rand, 170, TRUE, 3530, 0);
+  gst_harness_push_event (h, gst_event_new_gap (MS (3700), MS (1500)));
+  push_pieces (f, rand, 1100, TRUE, 5200, 0);
+  gst_harness_push_event (h, gst_event_new_gap (MS (6300), GST_CLOCK_TIME_NONE));
+  push_pieces (f, rand, 450, TRUE, 6500, 0);
+  push_pieces (f, rand, 330, TRUE, 6950, GST_BUFFER_FLAG_DISCONT);
+  push_pieces (f, rand, 810, TRUE, 8000, 0);    /* after a hole */
+  push_pieces (f, rand, 300, TRUE, 8000, 0);    /* backwards */
+  gst_caps_set_simple (caps, "channel-mask", GST_TYPE_BITMASK, (guint64) 0, NULL);
+  gst_harness_push_event (h, gst_event_new_caps (caps));
+  push_pieces (f, rand, 3000, FALSE, 8300, 0);
+  push_pieces (f, rand, 1234, TRUE, 11300, 0);
+  gst_harness_push_event (h, make_note ("second"));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.base = MS (12534);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_pieces (f, rand, 900, TRUE, 0, 0);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  g_rand_free (rand);
+}
+
+/* All that came out from the first sound on but the values, one line each. Silence that goes on is one line. */
+static gchar *
+describe (Collector *out)
+{
+  GString *text = g_string_new (NULL);
+  GstClockTime silence = GST_CLOCK_TIME_NONE, start, duration;
+  guint64 levels;
+
+  for (guint i = 0; i < out->items->len; i++) {
+    gpointer item = g_ptr_array_index (out->items, i);
+    if (GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_GAP) {
+      gst_event_parse_gap (item, &start, &duration);
+      if (duration && start == silence)
+        g_string_truncate (text, strrchr (text->str, ' ') - text->str);
+      else
+        g_string_append_printf (text, "gap %" G_GUINT64_FORMAT, start);
+      g_string_append_printf (text, " %" G_GUINT64_FORMAT, duration ? start + duration : 0);
+      silence = duration ? start + duration : GST_CLOCK_TIME_NONE;
+      continue;
+    }
+    if (GST_CLOCK_TIME_IS_VALID (silence) || (text->len && text->str[text->len - 1] != '\n'))
+      g_string_append_c (text, '\n');
+    silence = GST_CLOCK_TIME_NONE;
+    if (GST_IS_BUFFER (item)) {
+      const GstStructure *meta = gst_custom_meta_get_structure (gst_buffer_get_custom_meta (item, "GemmaLevels"));
+      fail_unless (gst_structure_get_uint64 (meta, "levels", &levels));
+      g_string_append_printf (text, "token %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %x %" G_GINT64_MODIFIER "x\n",
+          GST_BUFFER_PTS (item), GST_BUFFER_DURATION (item), GST_BUFFER_FLAGS (item) &
+          (GST_BUFFER_FLAG_GAP | GST_BUFFER_FLAG_DISCONT), levels);
+    } else {
+      const GstStructure *s = gst_event_get_structure (item);
+      g_string_append_printf (text, "%s %s\n", GST_EVENT_TYPE_NAME (item), s ? gst_structure_get_name (s) : "");
+    }
+  }
+  return g_string_free (text, FALSE);
+}
+
+GST_START_TEST (test_gathered_is_the_same)
+{
+  static const gchar *stats[] = { "samples", "tokens", "clips", "music-samples" };
+  g_autofree gchar *texts[2] = { NULL, };
+  GArray *values[2];
+  guint64 numbers[2][4];
+
+  for (guint live = 0; live < 2; live++) {
+    Fixture f = begin_stream (__i__, live);
+    push_stream (&f);
+    texts[live] = describe (f.out);
+    values[live] = get_values (f.out);
+    for (guint i = 0; i < 4; i++)
+      numbers[live][i] = get_stat (f.harness->element, stats[i]);
+    end (&f);
+  }
+  fail_unless_equals_string (texts[0], texts[1]);
+  check_equal (values[0], values[1]);
+  for (guint i = 0; i < 4; i++)
+    fail_unless_equals_uint64 (numbers[0][i], numbers[1][i]);
+  for (guint i = 0; i < 2; i++)
+    g_array_unref (values[i]);
+}
+
+GST_END_TEST;
+
+/* What leaves while sound waits for more: nothing before a second, all before what follows it. */
+GST_START_TEST (test_gathers_a_second)
+{
+  Fixture f = begin_stream (FALSE, FALSE);
+  g_autoptr (GstQuery) drain = gst_query_new_drain ();
+
+  for (guint i = 0; i < 10; i++) {
+    fail_unless_equals_int (collector_count (f.out, TRUE, 0), 0);
+    gst_harness_push (f.harness, make_sound (RATE / 10, TRUE, i * MS (100)));
+  }
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 6); /* those of which 92 ms are heard */
+  gst_harness_push (f.harness, make_sound (RATE / 2, TRUE, MS (1000)));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 6);
+  gst_harness_push_event (f.harness, make_note ("note"));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 9);
+  gst_harness_push (f.harness, make_sound (RATE / 2, TRUE, MS (1500)));
+  gst_pad_peer_query (f.harness->srcpad, drain);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 12);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* A source may become live, as selectors change their input: what was gathered leaves with the next sound. */
+GST_START_TEST (test_becomes_live)
+{
+  Fixture f = begin_stream (FALSE, FALSE);
+
+  gst_harness_push (f.harness, make_sound (RATE / 2, TRUE, 0));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 0);
+  gst_harness_set_live (f.harness, TRUE);
+  gst_harness_push (f.harness, make_sound (1, TRUE, MS (500)));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 0); /* not asked again yet */
+  gst_harness_push_upstream_event (f.harness, gst_event_new_latency (0));
+  gst_harness_push (f.harness, make_sound (1, TRUE, MS (500)));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 3);
+  gst_harness_push (f.harness, make_sound (RATE / 10, TRUE, MS (500)));
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 4);
+  end (&f);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_flush_forgets_gathered)
+{
+  Fixture f = begin_stream (FALSE, FALSE);
+  GstSegment segment;
+
+  gst_harness_push (f.harness, make_sound (RATE / 2, TRUE, 0));
+  gst_harness_push_event (f.harness, gst_event_new_flush_start ());
+  gst_harness_push_event (f.harness, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  gst_harness_push (f.harness, make_sound (TOKEN, TRUE, MS (7000)));
+  gst_harness_push_event (f.harness, gst_event_new_eos ());
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (f.out, 0)), MS (7000));
+
+  /* So does a stop. */
+  gst_harness_push_event (f.harness, gst_event_new_stream_start ("again"));
+  gst_harness_push_event (f.harness, gst_event_new_segment (&segment));
+  gst_harness_push (f.harness, make_sound (RATE / 2, TRUE, 0));
+  gst_element_set_state (f.harness->element, GST_STATE_READY);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* A file so short that no buffer takes the result of its only encoding upstream. */
+GST_START_TEST (test_short_and_not_linked)
+{
+  GstElement *pipeline = launch_pipeline ("audiotestsrc num-buffers=1 samplesperbuffer=8000 ! " AUDIO_CAPS " ! gemmaaudioenc");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  g_autofree gchar *message = wait_error (bus, 60);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_gathered_prerolls)
+{
+  GstElement *pipeline = launch_pipeline ("audiotestsrc samplesperbuffer=160 ! " AUDIO_CAPS " ! gemmaaudioenc ! fakesink");
+
+  gst_element_set_state (pipeline, GST_STATE_PAUSED);
+  fail_unless_equals_int (gst_element_get_state (pipeline, NULL, NULL, 60 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
+  fail_unless (gst_element_seek_simple (pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, MS (9000)));
+  fail_unless_equals_int (gst_element_get_state (pipeline, NULL, NULL, 60 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_wrong_caps)
 {
   Fixture f = begin (FALSE);
@@ -539,6 +769,12 @@ gemmaaudioenc_suite (void)
   tcase_add_test (tc, test_nan_is_silence);
   tcase_add_test (tc, test_flush_forgets);
   tcase_add_test (tc, test_caps_again_drains);
+  tcase_add_loop_test (tc, test_gathered_is_the_same, 0, 2);    /* the voice gate off, on */
+  tcase_add_test (tc, test_gathers_a_second);
+  tcase_add_test (tc, test_becomes_live);
+  tcase_add_test (tc, test_flush_forgets_gathered);
+  tcase_add_test (tc, test_short_and_not_linked);
+  tcase_add_test (tc, test_gathered_prerolls);
   tcase_add_test (tc, test_wrong_caps);
   tcase_add_test (tc, test_wrong_segment);
   tcase_add_test (tc, test_bad_models);
