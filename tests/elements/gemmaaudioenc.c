@@ -68,13 +68,14 @@ get_values (Collector *out)
   return values;
 }
 
+#define ANY_SPLIT 1e-5          /* what the encoder promises for any split; values are of the order of 1 */
+
 static void
 check_equal (GArray *a, GArray *b)
 {
   fail_unless_equals_int (a->len, b->len);
-  /* Values are of the order of 1; 1e-5 is what the encoder promises for any split. */
   for (guint i = 0; i < a->len; i++)
-    fail_unless (fabsf (g_array_index (a, gfloat, i) - g_array_index (b, gfloat, i)) <= 1e-5f, "value %u: %g, %g", i,
+    fail_unless (fabsf (g_array_index (a, gfloat, i) - g_array_index (b, gfloat, i)) <= ANY_SPLIT, "value %u: %g, %g", i,
         g_array_index (a, gfloat, i), g_array_index (b, gfloat, i));
 }
 
@@ -145,7 +146,22 @@ GST_START_TEST (test_any_split_gives_the_same_tokens)
 
 GST_END_TEST;
 
-/* Near what is computed exactly, and not the same wherever the library says so. */
+/* Norm of the difference over the norm of the first. */
+static gdouble
+get_difference (GArray *a, GArray *b)
+{
+  gdouble difference = 0., norm = 0.;
+
+  fail_unless_equals_int (a->len, b->len);
+  for (guint i = 0; i < a->len; i++) {
+    gdouble x = g_array_index (a, gfloat, i), y = g_array_index (b, gfloat, i);
+    difference += (x - y) * (x - y);
+    norm += x * x;
+  }
+  return sqrt (difference / norm);
+}
+
+/* Near what is computed exactly, and other than that wherever the library rounds: not every CPU has what that is for. */
 GST_START_TEST (test_activations)
 {
   static const struct
@@ -158,19 +174,14 @@ GST_START_TEST (test_activations)
   g_autoptr (GArray) exact = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS);
   g_autoptr (GArray) whole = encode_whole (sound, kinds[__i__].flags);
   Fixture f = begin_as (kinds[__i__].nick, FALSE);
-  gdouble difference = 0., norm = 0.;
 
   gst_harness_push (f.harness, gst_buffer_ref (sound));
   gst_harness_push_event (f.harness, gst_event_new_eos ());
   g_autoptr (GArray) values = get_values (f.out);
-  fail_unless_equals_int (exact->len, values->len);
-  for (guint i = 0; i < exact->len; i++) {
-    gdouble x = g_array_index (exact, gfloat, i), y = g_array_index (values, gfloat, i);
-    difference += (x - y) * (x - y);
-    norm += x * x;
-  }
-  fail_unless (sqrt (difference / norm) < kinds[__i__].tolerance, "relative error %g", sqrt (difference / norm));
-  fail_unless_equals_int (difference > 0, memcmp (whole->data, exact->data, exact->len * sizeof (gfloat)) != 0);
+  gdouble off = get_difference (exact, values);
+  GST_INFO ("%s: relative error %.2g", kinds[__i__].nick, off);
+  fail_unless (off < kinds[__i__].tolerance, "relative error %g", off);
+  fail_unless_equals_int (off > ANY_SPLIT, get_difference (exact, whole) > ANY_SPLIT);
   end (&f);
 }
 
