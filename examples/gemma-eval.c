@@ -87,19 +87,8 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
   return g_option_context_parse (context, argc, argv, error);
 }
 
-/* @type: (nullable) */
 static gboolean
-check_type (const gchar *option, const gchar *type, const gchar *const *allowed, GError **error)
-{
-  g_autofree gchar *all = g_strjoinv (", ", (gchar **) allowed);
-
-  if (type && !g_strv_contains (allowed, type))
-    return fail (error, "%s is \"%s\"; allowed are %s", option, type, all);
-  return TRUE;
-}
-
-static gboolean
-check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
+check_options (EvalOptions *o, gint argc, gchar **argv, GError **error)
 {
   if (argc > 1)
     return fail (error, "\"%s\" is no option; see gemma-eval --help", argv[1]);
@@ -115,8 +104,9 @@ check_options (const EvalOptions *o, gint argc, gchar **argv, GError **error)
     return fail (error, "--generate, --bench-prefill, --bench-decode and --bench-runs take positive numbers");
   if (o->generate > 0 && !o->prompt && !o->ids)
     return fail (error, "--generate needs --prompt or --ids");
-  return check_type ("--activations", o->activations, (const gchar *const[]) { "f32", "int16", "int8", NULL }, error)
-      && check_type ("--kv-cache", o->kv_cache, (const gchar *const[]) { "f32", "int8", NULL }, error);
+  if (o->kv_cache && strcmp (o->kv_cache, "f32") != 0 && strcmp (o->kv_cache, "int8") != 0)
+    return fail (error, "--kv-cache is \"%s\"; allowed are f32 and int8", o->kv_cache);
+  return ocl_matmul_flags_parse (o->activations, &o->matmul_flags, error);
 }
 
 static void
@@ -156,23 +146,13 @@ parse_ids (const gchar *text, GError **error)
 
 /* ---- the model --------------------------------------------------------------------------- */
 
-static OclMatmulFlags
-matmul_flags (const EvalOptions *o)
-{
-  OclMatmulFlags flags = OCL_MATMUL_F32_ACTIVATIONS;
-
-  if (o->activations)
-    ocl_matmul_flags_parse (o->activations, &flags);    /* check_options() knows that it is one */
-  return flags;
-}
-
 GemmaLmSession *
 eval_session_new (Eval *eval, gint positions, GError **error)
 {
   gboolean packed_kv = g_strcmp0 (eval->options->kv_cache, "int8") == 0;
   const GemmaLmSessionParams params = {
     .context_size = positions,
-    .matmul_flags = matmul_flags (eval->options),
+    .matmul_flags = eval->options->matmul_flags,
     .packed_kv = packed_kv,
   };
 
@@ -201,7 +181,7 @@ load (Eval *eval, GError **error)
   const EvalOptions *o = eval->options;
   GemmaParts parts = (o->prompt || o->ids || o->bench ? GEMMA_PART_TEXT : 0) | (o->audio ? GEMMA_PART_AUDIO : 0)
       | (o->image ? GEMMA_PART_VISION : 0);
-  const GemmaModelForm form = { o->weights, matmul_flags (o) };
+  const GemmaModelForm form = { o->weights, o->matmul_flags };
   gint64 start = g_get_monotonic_time ();
 
   eval->device = ocl_device_open (o->device, error);

@@ -8,6 +8,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *kv_cache, *submodel, *weights, *out;
+  OclMatmulFlags matmul_flags;  /* of activations */
   gint resolution, generate;
   gboolean bench;
   gint bench_prefill, bench_decode, bench_runs;

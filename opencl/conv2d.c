@@ -28,28 +28,6 @@ typedef struct
   OclMatmulFlags flags;
 } Conv2dArgs;
 
-/* Rows of the part of the weight that @chunk has, on the host: [rows][cols]. */
-static gfloat *
-read_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk)
-{
-  guint8 *data = ref_map_bytes (q, chunk->data), *scales = ref_map_bytes (q, chunk->scales);
-  gfloat *rows = NULL;
-
-  if (data && (scales || !chunk->scales)) {
-    rows = g_new (gfloat, (gsize) chunk->rows * w->cols);
-    for (gint r = 0; r < chunk->rows; r++) {
-      gsize panel = chunk->first_panel + r / OCL_PANEL;
-
-      for (gint k = 0; k < w->cols; k++)
-        rows[(gsize) r * w->cols + k] = ocl_panel_value (w->type, data + panel * w->panel_bytes,
-            scales ? scales + panel * w->scale_bytes : NULL, r % OCL_PANEL, k);
-    }
-  }
-  ocl_queue_unmap (q, chunk->data, (gfloat *) data, 0);
-  ocl_queue_unmap (q, chunk->scales, (gfloat *) scales, 0);
-  return rows;
-}
-
 static void
 conv2d_ref (OclQueue *q, gconstpointer data)
 {
@@ -58,7 +36,7 @@ conv2d_ref (OclQueue *q, gconstpointer data)
 
   for (guint i = 0; i < a->w->n_chunks; i++) {
     const OclWeightChunk *chunk = &a->w->chunks[i];
-    g_autofree gfloat *rows = read_chunk (q, a->w, chunk);
+    g_autofree gfloat *rows = ref_read_chunk (q, a->w, chunk);
     RefTensor w = { rows, a->w->cols, chunk->rows, a->w->cols };
 
     if (rows)

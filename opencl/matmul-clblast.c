@@ -1,4 +1,5 @@
 /* The matrix product through CLBlast, for GPUs and many rows: weights go to float32 first, a part at a time. */
+#include "launch.h"
 #include "matmul-private.h"
 
 #include <clblast_c.h>
@@ -23,7 +24,7 @@ multiply_part (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chu
   const OclTensor y = ocl_tensor_cols (ocl_matmul_chunk_y (args, chunk), row, rows);
   /* PoCL compiles a kernel for each size of work-group: one for all shapes. */
   const gsize local[2] = { OCL_PANEL, OCL_PANEL };
-  const gsize global[2] = { (K + local[0] - 1) / local[0] * local[0], n_panels * local[1] };
+  const gsize global[2] = { ocl_round_up (K, local[0]), n_panels * local[1] };
   cl_mem unpacked = ocl_queue_scratch (q, OCL_SCRATCH_WEIGHTS, K * global[1] * sizeof (gfloat));
   gchar options[48];
   cl_kernel kernel;

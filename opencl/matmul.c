@@ -4,7 +4,7 @@
 #include <string.h>
 
 gboolean
-ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags)
+ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags, GError **error)
 {
   static const struct
   {
@@ -13,10 +13,11 @@ ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags)
   } all[] = { { "f32", OCL_MATMUL_F32_ACTIVATIONS }, { "int16", OCL_MATMUL_INT16 }, { "int8", OCL_MATMUL_INT8_ACTIVATIONS } };
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
-    if (strcmp (all[i].name, name) == 0) {
+    if (strcmp (all[i].name, name ? name : "f32") == 0) {
       *flags = all[i].flags;
       return TRUE;
     }
+  g_set_error (error, OCL_ERROR, OCL_ERROR_FAILED, "activations is \"%s\"; allowed are f32, int16 and int8", name);
   return FALSE;
 }
 

@@ -19,11 +19,12 @@ typedef enum
 {
   OCL_MATMUL_F32_ACTIVATIONS = 0,       /* float32 x dequantized weights, or 24-bit integers by blocks of 32 values */
   OCL_MATMUL_INT16 = 1 << 1,            /* allow activations of 14 bits and weights of 13 (a scale each 64 values) */
-  OCL_MATMUL_INT8_ACTIVATIONS = 1 << 0  /* allow 8-bit activations (a scale each 32 values) on quantized weights; the above on others */
+  OCL_MATMUL_INT8_ACTIVATIONS = 1 << 0  /* allow 8-bit activations (a scale each 32 values) on quantized weights, on others
+                                         * the above */
 } OclMatmulFlags;
 
-/** "f32", "int16" or "int8", as users write it; FALSE for anything else. */
-gboolean ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags);
+/** @name: (nullable): "f32", also for NULL, "int16" or "int8", as users write it; anything else is an error. */
+gboolean ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags, GError **error);
 
 /** y [M][N] = x [M][K] * w^T, w [N][K]. Any M >= 1; M = 1 is the GEMV of decoding. */
 void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclMatmulFlags flags);

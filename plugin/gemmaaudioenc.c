@@ -231,12 +231,12 @@ gather (GstGemmaAudioEnc *self, const gfloat *samples, gsize n)
     gsize m = MIN (n, SLICE - at);
     g_array_set_size (self->gathered, at + m);
     gfloat *to = &g_array_index (self->gathered, gfloat, at);
-    if (samples)
+    if (samples) {
       memcpy (to, samples, m * sizeof (gfloat));
-    else
-      memset (to, 0, m * sizeof (gfloat));
-    if (samples)
       samples += m;
+    } else {
+      memset (to, 0, m * sizeof (gfloat));
+    }
     n -= m;
     if (self->gathered->len == SLICE)
       flow = encode_gathered (self);

@@ -122,23 +122,12 @@ G_DEFINE_TYPE (GstGemmaCaptionBin, gst_gemma_caption_bin, GST_TYPE_BIN)
 GST_ELEMENT_REGISTER_DEFINE (gemmacaptionbin, "gemmacaptionbin", GST_RANK_NONE, GST_TYPE_GEMMA_CAPTION_BIN)
 
 #define GST_TYPE_GEMMA_CAPTION_MODE (gst_gemma_caption_mode_get_type ())
-static GType
-gst_gemma_caption_mode_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+static G_DEFINE_ENUM_TYPE (GstGemmaCaptionMode, gst_gemma_caption_mode,
     { MODE_OVERLAY, "Over the picture, and on the pad text", "overlay" },
     { MODE_TEXT, "Only on the pad text", "text" },
     { MODE_CEA608, "CEA-608 pairs in the metadata of the frames, and on the pad text", "cea608" },
     { MODE_CEA708, "CEA-708 cc_data (with CEA-608 compatibility bytes) in the metadata of the frames, and on the pad "
-      "text", "cea708" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaCaptionMode", values));
-  return type;
-}
+      "text", "cea708" })
 
 /* ---- when captions are shown --------------------------------------------------------------- */
 

@@ -98,21 +98,10 @@ G_DEFINE_TYPE (GstGemmaCea608Enc, gst_gemma_cea608_enc, GST_TYPE_ELEMENT)
 GST_ELEMENT_REGISTER_DEFINE (gemmacea608enc, "gemmacea608enc", GST_RANK_NONE, GST_TYPE_GEMMA_CEA608_ENC)
 
 #define GST_TYPE_GEMMA_CEA608_MODE (gst_gemma_cea608_mode_get_type ())
-static GType
-gst_gemma_cea608_mode_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+static G_DEFINE_ENUM_TYPE (GstGemmaCea608Mode, gst_gemma_cea608_mode,
     { MODE_ROLL_UP2, "Two rows that roll up", "roll-up2" },
     { MODE_ROLL_UP3, "Three rows that roll up", "roll-up3" },
-    { MODE_ROLL_UP4, "Four rows that roll up", "roll-up4" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaCea608Mode", values));
-  return type;
-}
+    { MODE_ROLL_UP4, "Four rows that roll up", "roll-up4" })
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 

@@ -24,8 +24,9 @@
  * Each `translate_src_%u` is the transcript in another language, that of the pad's property `language-code`. The model reads
  * instruction and sound once, writes the transcript, and goes on from there with a line for each language, "French:"; in
  * between the cache is taken back to the transcript's end. The instruction asks for transcript and translations, and a
- * translation leaves when its utterance is over. Those of hypotheses are shown by `gemma-partial`, too. A pad with the language that is spoken gets the transcript. Other
- * answers about speech or text are translated in the same way, descriptions of pictures are not.
+ * translation leaves when its utterance is over. Those of hypotheses are shown by `gemma-partial`, too. A pad with the
+ * language that is spoken gets the transcript. Other answers about speech or text are translated in the same way,
+ * descriptions of pictures are not.
  *
  * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it, at a pause if there is
  * one. Where there is none, less than 200 ms of sound after the cut is no text, but part of the GAP that follows.

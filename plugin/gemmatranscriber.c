@@ -74,21 +74,10 @@ typedef enum
 } TranslateMode;
 
 #define GST_TYPE_GEMMA_TRANSLATE_MODE (gst_gemma_translate_mode_get_type ())
-static GType
-gst_gemma_translate_mode_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+static G_DEFINE_ENUM_TYPE (GstGemmaTranslateMode, gst_gemma_translate_mode,
     { TRANSLATE_AUTO, "chained, unless the model's file says that it knows direct better, as the embedded one's", "auto" },
     { TRANSLATE_DIRECT, "A session for each language translates the sound", "direct" },
-    { TRANSLATE_CHAINED, "One session goes on after the transcript with each language in turn", "chained" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaTranslateMode", values));
-  return type;
-}
+    { TRANSLATE_CHAINED, "One session goes on after the transcript with each language in turn", "chained" })
 
 struct _GstGemmaTranscriber
 {
@@ -685,7 +674,7 @@ install_model_properties (GObjectClass *klass)
           "Part of a MatFormer model that runs, for the transcript and all translations; as gemmalm's", "full", playing));
   g_object_class_install_property (klass, PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
           "How encoder and language model compute: as gemmaaudioenc's, from the next start on, and gemmalm's",
-          GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, playing));
+          GST_TYPE_GEMMA_ACTIVATIONS, OCL_MATMUL_F32_ACTIVATIONS, playing));
   g_object_class_install_property (klass, PROP_KV_CACHE, g_param_spec_enum ("kv-cache", "KV cache",
           "As gemmalm's, of the transcript and of all translations", GST_TYPE_GEMMA_KV_CACHE, GEMMA_KV_CACHE_F32, playing));
   g_object_class_install_property (klass, PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence", "Segment silence",

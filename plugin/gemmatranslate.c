@@ -105,22 +105,11 @@ G_DEFINE_TYPE (GstGemmaTranslate, gst_gemma_translate, GST_TYPE_GEMMA_LM_INLINE)
 GST_ELEMENT_REGISTER_DEFINE (gemmatranslate, "gemmatranslate", GST_RANK_NONE, GST_TYPE_GEMMA_TRANSLATE)
 
 #define GST_TYPE_GEMMA_GATHER (gst_gemma_gather_get_type ())
-static GType
-gst_gemma_gather_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+static G_DEFINE_ENUM_TYPE (GstGemmaGather, gst_gemma_gather,
     { GEMMA_GATHER_CUES, "Each buffer is translated for itself, at once, and keeps its time", "cues" },
     { GEMMA_GATHER_SENTENCES, "Words and phrases are gathered into sentences", "sentences" },
     { GEMMA_GATHER_ACROSS_CUES, "Each buffer keeps its time; a sentence that goes on from one to the next is "
-        "translated as a whole and laid out over them", "across-cues" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaGather", values));
-  return type;
-}
+        "translated as a whole and laid out over them", "across-cues" })
 
 /* ---- history ----------------------------------------------------------------------------- */
 

@@ -95,23 +95,10 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_P
 G_DEFINE_TYPE (GstGemmaVisionEnc, gst_gemma_vision_enc, GST_TYPE_ELEMENT)
 GST_ELEMENT_REGISTER_DEFINE (gemmavisionenc, "gemmavisionenc", GST_RANK_NONE, GST_TYPE_GEMMA_VISION_ENC)
 
-static GType
-resolution_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+static G_DEFINE_ENUM_TYPE (GstGemmaVisionEncResolution, resolution,
     { 256, "256 x 256 pixels, the quickest", "256" },
     { 512, "512 x 512 pixels", "512" },
-    { 768, "768 x 768 pixels, sees small print", "768" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type)) {
-    GType registered = g_enum_register_static ("GstGemmaVisionEncResolution", values);
-    g_once_init_leave (&type, registered);
-  }
-  return type;
-}
+    { 768, "768 x 768 pixels, sees small print", "768" })
 
 static GstFlowReturn
 fail (GstGemmaVisionEnc *self, GError *error)

@@ -110,7 +110,7 @@ typedef struct
 {
   GemmaTask task;
   GemmaPadClip pad_clip;
-  GemmaActivations activations;
+  OclMatmulFlags activations;
   GemmaKvCacheType kv_cache;
   gchar *prompt, *stop, *source_language, *target_language, *submodel, *fallback_submodel;
   gchar *translations;          /* (nullable): into which languages answers go on, as a sentence names them; of gemmalm */
@@ -181,7 +181,7 @@ typedef struct
   GemmaModel *model;
   GemmaMemory *memory;
   gint context_size, rollback;  /* of its session, as is the next */
-  GemmaActivations activations;
+  OclMatmulFlags activations;
   GemmaKvCacheType kv_cache;
   GemmaLmSubmodel *submodel;    /* that it runs */
   gchar *next_submodel;         /* chosen for the next answer; NULL: the same */

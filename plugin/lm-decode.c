@@ -85,7 +85,7 @@ ensure_memory (GemmaDecoding *self, const GemmaLmSettings *settings, const Gemma
 
   g_clear_pointer (&self->memory, gemma_memory_free);
   const GemmaLmSessionParams params = { .context_size = size, .rollback = rollback,
-    .matmul_flags = gemma_activations_to_flags (settings->activations),
+    .matmul_flags = settings->activations,
     .packed_kv = settings->kv_cache == GEMMA_KV_CACHE_INT8 };
   self->memory = gemma_memory_new (self->model, &params, error);
   self->context_size = size;

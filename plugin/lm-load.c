@@ -1,6 +1,6 @@
-/* What is left out where a live stream is faster than the machine, in steps: hypotheses are not translated, then become fewer,
- * and in the last step pictures beside speech are left out and a smaller part of the model runs, if there is one for this. Each step is told
- * by a message, and taken back when there is time again. Speech itself always waits for its turn.
+/* What is left out where a live stream is faster than the machine, in steps: hypotheses are not translated, then become
+ * fewer, and in the last step pictures beside speech are left out and a smaller part of the model runs, if there is one for
+ * this. Each step is told by a message, and taken back when there is time again. Speech itself always waits for its turn.
  */
 #include "debug.h"
 #include "lm-base.h"

@@ -1,74 +1,30 @@
 /* The properties of a language model's element, kept apart so that the transcriber can hand them on. */
 #include "lm-base.h"
 
-GType
-gst_gemma_task_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+G_DEFINE_ENUM_TYPE (GstGemmaTask, gst_gemma_task,
     { GEMMA_TASK_TRANSCRIBE, "Write down what is said", "transcribe" },
     { GEMMA_TASK_TRANSLATE, "Translate what is said", "translate" },
     { GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE, "Write down what is said, then its translation on a line of its own",
         "transcribe-then-translate" },
     { GEMMA_TASK_DESCRIBE, "Describe what is seen", "describe" },
-    { GEMMA_TASK_CUSTOM, "Do what the property prompt says", "custom" },
-    { 0, NULL, NULL }
-  };
+    { GEMMA_TASK_CUSTOM, "Do what the property prompt says", "custom" })
 
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaTask", values));
-  return type;
-}
-
-GType
-gst_gemma_streaming_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+G_DEFINE_ENUM_TYPE (GstGemmaStreaming, gst_gemma_streaming,
     { GEMMA_STREAMING_WHOLE, "Utterances leave whole, when they are over", "whole" },
     { GEMMA_STREAMING_PARTIAL, "Utterances leave whole; while they are heard, messages show what is understood so far",
         "partial" },
     { GEMMA_STREAMING_WORDS, "Words leave while their utterance is heard, as soon as two hypotheses agree on them",
         "words" },
-    { GEMMA_STREAMING_AUTO, "partial when the sound is live, else whole", "auto" },
-    { 0, NULL, NULL }
-  };
+    { GEMMA_STREAMING_AUTO, "partial when the sound is live, else whole", "auto" })
 
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaStreaming", values));
-  return type;
-}
-
-GType
-gst_gemma_pad_clip_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+G_DEFINE_ENUM_TYPE (GstGemmaPadClip, gst_gemma_pad_clip,
     { GEMMA_PAD_CLIP_AUTO, "As the model was trained: published Gemma 3n pads, the embedded model does not", "auto" },
     { GEMMA_PAD_CLIP_NEVER, "Speech has as many soft tokens as it is long", "never" },
-    { GEMMA_PAD_CLIP_ALWAYS, "Speech is filled up to as many soft tokens as the longest clip has", "always" },
-    { 0, NULL, NULL }
-  };
+    { GEMMA_PAD_CLIP_ALWAYS, "Speech is filled up to as many soft tokens as the longest clip has", "always" })
 
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaPadClip", values));
-  return type;
-}
-
-GType
-gst_gemma_kv_cache_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
+G_DEFINE_ENUM_TYPE (GstGemmaKvCache, gst_gemma_kv_cache,
     { GEMMA_KV_CACHE_F32, "Exact", "f32" },
-    { GEMMA_KV_CACHE_INT8, "8 bits: a quarter of the memory, and seldom another word", "int8" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaKvCache", values));
-  return type;
-}
+    { GEMMA_KV_CACHE_INT8, "8 bits: a quarter of the memory, and seldom another word", "int8" })
 
 void
 gemma_lm_settings_init (GemmaLmSettings *s)
@@ -139,7 +95,7 @@ install_what (GObjectClass *klass, GParamFlags flags)
           "machine (message gemma-load); NULL or empty: none", NULL, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
           "How what the language model computes with quantized weights (Q8_0, Q4_0 ...) is rounded before each product; it counts "
-          "from the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32, flags));
+          "from the next answer on", GST_TYPE_GEMMA_ACTIVATIONS, OCL_MATMUL_F32_ACTIVATIONS, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_KV_CACHE, g_param_spec_enum ("kv-cache", "KV cache",
           "How the keys and values of what was read are kept; it counts from the next answer on", GST_TYPE_GEMMA_KV_CACHE,
           GEMMA_KV_CACHE_F32, flags));

@@ -12,7 +12,7 @@
 typedef struct
 {
   gchar *path, *mmproj, *device, *weights;
-  GemmaActivations activations; /* of the encoders */
+  OclMatmulFlags activations;   /* of the encoders */
   GemmaParts parts;
 } LoadData;
 
@@ -73,37 +73,19 @@ gemma_model_user_install_weights (GObjectClass *klass, guint id)
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
 }
 
-GType
-gst_gemma_activations_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
-    { GEMMA_ACTIVATIONS_F32, "Exact", "f32" },
-    { GEMMA_ACTIVATIONS_INT16, "14 bits in products of many rows (encoders, prompts): faster, soft tokens within 0.2 %", "int16" },
-    { GEMMA_ACTIVATIONS_INT8, "8 bits in products with quantized weights: faster, and seldom another word", "int8" },
-    { 0, NULL, NULL }
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstGemmaActivations", values));
-  return type;
-}
-
-OclMatmulFlags
-gemma_activations_to_flags (GemmaActivations activations)
-{
-  static const OclMatmulFlags flags[] = { [GEMMA_ACTIVATIONS_F32] = OCL_MATMUL_F32_ACTIVATIONS,
-    [GEMMA_ACTIVATIONS_INT16] = OCL_MATMUL_INT16, [GEMMA_ACTIVATIONS_INT8] = OCL_MATMUL_INT8_ACTIVATIONS };
-
-  return flags[activations];
-}
+G_DEFINE_ENUM_TYPE (GstGemmaActivations, gst_gemma_activations,
+    { OCL_MATMUL_F32_ACTIVATIONS, "Exact", "f32" },
+    { OCL_MATMUL_INT16, "14 bits in products of many rows (encoders, prompts): faster, soft tokens within 0.2 %",
+        "int16" },
+    { OCL_MATMUL_INT8_ACTIVATIONS, "8 bits in products with quantized weights: faster, and seldom another word", "int8" })
 
 void
 gemma_model_user_install_activations (GObjectClass *klass, guint id)
 {
   g_object_class_install_property (klass, id, g_param_spec_enum ("activations", "Activations",
           "How the encoder rounds before its products: not at all; to 14 bits, which takes half the time on CPUs with VNNI and "
-          "changes soft tokens by 0.2 % at most; or, of pictures and quantized weights, to 8 bits (up to 3 %)", GST_TYPE_GEMMA_ACTIVATIONS, GEMMA_ACTIVATIONS_F32,
+          "changes soft tokens by 0.2 % at most; or, of pictures and quantized weights, to 8 bits (up to 3 %)",
+          GST_TYPE_GEMMA_ACTIVATIONS, OCL_MATMUL_F32_ACTIVATIONS,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
 }
 
@@ -114,7 +96,8 @@ find_string (GemmaModelUser *user, const gchar *name)
   {
     const gchar *name;
     gchar **string;
-  } all[] = { { "model", &user->model }, { "mmproj", &user->mmproj }, { "device", &user->device }, { "weights", &user->weights } };
+  } all[] = { { "model", &user->model }, { "mmproj", &user->mmproj }, { "device", &user->device },
+    { "weights", &user->weights } };
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
     if (g_str_equal (all[i].name, name))
@@ -257,7 +240,7 @@ load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport r
   GST_INFO ("loading %s on %s", load->path, ocl_device_get_name (device));
   watch_compiler (device, &progress, TRUE);
 
-  const GemmaModelForm form = { load->weights, gemma_activations_to_flags (load->activations) };
+  const GemmaModelForm form = { load->weights, load->activations };
   GemmaModel *model = gemma_model_load_as (load->path, load->mmproj, &form, device, load->parts, cancellable, on_load_progress,
       &progress, error);
   gboolean ok = model != NULL;
@@ -381,8 +364,7 @@ make_key (const LoadData *load)
   g_stat (load->path, &info);   /* a file that was replaced is another model */
   return g_strdup_printf ("%s|%s|%s|%s|%x|%x|%" G_GUINT64_FORMAT ".%" G_GINT64_FORMAT, load->path,
       load->mmproj ? load->mmproj : "", load->device, load->weights, load->activations, load->parts,
-      (guint64) info.st_ino,
-      (gint64) info.st_mtime);
+      (guint64) info.st_ino, (gint64) info.st_mtime);
 }
 
 /* The model's files are fine; whether it can be had as it is asked for. */

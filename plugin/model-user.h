@@ -8,15 +8,9 @@
 
 G_BEGIN_DECLS
 
-typedef enum
-{
-  GEMMA_ACTIVATIONS_F32,        /* exact */
-  GEMMA_ACTIVATIONS_INT16,      /* of 14 bits, in products of many rows */
-  GEMMA_ACTIVATIONS_INT8        /* the same, and of 8 bits in products with quantized weights */
-} GemmaActivations;
+/** Of OclMatmulFlags. */
 #define GST_TYPE_GEMMA_ACTIVATIONS (gst_gemma_activations_get_type ())
 GType gst_gemma_activations_get_type (void);
-OclMatmulFlags gemma_activations_to_flags (GemmaActivations activations);
 
 typedef struct
 {
@@ -26,7 +20,7 @@ typedef struct
   GMutex lock;
   GCond cond;
   gchar *model, *mmproj, *device, *weights;     /* properties; guarded by lock, like the rest */
-  GemmaActivations activations; /* of the encoders */
+  OclMatmulFlags activations;   /* of the encoders */
   GemmaConfig *config;          /* from READY on */
   GstGemmaModelLease *lease;    /* from READY on */
   gboolean failed, flushing;

@@ -1,7 +1,7 @@
 // y [M][N] = x [M][K] * w^T on a CPU with VNNI, many rows: 64 columns of x, and of w, become a scale and integers of 14 and
 // 13 bits, of which 64 products fit in a sum of 32 bits. Two of them take the time of one float32 product.
 // Built with -DTYPE_<type> -DCPU_AVX512. A work-item computes some panels for some rows of x.
-#define CPU_FEATURES "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c"
+#define CPU_VNNI
 #include "common.clh"
 #include "panel.clh"
 #include "cpu.clh"
@@ -15,40 +15,24 @@
 #define X_MOST 8191             // BLOCK * X_MOST * W_MOST < 2^31
 #define W_MOST 4095
 
-// Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
-#define ROUND(v) as_uint16 ((v) + 12582912.f)
-
-INLINE float16
-larger_size (float16 a, float16 b)
-{
-  const float16 size = as_float16 (as_int16 (b) & 0x7fffffff);
-
-  return a > size ? a : size;
-}
-
 // ---- activations -------------------------------------------------------------------------
 
 // x [n] = scale * q; columns from n to BLOCK are 0.
 INLINE void
 quantize_block (short *q, float *scale, const float *x, int n)
 {
-  float padded[BLOCK];
-  float16 most = 0;
-  float inverse, all = 0;
+  float padded[BLOCK], most, inverse;
 
   if (n < BLOCK) {
     for (int i = 0; i < BLOCK; i++)
       padded[i] = i < n ? x[i] : 0;
     x = padded;
   }
+  most = LARGER (largest (LOAD_FLOAT (x), LOAD_FLOAT (x + 16)), largest (LOAD_FLOAT (x + 32), LOAD_FLOAT (x + 48)));
+  inverse = most > 1e-30f ? X_MOST / most : 0;
   for (int i = 0; i < BLOCK; i += 16)
-    most = larger_size (most, LOAD_FLOAT (x + i));
-  for (int i = 0; i < 16; i++)
-    all = all > most[i] ? all : most[i];
-  inverse = all > 1e-30f ? X_MOST / all : 0;
-  for (int i = 0; i < BLOCK; i += 16)
-    *(short16u *) (q + i) = __builtin_convertvector (ROUND (LOAD_FLOAT (x + i) * inverse), short16);
-  *scale = inverse > 0 ? all / X_MOST : 0;
+    *(short16u *) (q + i) = __builtin_convertvector (ROUNDED (LOAD_FLOAT (x + i) * inverse), short16);
+  *scale = inverse > 0 ? most / X_MOST : 0;
 }
 
 // A block of MR rows is together, as are their scales.
@@ -82,19 +66,21 @@ INLINE void
 pack_block (uint *pairs, float16 *scale, const uchar *w, const uchar *s, int k0, int n)
 {
   float values[BLOCK * PANEL] __attribute__ ((aligned (64)));
-  float16 most = 0, inverse;
+  float16 most, inverse;
+  int16 size = 0;
 
   unpack (values, w, s, k0, n);
   for (int k = n; k < BLOCK; k++)
     STORE_FLOAT (values + k * PANEL, 0);
   for (int k = 0; k < n; k++)
-    most = larger_size (most, LOAD_FLOAT (values + k * PANEL));
+    size = LARGER (size, MAGNITUDE (LOAD_FLOAT (values + k * PANEL)));
+  most = as_float16 (size);
   inverse = most > 1e-30f ? W_MOST / most : 0;
   for (int k = 0; k < BLOCK; k += 2) {
-    const uint16 even = ROUND (LOAD_FLOAT (values + k * PANEL) * inverse);
-    const uint16 odd = ROUND (LOAD_FLOAT (values + (k + 1) * PANEL) * inverse);
+    const int16 even = ROUNDED (LOAD_FLOAT (values + k * PANEL) * inverse);
+    const int16 odd = ROUNDED (LOAD_FLOAT (values + (k + 1) * PANEL) * inverse);
 
-    *(uint16u *) (pairs + k / 2 * PANEL) = (even & 0xffff) | odd << 16;
+    *(uint16u *) (pairs + k / 2 * PANEL) = as_uint16 ((even & 0xffff) | odd << 16);
   }
   *scale = most > 1e-30f ? most / W_MOST : 0;
 }

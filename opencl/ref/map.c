@@ -1,5 +1,7 @@
 #include "map.h"
 
+#include "opencl/queue-private.h"
+
 static RefRange *
 find_range (RefMap *map, cl_mem mem)
 {
@@ -62,8 +64,8 @@ ref_unmap (RefMap *map)
   map->n_ranges = 0;
 }
 
-guint8 *
-ref_map_bytes (OclQueue *queue, cl_mem mem)
+static guint8 *
+map_bytes (OclQueue *queue, cl_mem mem)
 {
   gsize bytes = 0;
 
@@ -71,4 +73,25 @@ ref_map_bytes (OclQueue *queue, cl_mem mem)
     return NULL;
   clGetMemObjectInfo (mem, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
   return (guint8 *) ocl_queue_map (queue, mem, 0, bytes / sizeof (gfloat));
+}
+
+gfloat *
+ref_read_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk)
+{
+  guint8 *data = map_bytes (q, chunk->data), *scales = map_bytes (q, chunk->scales);
+  gfloat *rows = NULL;
+
+  if (data && (scales || !chunk->scales)) {
+    rows = g_new (gfloat, (gsize) chunk->rows * w->cols);
+    for (gint r = 0; r < chunk->rows; r++) {
+      gsize panel = chunk->first_panel + r / OCL_PANEL;
+
+      for (gint k = 0; k < w->cols; k++)
+        rows[(gsize) r * w->cols + k] = ocl_panel_value (w->type, data + panel * w->panel_bytes,
+            scales ? scales + panel * w->scale_bytes : NULL, r % OCL_PANEL, k);
+    }
+  }
+  ocl_queue_unmap (q, chunk->data, (gfloat *) data, 0);
+  ocl_queue_unmap (q, chunk->scales, (gfloat *) scales, 0);
+  return rows;
 }

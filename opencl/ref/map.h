@@ -1,6 +1,7 @@
 /* Maps the tensors of a reference's arguments to the host. */
 #pragma once
 
+#include "opencl/pack.h"
 #include "opencl/variant.h"
 #include "functions.h"
 
@@ -33,8 +34,8 @@ gboolean ref_map (RefMap *map, OclQueue *queue, guint n, const OclTensor *tensor
 void ref_unmap (RefMap *map);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RefMap, ref_unmap)
 
-/** The whole of a weight's memory; NULL of NULL, and where the queue fails. Release with ocl_queue_unmap(). */
-guint8 *ref_map_bytes (OclQueue *queue, cl_mem mem);
+/** Rows of the part of the weight that @chunk has: [chunk->rows][weight->cols]. (transfer full) NULL: the queue has failed */
+gfloat *ref_read_chunk (OclQueue *queue, const OclWeight *weight, const OclWeightChunk *chunk);
 
 /** Declares @views as the host sides of the tensors, unmapped at the end of the scope; returns where mapping fails. */
 #define REF_VIEWS(queue, views, ...) \

@@ -5,25 +5,17 @@
 static void
 multiply_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk, RefTensor y, RefTensor x)
 {
-  guint8 *data = ref_map_bytes (q, chunk->data), *scales = ref_map_bytes (q, chunk->scales);
-  g_autofree gfloat *row = g_new (gfloat, w->cols);
+  g_autofree gfloat *rows = ref_read_chunk (q, w, chunk);
 
-  for (gint n = 0; data && (scales || !chunk->scales) && n < chunk->rows; n++) {
-    const gsize panel = chunk->first_panel + n / OCL_PANEL;
-    const guint8 *panel_scales = scales ? scales + panel * w->scale_bytes : NULL;
-
-    for (gint k = 0; k < w->cols; k++)
-      row[k] = ocl_panel_value (w->type, data + panel * w->panel_bytes, panel_scales, n % OCL_PANEL, k);
+  for (gint n = 0; rows && n < chunk->rows; n++) {
     for (gint m = 0; m < x.rows; m++) {
       gdouble sum = 0;
 
       for (gint k = 0; k < w->cols; k++)
-        sum += (gdouble) row[k] * ref_row (x, m)[k];
+        sum += (gdouble) rows[(gsize) n * w->cols + k] * ref_row (x, m)[k];
       ref_row (y, m)[chunk->first_row + n] = sum;
     }
   }
-  ocl_queue_unmap (q, chunk->data, (gfloat *) data, 0);
-  ocl_queue_unmap (q, chunk->scales, (gfloat *) scales, 0);
 }
 
 void

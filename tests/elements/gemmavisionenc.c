@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "models/model.h"
+#include "tests/relative-error.h"
 #include "vision-model.h"
 
 #define FPS 10
@@ -101,23 +102,18 @@ check_stats (GstElement *element, guint frames, guint encoded, guint dropped, gu
 static gdouble
 get_difference (GstBuffer *a, GstBuffer *b)
 {
-  gdouble difference = 0., norm = 0.;
   GstMapInfo x, y;
+  gdouble error;
 
   fail_unless (a && b);
   gst_buffer_map (a, &x, GST_MAP_READ);
   gst_buffer_map (b, &y, GST_MAP_READ);
   fail_unless_equals_uint64 (x.size, TOKENS * sizeof (gfloat));
   fail_unless_equals_uint64 (y.size, x.size);
-  for (gsize i = 0; i < TOKENS; i++) {
-    gdouble u = ((gfloat *) x.data)[i], v = ((gfloat *) y.data)[i];
-    difference += (u - v) * (u - v);
-    norm += u * u;
-  }
+  error = relative_error ((gfloat *) y.data, (gfloat *) x.data, TOKENS);
   gst_buffer_unmap (a, &x);
   gst_buffer_unmap (b, &y);
-  fail_unless (norm > 0.);
-  return sqrt (difference / norm);
+  return error;
 }
 
 GST_START_TEST (test_caps_and_times)

@@ -1,6 +1,6 @@
 #include "fixture.h"
+#include "tests/relative-error.h"
 
-#include <math.h>
 
 static GHashTable *models;
 
@@ -136,18 +136,6 @@ decode (const Model *model, GemmaLmSession *session, gfloat *logits, gint32 *ids
     ids[i] = best_id (model, logits);
     append (session, &ids[i], 1, logits, FALSE);
   }
-}
-
-gdouble
-relative_error (const gfloat *got, const gfloat *expected, gsize n)
-{
-  gdouble difference = 0, norm = 0;
-  for (gsize i = 0; i < n; i++) {
-    gdouble d = (gdouble) got[i] - expected[i];
-    difference += d * d;
-    norm += (gdouble) expected[i] * expected[i];
-  }
-  return sqrt (difference / MAX (norm, 1e-30));
 }
 
 void

@@ -44,8 +44,6 @@ gint32 best_id (const Model *model, const gfloat *logits);
 /** Decodes @n ids greedily from @logits of the last position, which are kept up to date. */
 void decode (const Model *model, GemmaLmSession *session, gfloat *logits, gint32 *ids, gint n);
 
-/** Norm of the difference over norm of @expected. */
-gdouble relative_error (const gfloat *got, const gfloat *expected, gsize n);
 /** Fails the test, naming @what, if the relative error is above @limit. */
 void check_close (const gchar *what, const gfloat *got, const gfloat *expected, gsize n, gdouble limit);
 

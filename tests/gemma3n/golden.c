@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "tests/relative-error.h"
 
 #define CLOSE_CALL 0.02 /* greedy ids may differ from where the two best logits are as close as this */
 

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "gguf-writer.h"
+#include "tests/relative-error.h"
 
 #define N 40
 #define SAME 1e-5 /* the same float32 path over the same values */

@@ -1,5 +1,6 @@
 /* What a session promises: rings, chunks, taking back, cancelling, failing, limits, several at once. */
 #include "fixture.h"
+#include "tests/relative-error.h"
 
 #include <glib/gstdio.h>
 #include <math.h>

@@ -8,6 +8,7 @@
 
 #include "gguf-writer.h"
 #include "models/submodel.h"
+#include "tests/relative-error.h"
 
 #define GOLDEN(name) "../submodel/" name /* from the area of the whole models */
 

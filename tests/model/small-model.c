@@ -1,6 +1,5 @@
 #include "small-model.h"
 
-#include <math.h>
 
 #include "tests/seeded-weights.h"
 
@@ -52,16 +51,4 @@ small_model_golden (const gchar *name, NpyType type)
   g_assert_no_error (error);
   fail_unless (npy->type == type);
   return npy;
-}
-
-gdouble
-relative_error (const gfloat *got, const gfloat *expected, gsize n)
-{
-  gdouble difference = 0., norm = 0.;
-
-  for (gsize i = 0; i < n; i++) {
-    difference += ((gdouble) got[i] - expected[i]) * ((gdouble) got[i] - expected[i]);
-    norm += (gdouble) expected[i] * expected[i];
-  }
-  return sqrt (difference / norm);
 }

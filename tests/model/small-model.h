@@ -19,6 +19,3 @@ GemmaModel *small_model_load (const gchar *directory, GemmaParts parts);
 
 /** Golden arrays. (transfer full) */
 Npy *small_model_golden (const gchar *name, NpyType type);
-
-/** Norm of the difference over norm of @expected. */
-gdouble relative_error (const gfloat *got, const gfloat *expected, gsize n);

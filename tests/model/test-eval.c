@@ -5,6 +5,7 @@
 
 #include "small-model.h"
 #include "tests/gemma-eval.h"
+#include "tests/relative-error.h"
 #include "tests/usm/usm-util.h"
 
 static gchar *directory, *out, *wav;

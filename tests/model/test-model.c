@@ -6,6 +6,7 @@
 #include "models/memory.h"
 #include "models/model-private.h"
 #include "small-model.h"
+#include "tests/relative-error.h"
 #include "tests/seeded-weights.h"
 #include "tests/usm/usm-util.h"
 

@@ -47,25 +47,7 @@ make_weight (Check *c, OclType type, gint rows, gint cols, gfloat **values)
   return w ? check_keep (c, w, (GDestroyNotify) ocl_weight_free) : NULL;
 }
 
-/* What 8-bit activations may be off in one tap: half a step of each 32 values of a pixel times their weights. */
-static gfloat
-tap_rounding (const gfloat *pixel, const gfloat *weights, gint channels)
-{
-  gdouble off = 0;
-
-  for (gint b = 0; b < channels; b += 32) {
-    gdouble most = 0, sum = 0;
-
-    for (gint i = b; i < b + 32; i++) {
-      most = MAX (most, fabs (pixel[i]));
-      sum += fabs (weights[i]);
-    }
-    off += most / 127 * 0.5001 * sum;
-  }
-  return off;
-}
-
-/* The same of all taps, added to bound [pixels][n]. */
+/* Adds what 8-bit activations may be off in all taps to bound [pixels][n]. */
 static void
 add_rounding (const OclConv2d *p, const gfloat *x, const gfloat *weights, gint channels, gint n, gfloat *bound)
 {
@@ -75,7 +57,7 @@ add_rounding (const OclConv2d *p, const gfloat *x, const gfloat *weights, gint c
       gint ix = r % p->out_width * p->stride - p->pad_left + tap % p->kernel;
 
       for (gint i = 0; iy >= 0 && iy < p->height && ix >= 0 && ix < p->width && i < n; i++)
-        bound[r * n + i] += tap_rounding (x + (iy * p->width + ix) * channels,
+        bound[r * n + i] += check_rounding (&check_int8_rounding, x + (iy * p->width + ix) * channels,
             weights + ((gsize) i * p->kernel * p->kernel + tap) * channels, channels);
     }
 }

@@ -140,55 +140,17 @@ make_representable (Check *c, gfloat *x, gsize n)
   }
 }
 
-/* What 8-bit activations may be off: half a step of each x times the weight. */
+/* Adds what @rounding may be off. */
 static void
-add_rounding (OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, gfloat *bound)
+add_rounding (OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, const CheckRounding *rounding,
+    gfloat *bound)
 {
   g_autofree gfloat *row = g_new (gfloat, K);
 
   for (gint n = 0; n < N; n++) {
     ocl_type_dequantize (type, w + n * ocl_type_row_bytes (type, K), row, K);
-    for (gint m = 0; m < M; m++) {
-      for (gint b = 0; b < K; b += 32) {
-        gdouble most = 0, weights = 0;
-
-        for (gint k = b; k < b + 32; k++) {
-          most = MAX (most, fabs (x[(gsize) m * K + k]));
-          weights += fabs (row[k]);
-        }
-        bound[(gsize) m * N + n] += most / 127 * 0.5001 * weights;
-      }
-    }
-  }
-}
-
-#define INT16_BLOCK 64
-
-/* What integers of 14 and 13 bits may be off: half a step of each x and of each weight, by blocks. */
-static void
-add_int16_rounding (OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, gfloat *bound)
-{
-  g_autofree gfloat *row = g_new (gfloat, K);
-
-  for (gint n = 0; n < N; n++) {
-    ocl_type_dequantize (type, w + n * ocl_type_row_bytes (type, K), row, K);
-    for (gint m = 0; m < M; m++) {
-      for (gint b = 0; b < K; b += INT16_BLOCK) {
-        const gfloat *part = x + (gsize) m * K;
-        const gint end = MIN (K, b + INT16_BLOCK);
-        gdouble x_most = 0, w_most = 0, xs = 0, ws = 0;
-
-        for (gint k = b; k < end; k++) {
-          x_most = MAX (x_most, fabs (part[k]));
-          w_most = MAX (w_most, fabs (row[k]));
-          xs += fabs (part[k]);
-          ws += fabs (row[k]);
-        }
-        x_most *= 0.5001 / 8191;
-        w_most *= 0.5001 / 4095;
-        bound[(gsize) m * N + n] += x_most * ws + w_most * xs + (end - b) * x_most * w_most;
-      }
-    }
+    for (gint m = 0; m < M; m++)
+      bound[(gsize) m * N + n] += check_rounding (rounding, x + (gsize) m * K, row, K);
   }
 }
 
@@ -234,12 +196,11 @@ check_matmul (Check *c)
   for (gint i = 0; i < M * N; i++)
     bound[i] *= (K + 8) * 0x1p-24f;
   if (mode == MODE_INT8)
-    add_rounding (type, data, x, M, N, K, bound);
+    add_rounding (type, data, x, M, N, K, &check_int8_rounding, bound);
   if (mode == MODE_INT16)
-    add_int16_rounding (type, data, x, M, N, K, bound);
+    add_rounding (type, data, x, M, N, K, &(CheckRounding) { 64, 8191, 4095 }, bound);
   y = check_output (c, M, N);
-  ocl_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight,
-      modes[mode].flags);
+  ocl_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight, modes[mode].flags);
   check_expected (c, y, want, bound);
 }
 

@@ -92,6 +92,30 @@ check_float (Check *c, gfloat lowest, gfloat highest)
   return (gfloat) g_rand_double_range (c->rand, lowest, highest);
 }
 
+const CheckRounding check_int8_rounding = { 32, 127, 0 };
+
+gdouble
+check_rounding (const CheckRounding *rounding, const gfloat *x, const gfloat *w, gint n)
+{
+  gdouble off = 0;
+
+  for (gint b = 0; b < n; b += rounding->block) {
+    const gint end = MIN (n, b + rounding->block);
+    gdouble x_most = 0, w_most = 0, xs = 0, ws = 0, x_half, w_half;
+
+    for (gint k = b; k < end; k++) {
+      x_most = MAX (x_most, fabs (x[k]));
+      w_most = MAX (w_most, fabs (w[k]));
+      xs += fabs (x[k]);
+      ws += fabs (w[k]);
+    }
+    x_half = x_most / rounding->x_most * 0.5001;
+    w_half = rounding->w_most ? w_most / rounding->w_most * 0.5001 : 0;
+    off += x_half * ws + w_half * xs + (end - b) * x_half * w_half;
+  }
+  return off;
+}
+
 void
 check_fail (Check *c, const gchar *format, ...)
 {

@@ -51,6 +51,16 @@ void check_result (Check *c, OclTensor t, gfloat absolute, gfloat relative);
 void check_result_bound (Check *c, OclTensor t, const gfloat *bound);
 /** Compares t with values computed by the check, in the pass of "ref" too. */
 void check_expected (Check *c, OclTensor t, const gfloat *expected, const gfloat *bound);
+/** Each @block of factors is rounded to whole steps, as many as these for its greatest; w_most 0: the weights are exact. */
+typedef struct
+{
+  gint block, x_most, w_most;
+} CheckRounding;
+extern const CheckRounding check_int8_rounding; /* 8-bit activations */
+
+/** How far off the sum of the products of x [n] and w [n] may be then: half a step of each factor. */
+gdouble check_rounding (const CheckRounding *rounding, const gfloat *x, const gfloat *w, gint n);
+
 /** Any other failure. */
 void check_fail (Check *c, const gchar *format, ...) G_GNUC_PRINTF (2, 3);
 /** Text that failure messages show, such as the shape. */

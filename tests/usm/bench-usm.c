@@ -1,6 +1,7 @@
 /* Times the audio encoder: a clip at once, or a stream in pieces.
  *
- *   bench-usm [--type f32|bf16] [--activations f32|int16|int8] [--layers N] [--seconds S] [--piece MS] [TEXT.gguf MMPROJ.gguf | FOLDER]
+ *   bench-usm [--type f32|bf16] [--activations f32|int16|int8] [--layers N] [--seconds S] [--piece MS]
+ *       [TEXT.gguf MMPROJ.gguf | FOLDER]
  *
  * Without --piece the clip goes in at once. Without a model: random weights at the widths of google/gemma-3n-E2B.
  */
@@ -136,8 +137,8 @@ time_pieces (GemmaUsmStream *stream, const gfloat *signal, gsize n, gsize piece)
 int
 main (int argc, char **argv)
 {
-  g_autofree gchar *type = g_strdup ("bf16"), *activations = g_strdup ("f32");
-  OclMatmulFlags flags = OCL_MATMUL_F32_ACTIVATIONS;
+  g_autofree gchar *type = g_strdup ("bf16"), *activations = NULL;
+  OclMatmulFlags flags;
   gdouble seconds = 30.;
   gint piece_ms = 0, n_layers = 12;
   GOptionEntry entries[] = { { "type", 0, 0, G_OPTION_ARG_STRING, &type, NULL, NULL },
@@ -152,9 +153,7 @@ main (int argc, char **argv)
   GemmaUsm *usm = NULL;
 
   g_option_context_add_main_entries (context, entries, NULL);
-  if (g_option_context_parse (context, &argc, &argv, &error) && !ocl_matmul_flags_parse (activations, &flags))
-    g_set_error (&error, GEMMA_ERROR, GEMMA_ERROR_SETTING, "--activations is \"%s\"; allowed are f32, int16, int8", activations);
-  if (error == NULL)
+  if (g_option_context_parse (context, &argc, &argv, &error) && ocl_matmul_flags_parse (activations, &flags, &error))
     usm = argc > 1 ? load_files (argv + 1, flags, &error)
                    : load_random (g_str_equal (type, "f32") ? OCL_TYPE_F32 : OCL_TYPE_BF16, flags, n_layers, &error);
   if (usm != NULL)

@@ -2,6 +2,7 @@
 #include <gst/check/gstcheck.h>
 
 #include "models/mel.h"
+#include "tests/relative-error.h"
 #include "usm-model.h"
 #include "usm-util.h"
 
@@ -27,7 +28,7 @@ GST_START_TEST (test_rows_equal_reference)
   gemma_mel_push (mel, signal, 20000, rows);
   gemma_mel_drain (mel, rows);
   fail_unless_equals_int (rows->len, expected->n);
-  error = usm_relative_error ((gfloat *) rows->data, expected->f32, expected->n);
+  error = relative_error ((gfloat *) rows->data, expected->f32, expected->n);
   GST_INFO ("relative error %g", error);
   /* Measured 1e-7: both windows and pre-emphases are float32, the rest of ours is more precise. */
   fail_unless (error < 1e-6, "relative error %g", error);
@@ -52,7 +53,7 @@ GST_START_TEST (test_pure_tone_equals_reference)
   gemma_mel_push (mel, tone, 4000, rows);
   gemma_mel_drain (mel, rows);
   fail_unless_equals_int (rows->len, expected->n);
-  error = usm_relative_error ((gfloat *) rows->data, expected->f32, expected->n);
+  error = relative_error ((gfloat *) rows->data, expected->f32, expected->n);
   GST_INFO ("relative error %g", error);
   fail_unless (error < 5e-4, "relative error %g", error);
   gemma_mel_free (mel);

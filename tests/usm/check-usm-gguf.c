@@ -3,6 +3,7 @@
 
 #include "models/weights-private.h"
 #include "tests/readers/image.h"
+#include "tests/relative-error.h"
 #include "tests/seeded-weights.h"
 #include "usm-model.h"
 #include "usm-util.h"
@@ -114,7 +115,7 @@ GST_START_TEST (test_mmproj_equals_reference)
   g_autoptr (GArray) tokens = tokens_of (make_mmproj (OCL_TYPE_F32, FALSE));
 
   fail_unless_equals_int (tokens->len, expected->n);
-  fail_unless (usm_relative_error ((gfloat *) tokens->data, expected->f32, expected->n) < 1e-5);
+  fail_unless (relative_error ((gfloat *) tokens->data, expected->f32, expected->n) < 1e-5);
 }
 GST_END_TEST;
 
@@ -129,9 +130,9 @@ GST_START_TEST (test_types_mean_their_values)
     gdouble error;
 
     fail_unless_equals_int (tokens->len, expected->len);
-    error = usm_relative_error ((gfloat *) tokens->data, (gfloat *) expected->data, tokens->len);
+    error = relative_error ((gfloat *) tokens->data, (gfloat *) expected->data, tokens->len);
     GST_INFO ("type %d: %g, from float32's %g", types[i], error,
-        usm_relative_error ((gfloat *) tokens->data, golden->f32, golden->n));
+        relative_error ((gfloat *) tokens->data, golden->f32, golden->n));
     fail_unless (error < 1e-5, "type %d: %g", types[i], error);
   }
 }

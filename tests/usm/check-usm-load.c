@@ -1,6 +1,7 @@
 /* What happens when the audio encoder's files or the device are not as they should be. */
 #include <gst/check/gstcheck.h>
 
+#include "tests/relative-error.h"
 #include "tests/seeded-weights.h"
 #include "usm-model.h"
 #include "usm-util.h"
@@ -114,7 +115,7 @@ GST_START_TEST (test_embedder_alone)
   usm = gemma_usm_load_embedder (weights, config, usm_test_device (), &error);
   g_assert_no_error (error);
   fail_unless (gemma_usm_hard_embedding (usm, size->vocab_offset, row, &error));
-  fail_unless (usm_relative_error (row, expected->f32, size->text_hidden) < 1e-5);
+  fail_unless (relative_error (row, expected->f32, size->text_hidden) < 1e-5);
   fail_if (gemma_usm_stream_new (usm, &error));
   g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED);
   gemma_usm_free (usm);
@@ -146,7 +147,7 @@ GST_START_TEST (test_types_of_weights)
     g_assert_no_error (error);
     tokens = usm_encode (stream, signal, size->samples, 0);
     fail_unless_equals_int (tokens->len, expected->n);
-    difference = usm_relative_error ((gfloat *) tokens->data, expected->f32, expected->n);
+    difference = relative_error ((gfloat *) tokens->data, expected->f32, expected->n);
     GST_INFO ("type %d: %g", cases[i].type, difference);
     fail_unless (difference > cases[i].least && difference < cases[i].most, "%g", difference);
     gemma_usm_stream_free (stream);
@@ -208,7 +209,7 @@ GST_START_TEST (test_failed_launches)
 
     whole = usm_encode (stream, signal, size->samples, 0);
     fail_unless_equals_int (whole->len, expected->n);
-    fail_unless (usm_relative_error ((gfloat *) whole->data, expected->f32, expected->n) < 1e-5);
+    fail_unless (relative_error ((gfloat *) whole->data, expected->f32, expected->n) < 1e-5);
   }
   gemma_usm_stream_free (stream);
   gemma_usm_free (usm);

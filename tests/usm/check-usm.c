@@ -1,6 +1,7 @@
 /* The streaming audio encoder against transformers (tests/golden/usm.py), and against itself in other pieces. */
 #include <gst/check/gstcheck.h>
 
+#include "tests/relative-error.h"
 #include "usm-model.h"
 #include "usm-util.h"
 
@@ -68,7 +69,7 @@ compare (const UsmSize *size, const gchar *name, const GArray *result, gint cols
       (gint) expected->dims[0]);
   for (gint r = 0; r < rows; r++)
     memcpy (kept + (gsize) r * cols, (gfloat *) result->data + (gsize) r * step * cols, cols * sizeof (gfloat));
-  error = usm_relative_error (kept, expected->f32, (gsize) rows * cols);
+  error = relative_error (kept, expected->f32, (gsize) rows * cols);
   GST_INFO ("%s/%s: %d rows, relative error %.2g", size->name, name, rows, error);
   fail_unless (error < TOLERANCE, "%s/%s: relative error %g", size->name, name, error);
 }
@@ -113,7 +114,7 @@ GST_START_TEST (test_int16_is_near_reference)
   stream = gemma_usm_stream_new (usm, &error);
   g_assert_no_error (error);
   tokens = usm_encode (stream, signal, size->samples, 0);
-  off = usm_relative_error ((gfloat *) tokens->data, expected->f32, tokens->len);
+  off = relative_error ((gfloat *) tokens->data, expected->f32, tokens->len);
   GST_INFO ("%s: relative error %.2g", size->name, off);
   fail_unless (off < INT16_TOLERANCE, "%s: relative error %g", size->name, off);
   gemma_usm_stream_free (stream);
@@ -132,7 +133,7 @@ GST_START_TEST (test_hard_embeddings_equal_reference)
     g_autoptr (GError) error = NULL;
 
     fail_unless (gemma_usm_hard_embedding (model (__i__), ids[i], row, &error));
-    fail_unless (usm_relative_error (row, expected->f32 + i * size->text_hidden, size->text_hidden) < TOLERANCE);
+    fail_unless (relative_error (row, expected->f32 + i * size->text_hidden, size->text_hidden) < TOLERANCE);
     fail_if (gemma_usm_hard_embedding (model (__i__), ids[i] + (i == 0 ? -1 : 1), row, &error));
     g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID);
   }
@@ -156,7 +157,7 @@ GST_START_TEST (test_lengths_equal_reference)
     gdouble error;
 
     fail_unless_equals_int (tokens->len, n_tokens * size->text_hidden);
-    error = usm_relative_error ((gfloat *) tokens->data, soft, tokens->len);
+    error = relative_error ((gfloat *) tokens->data, soft, tokens->len);
     fail_unless (error < TOLERANCE, "%d samples: relative error %g", n, error);
     worst = MAX (worst, error);
     soft += tokens->len;

@@ -31,20 +31,6 @@ usm_signal (gsize n)
 }
 
 gdouble
-usm_relative_error (const gfloat *x, const gfloat *reference, gsize n)
-{
-  gdouble difference = 0., norm = 0.;
-
-  for (gsize i = 0; i < n; i++) {
-    if (!isfinite (x[i]))
-      return INFINITY;
-    difference += pow ((gdouble) x[i] - reference[i], 2.);
-    norm += pow (reference[i], 2.);
-  }
-  return sqrt (difference / MAX (norm, 1e-30));
-}
-
-gdouble
 usm_largest_error (const gfloat *x, const gfloat *reference, gsize n)
 {
   gdouble difference = 0., largest = 1e-30;

@@ -6,8 +6,5 @@
 /** signal() of tests/golden/usm.py, the same bits. (transfer full) */
 gfloat *usm_signal (gsize n);
 
-/** Norm of the difference over norm of the reference; infinite if a value is not finite. */
-gdouble usm_relative_error (const gfloat *x, const gfloat *reference, gsize n);
-
 /** Largest difference over the reference's largest magnitude. */
 gdouble usm_largest_error (const gfloat *x, const gfloat *reference, gsize n);

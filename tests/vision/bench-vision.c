@@ -1,6 +1,8 @@
 /* Times mobilenetv5_300m_enc with its embedder on random weights, pixels to soft tokens.
  *
- *   bench-vision [--type f32|f16|bf16] [--activations f32|int16|int8] [--rounds N] [RESOLUTION...]      256, 512 and 768 by default
+ *   bench-vision [--type f32|f16|bf16] [--activations f32|int16|int8] [--rounds N] [RESOLUTION...]
+ *
+ * Without a RESOLUTION: 256, 512 and 768.
  *
  * With GEMMA_PROFILE=1 the time of each kernel is logged at the end. The fraction of the machine's FMA rate is
  * GFLOP/s here over the one that checkkernels --bench prints first.
@@ -53,8 +55,8 @@ time_resolution (GemmaVisionSession *session, const VisionVariant *variant, gint
 int
 main (int argc, char **argv)
 {
-  g_autofree gchar *type = g_strdup ("f32"), *activations = g_strdup ("f32");
-  OclMatmulFlags flags = OCL_MATMUL_F32_ACTIVATIONS;
+  g_autofree gchar *type = g_strdup ("f32"), *activations = NULL;
+  OclMatmulFlags flags;
   gint rounds = 3;
   GOptionEntry entries[] = { { "type", 0, 0, G_OPTION_ARG_STRING, &type, NULL, NULL },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &activations, NULL, NULL },
@@ -66,9 +68,7 @@ main (int argc, char **argv)
   GemmaVision *vision;
 
   g_option_context_add_main_entries (context, entries, NULL);
-  if (g_option_context_parse (context, &argc, &argv, &error) && !ocl_matmul_flags_parse (activations, &flags))
-    g_set_error (&error, GEMMA_ERROR, GEMMA_ERROR_SETTING, "--activations is \"%s\"; allowed are f32, int16, int8", activations);
-  if (error != NULL) {
+  if (!g_option_context_parse (context, &argc, &argv, &error) || !ocl_matmul_flags_parse (activations, &flags, &error)) {
     fprintf (stderr, "%s\n", error->message);
     return 1;
   }

@@ -4,6 +4,7 @@
 #include "vision-model.h"
 
 #include "models/weights-private.h"
+#include "tests/relative-error.h"
 
 #include <math.h>
 #include <string.h>
@@ -48,7 +49,7 @@ GST_START_TEST (test_types_mean_their_values)
 
   for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
     g_autofree gfloat *expected = rows_of_image (types[i], TRUE), *rows = rows_of_image (types[i], FALSE);
-    gdouble error = vision_relative_error (rows, expected, GEMMA_VISION_TOKENS * tiny->text_hidden);
+    gdouble error = relative_error (rows, expected, GEMMA_VISION_TOKENS * tiny->text_hidden);
 
     GST_INFO ("type %d: %g", types[i], error);
     fail_unless (error < 1e-5, "type %d: %g", types[i], error); /* float32 sums in another order */

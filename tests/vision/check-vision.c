@@ -1,6 +1,7 @@
 /* The picture encoder against timm and transformers (tests/golden/vision.py), and against itself. */
 #include <gst/check/gstcheck.h>
 
+#include "tests/relative-error.h"
 #include "vision-model.h"
 
 #include <math.h>
@@ -55,7 +56,7 @@ GST_START_TEST (test_rounded_is_near_exact)
   g_autoptr (GError) error = NULL;
   GemmaVisionSession *session = gemma_vision_session_new (vision, &error), *exact = session_new (VISION_TINY);
   g_autofree gfloat *rows = vision_encode (session, variant, 256), *expected = vision_encode (exact, variant, 256);
-  gdouble off = vision_relative_error (rows, expected, GEMMA_VISION_TOKENS * variant->text_hidden);
+  gdouble off = relative_error (rows, expected, GEMMA_VISION_TOKENS * variant->text_hidden);
 
   GST_INFO ("relative error %.2g", off);
   fail_unless (off < rounded[__i__].tolerance, "relative error %g", off);
@@ -114,7 +115,7 @@ GST_START_TEST (test_bytes_are_pixels)
   }
   fail_unless (gemma_vision_session_encode (session, &picture, 256, rows, NULL, &error));
   fail_unless (gemma_vision_session_encode_pixels (session, pixels, 256, expected, NULL, &error));
-  fail_unless (vision_relative_error (rows, expected, n) < 1e-5);       /* 1/255 may be rounded before or after */
+  fail_unless (relative_error (rows, expected, n) < 1e-5);       /* 1/255 may be rounded before or after */
   gemma_vision_session_free (session);
 }
 GST_END_TEST;

@@ -1,6 +1,7 @@
 #include "vision-model.h"
 
 #include "models/weights-private.h"
+#include "tests/relative-error.h"
 #include "tests/seeded-weights.h"
 
 #include <math.h>
@@ -166,20 +167,6 @@ vision_encode (GemmaVisionSession *session, const VisionVariant *variant, gint r
   return rows;
 }
 
-gdouble
-vision_relative_error (const gfloat *x, const gfloat *reference, gsize n)
-{
-  gdouble difference = 0., norm = 0.;
-
-  for (gsize i = 0; i < n; i++) {
-    if (!isfinite (x[i]))
-      return INFINITY;
-    difference += pow ((gdouble) x[i] - reference[i], 2.);
-    norm += pow (reference[i], 2.);
-  }
-  return sqrt (difference / MAX (norm, 1e-30));
-}
-
 /* ---- comparison ------------------------------------------------------------------------ */
 
 #define SAMPLES 400 /* as in vision.py */
@@ -213,7 +200,7 @@ compare_layer (const gchar *name, gint rows, gint cols, const gfloat *data, gpoi
   for (gsize i = 0; i < n_samples; i++)
     samples[i] = data[i * step];
   expected = g_ascii_strtod (words[3], NULL);
-  error = MAX (vision_relative_error (samples, c->samples, n_samples), fabs (sqrt (norm) - expected) / expected);
+  error = MAX (relative_error (samples, c->samples, n_samples), fabs (sqrt (norm) - expected) / expected);
   g_debug ("%s: relative error %.2g", name, error);
   if (!(error <= c->error)) {
     c->error = error;

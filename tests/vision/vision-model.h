@@ -46,9 +46,6 @@ gfloat *vision_pixels (gint resolution);
 /** [256][text_hidden] of vision_pixels(); a failure ends the test. (transfer full) */
 gfloat *vision_encode (GemmaVisionSession *session, const VisionVariant *variant, gint resolution);
 
-/** ||x - reference|| / ||reference||, infinite for values that are not finite. */
-gdouble vision_relative_error (const gfloat *x, const gfloat *reference, gsize n);
-
 /**
  * vision_compare:
  *
