@@ -93,7 +93,9 @@ eval_encode_audio (Eval *eval, gboolean pad, GError **error)
   GemmaUsmStream *stream = gemma_usm_stream_new (gemma_model_get_usm (eval->model), error);
   GArray *rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
 
-  if (!stream || !encode (eval, stream, rows, pad, error))
+  if (stream && eval->states)
+    gemma_usm_stream_set_observer (stream, eval_take_state, eval->states);
+  if (!stream || !encode (eval, stream, rows, pad, error) || !eval_states_save (eval, "audio", error))
     g_clear_pointer (&rows, g_array_unref);
   g_clear_pointer (&stream, gemma_usm_stream_free);
   return rows;

@@ -130,8 +130,10 @@ eval_encode_image (Eval *eval, GError **error)
   g_array_set_size (rows, GEMMA_VISION_TOKENS * gemma_model_get_config (eval->model)->text.hidden);
   if (!eval->vision)
     eval->vision = gemma_vision_session_new (gemma_model_get_vision (eval->model), error);
+  if (eval->vision && eval->states)
+    gemma_vision_session_set_observer (eval->vision, eval_take_state, eval->states);
   if (!eval->vision || !gemma_vision_session_encode (eval->vision, &eval->image->picture, resolution,
-          (gfloat *) (gpointer) rows->data, NULL, error))
+          (gfloat *) (gpointer) rows->data, NULL, error) || !eval_states_save (eval, "image", error))
     g_clear_pointer (&rows, g_array_unref);
   return rows;
 }

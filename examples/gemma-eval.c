@@ -21,6 +21,8 @@
     "  audio-tokens.npy  float32 [token][hidden], soft tokens of the clip, padded as the model's template pads it\n" \
     "  image-tokens.npy  float32 [256][hidden], soft tokens of the picture\n" \
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
+    "  text.*.npy, image.*.npy, audio.*.npy  with --layers: float32 [position][hidden], what each layer puts out (of\n" \
+    "                    Gemma 3n's text its first stream)\n" \
     "  bench.json        with --bench: medians of --bench-runs after a warm-up, on random ids; memory: on the device\n" \
     "                    (a CPU's is resident, too), resident without files, files in the page cache, all at most\n"
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
@@ -70,6 +72,7 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
         "auto, q4_0, q8_0, bf16 or f32", "TYPE"},
     {"submodel", 's', 0, G_OPTION_ARG_STRING, &o->submodel,
         "Run a part of a MatFormer model: full, E2B or another published one, or a file (see below)", "NAME|FILE"},
+    {"layers", 'l', 0, G_OPTION_ARG_NONE, &o->layers, "Write what each layer puts out", NULL},
     {"bench", 'b', 0, G_OPTION_ARG_NONE, &o->bench, "Measure speed and memory", NULL},
     {"bench-prefill", 0, 0, G_OPTION_ARG_INT, &o->bench_prefill, "Ids of the prefill (default: 512)", "N"},
     {"bench-decode", 0, 0, G_OPTION_ARG_INT, &o->bench_decode, "Ids decoded after it (default: 64)", "N"},
@@ -104,6 +107,8 @@ check_options (EvalOptions *o, gint argc, gchar **argv, GError **error)
     return fail (error, "--generate, --bench-prefill, --bench-decode and --bench-runs take positive numbers");
   if (o->generate > 0 && !o->prompt && !o->ids)
     return fail (error, "--generate needs --prompt or --ids");
+  if (o->layers && o->bench)
+    return fail (error, "--layers and --bench exclude each other");
   if (o->kv_cache && strcmp (o->kv_cache, "f32") != 0 && strcmp (o->kv_cache, "int8") != 0)
     return fail (error, "--kv-cache is \"%s\"; allowed are f32 and int8", o->kv_cache);
   return ocl_matmul_flags_parse (o->activations, &o->matmul_flags, error);
@@ -250,12 +255,16 @@ run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
     fail (error, "no memory for the logits of %" G_GSIZE_FORMAT " positions", rows);
   if (encoder && params.max_tokens > 0)
     params.chosen_from = logits;
-  if (session && logits)
+  if (session && logits) {
+    if (eval->states)
+      gemma_lm_session_set_observer (session, eval_take_state, eval->states);
     ok = gemma_generate (eval->model, session, prompt, &params, logits, take_token, &generated, NULL, error)
         && save (eval, "ids.npy", NPY_I32, prompt->ids->data, 1, n, 0, error)
         && save (eval, "logits.npy", NPY_F32, logits, 2, rows, config->text.vocab_size, error)
         && (params.max_tokens == 0
-        || save (eval, "generated.npy", NPY_I32, generated.ids->data, 1, generated.ids->len, 0, error));
+        || save (eval, "generated.npy", NPY_I32, generated.ids->data, 1, generated.ids->len, 0, error))
+        && eval_states_save (eval, "text", error);
+  }
   if (ok && params.max_tokens > 0)
     g_print ("%s\n", generated.text->str);
   g_clear_pointer (&session, gemma_lm_session_free);
@@ -316,6 +325,8 @@ run (Eval *eval, GError **error)
 
   if (g_mkdir_with_parents (o->out, 0777) != 0)
     return fail (error, "%s: cannot be made: %s", o->out, g_strerror (errno));
+  if (o->layers)
+    eval->states = eval_states_new ();
   if (!read_inputs (eval, error) || !load (eval, error))
     return FALSE;
   if (o->audio && !save_rows (eval, "audio-tokens.npy", audio = eval_encode_audio (eval, TRUE, error), error))
@@ -343,6 +354,7 @@ main (int argc, char **argv)
   ok = parse_options (&options, &argc, &argv, &error) && check_options (&options, argc, argv, &error) && run (&eval, &error);
   if (!ok)
     g_printerr ("gemma-eval: %s\n", error->message);
+  g_clear_pointer (&eval.states, g_hash_table_unref);
   g_clear_pointer (&eval.samples, g_array_unref);
   g_clear_pointer (&eval.image, eval_image_free);
   g_clear_pointer (&eval.vision, gemma_vision_session_free);

@@ -10,7 +10,7 @@ typedef struct
   gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *kv_cache, *submodel, *weights, *out;
   OclMatmulFlags matmul_flags;  /* of activations */
   gint resolution, generate;
-  gboolean bench;
+  gboolean bench, layers;
   gint bench_prefill, bench_decode, bench_runs;
 } EvalOptions;
 
@@ -30,6 +30,7 @@ typedef struct
   EvalImage *image;             /* of --image, or NULL */
   GemmaVisionSession *vision;   /* made when needed */
   GemmaLmSubmodel *submodel;    /* of --submodel, or NULL */
+  GHashTable *states;           /* of --layers, by name, or NULL */
   gdouble load_seconds;
 } Eval;
 
@@ -44,6 +45,12 @@ void eval_image_free (EvalImage *image);
 GArray *eval_encode_image (Eval *eval, GError **error);
 /** A session for @positions, as --activations, --kv-cache and --submodel want it. */
 GemmaLmSession *eval_session_new (Eval *eval, gint positions, GError **error);
+/** What layers put out, by their names. (transfer full) */
+GHashTable *eval_states_new (void);
+/** GemmaObserver: adds to @states. */
+void eval_take_state (const gchar *name, gint rows, gint cols, const gfloat *data, gpointer states);
+/** Writes eval->states as PART.NAME.npy, [position][hidden], and empties them; does nothing without --layers. */
+gboolean eval_states_save (Eval *eval, const gchar *part, GError **error);
 /** Measures and writes bench.json. */
 gboolean eval_bench (Eval *eval, GError **error);
 

@@ -127,6 +127,27 @@ GST_START_TEST (test_ids)
 }
 GST_END_TEST;
 
+/* Of every position, those of decoded tokens included, and of the clip's frames. */
+GST_START_TEST (test_layers)
+{
+  g_autoptr (Npy) norm = NULL, first = NULL, block = NULL, tower = NULL, tokens = NULL;
+  g_autofree gchar *message = NULL;
+  gint status = run (&message, "--model", directory, "--ids", "2,10,300", "--generate", "3", "--audio", wav, "--layers", "--out", out,
+      NULL);
+
+  fail_unless (status == 0, "%s", message);
+  first = result ("text.layer0.npy", NPY_F32, 2);
+  norm = result ("text.norm.npy", NPY_F32, 2);
+  block = result ("audio.block0.npy", NPY_F32, 2);
+  tower = result ("audio.tower.npy", NPY_F32, 2);
+  tokens = result ("audio-tokens.npy", NPY_F32, 2);
+  fail_unless (first->dims[0] == 5 && first->dims[1] == tokens->dims[1]);
+  fail_unless (norm->dims[0] == 5 && memcmp (norm->f32, first->f32, 4 * norm->n) != 0);
+  fail_unless (tower->dims[0] > 0 && tower->dims[0] <= tokens->dims[0]);
+  fail_unless (block->dims[0] > 4 * (tower->dims[0] - 1) && block->dims[1] == tower->dims[1]);
+}
+GST_END_TEST;
+
 #define IDS "2,10,300,77,1234,9,3000,512"
 
 /* Logits after IDS, with one more option. */
@@ -242,6 +263,7 @@ GST_START_TEST (test_bad_options)
     {{"--model", "/nonexistent", "--out", out, "--ids", "2"}, "/nonexistent: no such file or directory"},
     {{"--model", wav, "--out", out, "--ids", "2"}, "clip.wav"},
     {{"--model", directory, "--out", "/proc/x/y", "--ids", "2"}, "/proc/x/y"},
+    {{"--model", directory, "--out", out, "--layers", "--bench"}, "--layers and --bench exclude each other"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
@@ -268,6 +290,7 @@ gemma_eval_suite (void)
   tcase_add_checked_fixture (tc, NULL, remove_results);
   tcase_add_test (tc, test_prompt_with_clip);
   tcase_add_test (tc, test_ids);
+  tcase_add_test (tc, test_layers);
   tcase_add_test (tc, test_submodel);
   tcase_add_test (tc, test_weights);
   tcase_add_test (tc, test_audio_only);
