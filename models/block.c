@@ -154,7 +154,7 @@ gemma_block_feed_forward (
   OclTensor gate_up = corner (arena->gate_up, x.rows, 2 * F), ffn = corner (arena->ffn, x.rows, F);
 
   gemma_lm_session_multiply_stack (session, gate_up, x, &block->gate_up);
-  ocl_gated_gelu (session->queue, ffn, gate_up, 0);
+  ocl_gated_gelu (session->queue, ffn, ocl_tensor_cols (gate_up, 0, F), ocl_tensor_cols (gate_up, F, F), 0);
   gemma_lm_session_multiply (session, y, ffn, block->ffn_down);
 }
 

@@ -5,6 +5,8 @@
 static void
 clear_layer (Gemma3nSubLayer *l)
 {
+  g_clear_pointer (&l->gate, ocl_weight_free);
+  g_clear_pointer (&l->up, ocl_weight_free);
   if (!l->is_cut)
     return;
   gemma_lm_stack_clear (&l->gate_up);
@@ -48,6 +50,21 @@ cut_layer (const Gemma3n *m, Gemma3nSubLayer *l, GError **error)
   return l->ffn_down || explain (m, l, error);
 }
 
+/* Apart, up's rows can be left out where the gate is closed. */
+static gboolean
+split_layer (const Gemma3n *m, Gemma3nSubLayer *l, GError **error)
+{
+  const GemmaLmStack *both = &m->layers[l->index].gate_up;
+  const gint F = m->config.ffn[l->index], last = both->n_parts - 1;
+  const OclRange gate = { 0, l->ffn }, up = { last == 0 ? F : 0, l->ffn };
+  if (m->config.gemma3n.sparsity[l->index] == 0 || F % 16 != 0 || l->ffn % 16 != 0)
+    return TRUE;
+  l->gate = ocl_weight_view (both->part[0], &gate, 1, m->config.hidden, error);
+  if (l->gate)
+    l->up = ocl_weight_view (both->part[last], &up, 1, m->config.hidden, error);
+  return l->up != NULL;
+}
+
 Gemma3nSubmodel *
 gemma3n_submodel_new (const Gemma3n *m, const gint *ffn, GError **error)
 {
@@ -63,7 +80,7 @@ gemma3n_submodel_new (const Gemma3n *m, const gint *ffn, GError **error)
     self->n_owned += i < owned;
     l->index = i;
     l->ffn = ffn[i];
-    ok = cut_layer (m, l, &own_error);
+    ok = cut_layer (m, l, &own_error) && split_layer (m, l, &own_error);
   }
   if (!ok) {
     g_propagate_error (error, g_steal_pointer (&own_error));

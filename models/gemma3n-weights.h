@@ -31,6 +31,7 @@ typedef struct
   GemmaLmStack gate_up; /* [2 F][C] */
   OclWeight *ffn_down;  /* [C][F] */
   gboolean is_cut;      /* these two are views of its own, else they are the model's */
+  OclWeight *gate, *up; /* [F][C], views of gate_up's halves in a sparse layer; NULL if F is no multiple of 16 */
 } Gemma3nSubLayer;
 
 /** Layers that run, in order. */

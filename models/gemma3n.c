@@ -211,10 +211,18 @@ feed_forward (Session *s, const Gemma3nSubLayer *l, OclTensor y, OclTensor x)
 {
   const Gemma3n *m = session_model (s);
   gint F = l->ffn;
+  const gfloat sparsity = m->config.gemma3n.sparsity[l->index];
   OclTensor gate_up = ocl_tensor_cols (top (s->arena.gate_up, x.rows), 0, 2 * F);
+  OclTensor gate = ocl_tensor_cols (gate_up, 0, F), up = ocl_tensor_cols (gate_up, F, F);
   OclTensor ffn = ocl_tensor_cols (top (s->arena.ffn, x.rows), 0, F);
-  gemma_lm_session_multiply_stack (&s->session, gate_up, x, &l->gate_up);
-  ocl_gated_gelu (s->session.queue, ffn, gate_up, m->config.gemma3n.sparsity[l->index]);
+  const OclMatmulFlags flags = s->session.params.matmul_flags;
+  if (x.rows == 1 && l->up && ocl_gated_matmul_reads_less (s->session.queue, l->up, flags)) {
+    multiply (s, gate, x, l->gate);
+    ocl_gated_matmul (s->session.queue, ffn, gate, x, l->up, sparsity, flags);
+  } else {
+    gemma_lm_session_multiply_stack (&s->session, gate_up, x, &l->gate_up);
+    ocl_gated_gelu (s->session.queue, ffn, gate, up, sparsity);
+  }
   multiply (s, y, ffn, l->ffn_down);
 }
 

@@ -227,14 +227,9 @@ gated_gelu_cpu (OclQueue *q, gconstpointer data)
 OCL_DEFINE_OPERATION (gated_gelu)
 
 void
-ocl_gated_gelu (OclQueue *q, OclTensor y, OclTensor gu, gfloat sparsity)
+ocl_gated_gelu (OclQueue *q, OclTensor y, OclTensor gate, OclTensor up, gfloat sparsity)
 {
-  gboolean fits = gu.rows == y.rows && gu.cols == 2 * y.cols;
-  ElementwiseArgs args = { y, gu, gu, sparsity };
+  ElementwiseArgs args = { y, gate, up, sparsity };
 
-  if (fits) {
-    args.a = ocl_tensor_cols (gu, 0, y.cols);
-    args.b = ocl_tensor_cols (gu, y.cols, y.cols);
-  }
-  run_elementwise (q, &ocl_op_gated_gelu, &args, fits);
+  run_elementwise (q, &ocl_op_gated_gelu, &args, ocl_same_shape (y, gate) && ocl_same_shape (y, up));
 }

@@ -2,7 +2,6 @@
 #include "matmul-private.h"
 
 #define FEW_ROWS 8              /* more are worth unpacking the weights for */
-#define GEMV_COLS 16384         /* columns that a work-group quantizes on its stack */
 
 gboolean
 ocl_matmul_int8_match (OclDevice *device, gconstpointer data)
@@ -20,7 +19,7 @@ ocl_matmul_int24_match (OclDevice *device, gconstpointer data)
   const OclTypeInfo *info = ocl_type_info (args->w->type);
 
   return !(args->flags & OCL_MATMUL_INT8_ACTIVATIONS) && info->block > 1 && info->bits < 8 && args->x.rows == 1
-      && args->w->cols <= GEMV_COLS;
+      && args->w->cols <= OCL_GEMV_COLS;
 }
 
 /* Without VNNI, many rows go no faster than in float32 (0.9-1.2 of FMA against 1.1), which is exact. */
@@ -81,8 +80,8 @@ run (OclQueue *q, const OclMatmulArgs *args, const gchar *target, gint tile_rows
   const gboolean allowed = (args->flags & OCL_MATMUL_INT8_ACTIVATIONS) != 0;
   gchar options[96];
 
-  g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d", ocl_matmul_type_option (args->w->type), target, GEMV_COLS);
-  if (allowed && (args->x.rows > 1 || args->w->cols > GEMV_COLS))
+  g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d", ocl_matmul_type_option (args->w->type), target, OCL_GEMV_COLS);
+  if (allowed && (args->x.rows > 1 || args->w->cols > OCL_GEMV_COLS))
     run_gemm (q, args, options, tile_rows, tile_panels);
   else
     for (guint i = 0; i < args->w->n_chunks; i++)

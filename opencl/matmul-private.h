@@ -15,6 +15,8 @@ typedef struct
   OclMatmulFlags flags;
 } OclMatmulArgs;
 
+#define OCL_GEMV_COLS 16384     /* of a row that a work-group quantizes on its stack */
+
 /** "-DTYPE_Q4_0": which layout a kernel reads. */
 const gchar *ocl_matmul_type_option (OclType type);
 

@@ -29,6 +29,15 @@ gboolean ocl_matmul_flags_parse (const gchar *name, OclMatmulFlags *flags, GErro
 /** y [M][N] = x [M][K] * w^T, w [N][K]. Any M >= 1; M = 1 is the GEMV of decoding. */
 void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclMatmulFlags flags);
 
+/**
+ * y [M][N] = gelu (max (0, gate - cutoff)) * (x [M][K] * w^T), w [N][K], gate [M][N]; cutoff and gelu of ocl_gated_gelu().
+ * Of one row, CPUs read what the gate lets through only: groups of 16 rows of w.
+ */
+void ocl_gated_matmul (OclQueue *q, OclTensor y, OclTensor gate, OclTensor x, const OclWeight *w, gfloat sparsity,
+    OclMatmulFlags flags);
+/** Whether it does so here, for such a weight. */
+gboolean ocl_gated_matmul_reads_less (OclQueue *q, const OclWeight *w, OclMatmulFlags flags);
+
 /* ---- norms and elementwise (norm.c, elementwise.c) ----------------------------- */
 
 /**
@@ -79,12 +88,12 @@ void ocl_glu (OclQueue *q, OclTensor y, OclTensor x);
 /** y [M][C] = gelu_tanh (a) * b; y may be a. */
 void ocl_gelu_mul (OclQueue *q, OclTensor y, OclTensor a, OclTensor b);
 /**
- * Gemma's gated FFN activation: gu [M][2F] is gate then up.
- * y [M][F] = gelu_tanh (g) * up, where for @sparsity = 0 g = gate, otherwise
+ * Gemma's gated FFN activation, all [M][F]; y may be up.
+ * y = gelu_tanh (g) * up, where for @sparsity = 0 g = gate, otherwise
  * g = max (0, gate - (mean (gate) + sparsity * std (gate))) with the row's
  * population standard deviation. @sparsity is Phi^-1 of the fraction (1.6448536 for 0.95).
  */
-void ocl_gated_gelu (OclQueue *q, OclTensor y, OclTensor gu, gfloat sparsity);
+void ocl_gated_gelu (OclQueue *q, OclTensor y, OclTensor gate, OclTensor up, gfloat sparsity);
 /** x = cap * tanh (x / cap), in place. */
 void ocl_softcap (OclQueue *q, OclTensor x, gfloat cap);
 

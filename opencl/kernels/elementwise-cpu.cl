@@ -1,5 +1,6 @@
 /* y = f (u, v, value) element by element, a block of rows and columns a work-item. */
 #include "rows.clh"
+#include "sparse.clh"
 
 #define ELEMENTWISE(name, expression) \
   SINGLE_ITEM kernel void \
@@ -35,37 +36,6 @@ fill (TENSOR (y), int rows, int row_step, int cols, int col_step, float value)
       ROW (y, row)[c] = value;
 }
 
-float
-mean_of (global const float *x, int n)
-{
-  float16 sum = 0;
-  float tail = 0;
-  int i = 0;
-
-  for (; i + 16 <= n; i += 16)
-    sum += vload16 (0, x + i);
-  for (; i < n; i++)
-    tail += x[i];
-  return (sum16 (sum) + tail) / n;
-}
-
-float
-variance_of (global const float *x, int n, float mean)
-{
-  float16 sum = 0;
-  float tail = 0;
-  int i = 0;
-
-  for (; i + 16 <= n; i += 16) {
-    float16 v = vload16 (0, x + i) - mean;
-
-    sum = fma (v, v, sum);
-  }
-  for (; i < n; i++)
-    tail = fma (x[i] - mean, x[i] - mean, tail);
-  return (sum16 (sum) + tail) / n;
-}
-
 /* y = gelu (max (0, gate - cutoff)) * up. */
 SINGLE_ITEM kernel void
 sparse_gelu (TENSOR (y), TENSOR (gate), TENSOR (up), int rows, int row_step, int cols, float sparsity)
@@ -75,7 +45,7 @@ sparse_gelu (TENSOR (y), TENSOR (gate), TENSOR (up), int rows, int row_step, int
   for (int row = first; row < end; row++) {
     global const float *g = ROW (gate, row), *u = ROW (up, row);
     global float *yr = ROW (y, row);
-    float mean = mean_of (g, cols), cutoff = mean + sparsity * sqrt (variance_of (g, cols, mean));
+    float cutoff = cutoff_of (g, cols, sparsity);
     int c = 0;
 
     for (; c + 16 <= cols; c += 16) {

@@ -270,119 +270,9 @@ matmul_int8_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, 
 }
 
 // ---- one row of x in 24 bits ---------------------------------------------------------------
-//
-// Float32 activations: 32 values of x become a scale and integers of 24 bits, as three signed bytes; what
-// this rounds off is 2^-24 of the largest of them, as in float32. Three integer dot products are half the
-// work of widening each q to float32. (Not of Q8_0, which costs more to multiply and less to widen.)
 
 #if BITS < 8
-#define DIGITS 3
-#define WIDE_MOST 8355000       // three signed bytes hold 8355711; some less, as x * inverse rounds
-
-typedef struct
-{
-  char q[DIGITS][GEMV_COLS] __attribute__ ((aligned (64)));     // the lowest first
-  float scale[GEMV_COLS / 32];
-#ifdef WITH_OFFSET
-  float sum[GEMV_COLS / PART];
-#else
-  int high[GEMV_COLS / PART], low[GEMV_COLS / PART];    // where sums of digit 2 and of the others begin
-#endif
-} Wide;
-
-INLINE void
-split_digits (Wide *wide, int k, int16 v, int *high, int *low)
-{
-  const int16 d0 = v << 24 >> 24, v1 = (v - d0) >> 8, d1 = v1 << 24 >> 24, d2 = (v1 - d1) >> 8;
-
-  *(char16u *) (wide->q[0] + k) = __builtin_convertvector (d0, char16);
-  *(char16u *) (wide->q[1] + k) = __builtin_convertvector (d1, char16);
-  *(char16u *) (wide->q[2] + k) = __builtin_convertvector (d2, char16);
-  *high += sum_ints (d2);
-  *low += sum_ints (d1 * 256 + d0);
-}
-
-// To the nearest integer, halves away from zero; v is far from overflow.
-INLINE int16
-round_to_int (float16 v)
-{
-  return __builtin_convertvector (v + as_float16 ((as_uint16 (v) & 0x80000000u) | 0x3effffffu), int16);
-}
-
-INLINE void
-widen_block (Wide *wide, int b, const float *x)
-{
-  const float16 v[2] = { LOAD_FLOAT (x), LOAD_FLOAT (x + 16) };
-  const float most = largest (v[0], v[1]), inverse = most > 1e-30f ? WIDE_MOST / most : 0;
-  const float scale = inverse > 0 ? most / WIDE_MOST : 0;
-
-  wide->scale[b] = scale;
-  UNROLL
-  for (int h = 0; h < PARTS; h++) {
-    int high = 0, low = 0;
-
-    UNROLL
-    for (int i = h * PART / 16; i < (h + 1) * PART / 16; i++)
-      split_digits (wide, b * 32 + i * 16, round_to_int (v[i] * inverse), &high, &low);
-#ifdef WITH_OFFSET
-    wide->sum[b] = (high * 65536.f + low) * scale;
-#else
-    wide->high[b * PARTS + h] = -OFF * high;
-    wide->low[b * PARTS + h] = -OFF * low;
-#endif
-  }
-}
-
-INLINE float16
-dot_wide (const Wide *wide, const uchar *w, const uchar *ws, int blocks)
-{
-  float16 sum = 0;
-
-  for (int b = 0; b < blocks; b++, w += BLOCK_BYTES) {
-    UNROLL
-    for (int h = 0; h < PARTS; h++) {
-      const int part = b * PARTS + h;
-#ifdef WITH_OFFSET
-      int16 total[DIGITS] = { 0, 0, 0 };
-#else
-      int16 total[DIGITS] = { (int16) (wide->low[part]), 0, (int16) (wide->high[part]) };
-#endif
-
-      UNROLL
-      for (int first = h * PART; first < (h + 1) * PART; first += RUN) {
-        Sums run[DIGITS];
-
-        UNROLL
-        for (int d = 0; d < DIGITS; d++)
-          run[d] = BEGIN (total[d]);
-        UNROLL
-        for (int c = first / 8; c < (first + RUN) / 8; c++) {
-          uint16 quads[2];
-
-          load_quads (quads, w, c);
-          UNROLL
-          for (int d = 0; d < DIGITS; d++) {
-            const uint *a = (const uint *) (wide->q[d] + b * 32);
-
-            run[d] = ADD (run[d], quads[0], a[2 * c]);
-            run[d] = ADD (run[d], quads[1], a[2 * c + 1]);
-          }
-        }
-        UNROLL
-        for (int d = 0; d < DIGITS; d++)
-          total[d] = END (total[d], run[d]);
-      }
-      const int16 low = (total[1] << 8) + total[0];
-
-      sum += (__builtin_convertvector (total[2], float16) * 65536.f + __builtin_convertvector (low, float16))
-          * (load_scale (ws, part) * wide->scale[b]);
-#ifdef WITH_OFFSET
-      sum += load_offset (ws, part) * wide->sum[part];
-#endif
-    }
-  }
-  return sum;
-}
+#include "int24.clh"
 
 CPU_TARGET void
 widen_multiply (float *y, const float *x, const Panels *w, int N, int K, int first, int last)
@@ -390,8 +280,7 @@ widen_multiply (float *y, const float *x, const Panels *w, int N, int K, int fir
   const int blocks = K / 32;
   Wide wide;
 
-  for (int b = 0; b < blocks; b++)
-    widen_block (&wide, b, x + b * 32);
+  widen (&wide, x, blocks);
   for (long p = first; p < last; p++)
     store_columns (y + p * PANEL, dot_wide (&wide, w->data + p * w->step, w->scales + p * w->scale_step, blocks),
         N - p * PANEL);

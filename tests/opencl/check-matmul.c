@@ -204,6 +204,67 @@ check_matmul (Check *c)
   check_expected (c, y, want, bound);
 }
 
+/* A gate that is far from its cutoff: between open and closed ones nothing is. */
+static gfloat *
+make_gates (Check *c, gint n, gfloat open)
+{
+  gfloat *gate = check_values (c, 1, n, -1, 1);
+
+  for (gint i = 0; i < n; i++)
+    if (check_float (c, 0, 1) < open)
+      gate[i] = check_float (c, 8, 12);
+  return gate;
+}
+
+static gdouble
+open_gate (const gfloat *gate, gint n, gfloat sparsity, gint i)
+{
+  gdouble mean = 0, variance = 0, v;
+
+  for (gint k = 0; k < n; k++)
+    mean += gate[k] / (gdouble) n;
+  for (gint k = 0; k < n; k++)
+    variance += (gate[k] - mean) * (gate[k] - mean) / n;
+  v = MAX (0., gate[i] - mean - sparsity * sqrt (variance));
+  return 0.5 * v * (1 + tanh (sqrt (2 / G_PI) * (v + 0.044715 * v * v * v)));
+}
+
+/* From none to all panels of 16 open. */
+static void
+check_gated_matmul (Check *c)
+{
+  static const gfloat parts[] = { 0.f, 0.02f, 0.06f, 0.3f };
+  const OclType type = check_case (c) % OCL_N_TYPES;
+  const Mode mode = ocl_type_info (type)->block > 1 && check_case (c) % 2 ? MODE_INT8 : MODE_FLOAT;
+  const gint block = ocl_type_info (type)->block, N = check_int (c, 1, 30) * 16 - (check_int (c, 0, 4) ? 0 : 3);
+  const gint K = (check_int (c, 1, 600) + block - 1) / block * block;
+  const gfloat sparsity = 0.5f, part = parts[check_int (c, 0, 3)];
+  const guint8 *data = random_matrix (c, type, N, K);
+  OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K) : make_weight (c, type, data, N, K);
+  gfloat *x = check_values (c, 1, K, -2, 2), *gate = make_gates (c, N, part);
+  gfloat *want = check_values (c, 1, N, 0, 0), *bound = check_values (c, 1, N, 0, 0);
+  OclTensor y = check_output (c, 1, N);
+
+  check_describe (c, "%s N %d K %d, %g open, %s", ocl_type_info (type)->name, N, K, part, modes[mode].name);
+  if (!weight)
+    return;
+  check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
+  expect (c, type, data, x, 1, N, K, want, bound);
+  for (gint i = 0; i < N; i++)
+    bound[i] *= (K + 8) * 0x1p-24f;
+  if (mode == MODE_INT8)
+    add_rounding (type, data, x, 1, N, K, &check_int8_rounding, bound);
+  for (gint i = 0; i < N; i++) {
+    const gdouble v = open_gate (gate, N, sparsity, i);
+
+    bound[i] = bound[i] * v + fabs (want[i]) * (v + 1) * 2e-6;     /* the cutoff, up to 12, is rounded, and exp () */
+    want[i] *= v;
+  }
+  ocl_gated_matmul (check_queue (c), y, check_input_from (c, 1, N, gate), check_input_from (c, 1, K, x), weight, sparsity,
+      modes[mode].flags);
+  check_expected (c, y, want, bound);
+}
+
 /* Shapes of the embedded model and of Gemma 3n E2B: decoding, prefill, sound and a picture at 768; the largest weight is
  * beyond any cache here. */
 static void
@@ -244,5 +305,6 @@ bench_matmul (Check *c)
 
 const CheckOp check_ops_matmul[] = {
   { "matmul", 572, check_matmul, bench_matmul, OCL_N_TYPES },
+  { "gated_matmul", 132, check_gated_matmul, NULL, OCL_N_TYPES },
   { NULL }
 };

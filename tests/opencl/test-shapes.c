@@ -53,7 +53,7 @@ GST_START_TEST (test_elementwise)
   expect_refused ("glu");
   ocl_gelu_mul (queue, a, a, b);
   expect_refused ("gelu_mul");
-  ocl_gated_gelu (queue, a, a, 0);
+  ocl_gated_gelu (queue, a, b, a, 0);
   expect_refused ("gated_gelu");
   ocl_scale_cols (queue, a, a, none);
   expect_refused ("scale_cols");
