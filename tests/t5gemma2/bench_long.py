@@ -42,14 +42,15 @@ def draw(rows, path):
     figure, (time, memory) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
     for axes, values, title in ((time, [r["seconds"] for r in rows], "seconds until the first token"),
                                 (memory, [r["peak_resident_bytes"] / 1e9 for r in rows], "GB resident at most")):
-        axes.loglog(n, values, "o-", base=2)
-        axes.loglog(n, [values[-1] * k / n[-1] for k in n], ":", color="gray", label="in proportion to the length")
-        axes.set_yscale("log", base=10)
+        axes.semilogx(n, values, "o-", base=2)
         axes.set_xticks(n, [f"{k // 1024}K" for k in n])
         axes.set_xlabel("tokens of input")
         axes.set_title(title)
         axes.grid(alpha=.3)
+    memory.set_ylim(0, 8.5)
     memory.axhline(8, color="tab:red", lw=1)
+    time.set_yscale("log", base=10)
+    time.plot(n, [rows[0]["seconds"] * k / n[0] for k in n], ":", color="gray", label="in proportion to the length")
     time.legend()
     figure.savefig(path, metadata={"Date": None})
 
