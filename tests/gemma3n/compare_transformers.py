@@ -9,9 +9,9 @@ tables the rows that occur. Of random ids (more than the window) the states afte
 choice at every position are compared, of a clip and a picture each block of the encoder and the soft tokens.
 
 Required: states, logits and soft tokens within 2e-3 (norm of the difference over norm), the same choice wherever
-transformers' two best logits differ by more than 0.5. With 8-bit activations, or with --dtype bf16, in which transformers
-then computes, only a correlation of all logits of at least 0.999, and the choices. With --gguf the text network's weights are
-those of a GGUF on both sides, here dequantized by gguf-py.
+transformers' two best logits differ by more than 0.5. With 8-bit activations only the choices, and a correlation of at least
+0.999 between the logits of each position. With --gguf the text network's weights are those of a GGUF on both sides, here
+dequantized by gguf-py. --dtype bf16 shows what bfloat16 costs transformers: nothing is required then.
 """
 import argparse
 import json
@@ -202,11 +202,12 @@ def compare_image(config, weights, picture, out):
 # ---- what is required -----------------------------------------------------------------------------------------------
 
 
-def passes(result, exact):
-    if "correlation" in result and (result["different"] or result["correlation"] < CORRELATION):
+def passes(result, int8):
+    if result.get("different"):
         return False
-    errors = [*result["layer_errors"], result.get("logit_error", 0), result.get("soft_error", 0)]
-    return max(errors) < LIMIT or not exact
+    if int8 and "correlation" in result:
+        return result["correlation"] >= CORRELATION
+    return max(*result["layer_errors"], result.get("logit_error", 0), result.get("soft_error", 0)) < LIMIT
 
 
 def main():
@@ -238,9 +239,8 @@ def main():
                 subprocess.run([*ours, "--model", args.model, f"--{part}", file, *size, "--out", tmp], check=True,
                                stdout=subprocess.DEVNULL)
                 results[part] = compare(config, checkpoint, file, out)
-    exact = args.dtype == "f32" and "int8" not in more
     print(json.dumps(results))
-    return 0 if all(passes(r, exact) for r in results.values()) else 1
+    return 0 if args.dtype == "bf16" or all(passes(r, "int8" in more) for r in results.values()) else 1
 
 
 if __name__ == "__main__":
