@@ -48,6 +48,56 @@ shrink (gint side, gint stride)
   return (side + stride - 1) / stride;
 }
 
+/* "Same" padding: the result is as large as the strides leave; of an odd padding the right and bottom get more. */
+static OclConv2d
+same_padding (gint side, gint kernel, gint stride)
+{
+  gint out = shrink (side, stride), pad = MAX ((out - 1) * stride + kernel - side, 0) / 2;
+
+  return (OclConv2d){ side, side, kernel, stride, pad, pad, out, out };
+}
+
+/* ---- bands: the wide part of a block is computed for some rows of its result at a time --------- */
+
+#define BAND_VALUES (13 << 20) /* of it: more would only take memory, less compute more rows twice */
+
+/* Some rows of a convolution's result. */
+typedef struct
+{
+  OclConv2d conv;         /* of the rows that they see, begun at first_in */
+  gint first_in, first, n; /* the rows */
+} Band;
+
+/* The convolution behind the wide part, or in an edge block before it: without one, each pixel sees itself. */
+static OclConv2d
+block_conv (const Mnv5Block *b, gint side)
+{
+  if (b->kind == MNV5_EDGE)
+    return same_padding (side, b->kernel, b->stride);
+  return b->middle.kernel > 0 ? same_padding (side, b->middle.kernel, b->middle.stride) : same_padding (side, 1, 1);
+}
+
+static gint
+band_rows (const Mnv5Block *b, const OclConv2d *p)
+{
+  gint row = b->kind == MNV5_EDGE ? p->out_width * b->mid : p->stride * p->width * b->mid; /* values */
+  gint n_bands = ((gsize) row * p->out_height + BAND_VALUES - 1) / BAND_VALUES;
+
+  return (p->out_height + n_bands - 1) / n_bands;
+}
+
+static Band
+cut_band (const OclConv2d *p, gint first, gint n)
+{
+  gint begin = first * p->stride - p->pad_top, end = begin + (n - 1) * p->stride + p->kernel;
+  Band band = { *p, MAX (begin, 0), first, n };
+
+  band.conv.height = MIN (end, p->height) - band.first_in;
+  band.conv.pad_top = band.first_in - begin;
+  band.conv.out_height = n;
+  return band;
+}
+
 /* ---- memory ----------------------------------------------------------------------------- */
 
 static OclTensor
@@ -64,9 +114,15 @@ typedef struct
 } Sizes;
 
 static void
+need_rows (Sizes *sizes, Slot slot, gint height, gint width, gint cols)
+{
+  sizes->n[slot] = MAX (sizes->n[slot], (gsize) height * width * cols);
+}
+
+static void
 need (Sizes *sizes, Slot slot, gint side, gint cols)
 {
-  sizes->n[slot] = MAX (sizes->n[slot], (gsize) side * side * cols);
+  need_rows (sizes, slot, side, side, cols);
 }
 
 /* Returns the side of the block's result. */
@@ -74,7 +130,8 @@ static gint
 need_block (Sizes *sizes, const Mnv5Block *b, gint side)
 {
   gint start = b->start.kernel > 0 ? shrink (side, b->start.stride) : side, out = shrink (side, b->stride);
-  gint keys = shrink (side, MNV5_STRIDE);
+  gint keys = shrink (side, MNV5_STRIDE), n;
+  OclConv2d p;
 
   if (b->kind == MNV5_ATTENTION) {
     need (sizes, A, side, b->in);
@@ -84,9 +141,11 @@ need_block (Sizes *sizes, const Mnv5Block *b, gint side)
     need (sizes, KEYS, side, b->key_dim);
     need (sizes, VALUES, side, b->value_dim);
   } else {
-    need (sizes, A, start, b->in);
-    need (sizes, B, b->kind == MNV5_EDGE ? out : start, b->mid);
-    need (sizes, C, out, b->middle.kernel > 0 ? b->mid : 0);
+    p = block_conv (b, start);
+    n = band_rows (b, &p);
+    need (sizes, A, start, b->start.kernel > 0 ? b->in : 0);
+    need_rows (sizes, B, b->kind == MNV5_EDGE ? n : MIN ((n - 1) * p.stride + p.kernel, start), p.width, b->mid);
+    need_rows (sizes, C, n, out, b->middle.kernel > 0 ? b->mid : 0);
   }
   need (sizes, X, out, b->out);
   need (sizes, Y, out, b->out);
@@ -99,7 +158,6 @@ need_all (Sizes *sizes, const Mnv5 *m, gint resolution)
   gint side = shrink (resolution, MNV5_STRIDE), fine = side;
 
   need (sizes, X, side, m->stem_channels);
-  need (sizes, Y, side, m->stem_channels); /* they may have changed places when the next picture comes */
   for (gint i = 0; i < m->n_stages; i++) {
     const Mnv5Stage *stage = &m->stages[i];
 
@@ -167,15 +225,6 @@ product (Session *s, OclTensor y, OclTensor x, const OclWeight *w)
   ocl_matmul (s->base.queue, y, x, w, s->base.vision->flags);
 }
 
-/* "Same" padding: the result is as large as the strides leave; of an odd padding the right and bottom get more. */
-static OclConv2d
-same_padding (gint side, gint kernel, gint stride)
-{
-  gint out = shrink (side, stride), pad = MAX ((out - 1) * stride + kernel - side, 0) / 2;
-
-  return (OclConv2d){ side, side, kernel, stride, pad, pad, out, out };
-}
-
 /* Into @slot: RMS (depthwise (x)), then GELU if @gelu. */
 static OclTensor
 depthwise (Session *s, Slot slot, OclTensor x, gint *side, const Mnv5Depthwise *d, gboolean gelu)
@@ -191,35 +240,73 @@ depthwise (Session *s, Slot slot, OclTensor x, gint *side, const Mnv5Depthwise *
 
 /* ---- blocks: x [side * side][I] in slot X becomes y [side * side][O] in slot Y ------------- */
 
-/* y = RMS (project (GELU (RMS (conv (x))))) [+ x] */
+/* The rows of a picture of @width that are @n from @first. */
 static OclTensor
-run_edge (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
+picture_rows (OclTensor x, gint width, gint first, gint n)
 {
-  OclConv2d p = same_padding (*side, b->kernel, b->stride);
-  OclTensor wide = take (s, B, p.out_height * p.out_width, b->mid), y = take (s, Y, wide.rows, b->out);
+  return ocl_tensor_rows (x, first * width, n * width);
+}
 
-  ocl_conv2d (s->base.queue, wide, x, b->conv, (OclTensor){ 0 }, &p, s->base.vision->flags);
+/* y = RMS (project (wide)) [+ x], for a band of y */
+static void
+narrow_band (Session *s, const Mnv5Block *b, const Band *band, OclTensor y, OclTensor wide, OclTensor x)
+{
+  gint width = band->conv.out_width;
+  OclTensor rows = picture_rows (y, width, band->first, band->n);
+
+  product (s, rows, wide, b->project);
+  norm_and_skip (s, b, rows, b->skip ? picture_rows (x, width, band->first, band->n) : x);
+}
+
+/* wide = GELU (RMS (conv (x))) */
+static OclTensor
+edge_band (Session *s, const Mnv5Block *b, const Band *band, OclTensor x)
+{
+  const OclConv2d *p = &band->conv;
+  OclTensor wide = take (s, B, band->n * p->out_width, b->mid);
+
+  ocl_conv2d (s->base.queue, wide, picture_rows (x, p->width, band->first_in, p->height), b->conv, (OclTensor){ 0 }, p,
+      s->base.vision->flags);
   norm (s, wide, wide, b->expand_norm, TRUE);
-  product (s, y, wide, b->project);
-  norm_and_skip (s, b, y, x);
-  *side = p.out_width;
+  return wide;
+}
+
+/* wide = GELU (RMS (dw (GELU (RMS (expand (x)))))), if there is a dw */
+static OclTensor
+inverted_band (Session *s, const Mnv5Block *b, const Band *band, OclTensor x)
+{
+  const OclConv2d *p = &band->conv;
+  OclTensor wide = take (s, B, p->height * p->width, b->mid), y;
+
+  product (s, wide, picture_rows (x, p->width, band->first_in, p->height), b->expand);
+  norm (s, wide, wide, b->expand_norm, TRUE);
+  if (b->middle.kernel == 0)
+    return wide;
+  y = take (s, C, band->n * p->out_width, b->mid);
+  ocl_depthwise2d (s->base.queue, y, wide, b->middle.weight, p);
+  norm (s, y, y, b->middle.norm, TRUE);
   return y;
 }
 
-/* y = scale * RMS (project (GELU (RMS (dw (GELU (RMS (expand (RMS (dw (x))))))))))  [+ x], each dw if there is one */
+/*
+ * Of an edge: y = RMS (project (GELU (RMS (conv (x))))) [+ x]; of an inverted bottleneck:
+ * y = scale * RMS (project (GELU (RMS (dw (GELU (RMS (expand (RMS (dw (x))))))))))  [+ x], each dw if there is one.
+ */
 static OclTensor
-run_inverted (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
+run_bottleneck (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
 {
-  OclTensor narrow = b->start.kernel > 0 ? depthwise (s, A, x, side, &b->start, FALSE) : x;
-  OclTensor wide = take (s, B, narrow.rows, b->mid), y;
+  OclTensor narrow = b->start.kernel > 0 ? depthwise (s, A, x, side, &b->start, FALSE) : x, y;
+  OclConv2d p = block_conv (b, *side);
+  gint rows = band_rows (b, &p);
 
-  product (s, wide, narrow, b->expand);
-  norm (s, wide, wide, b->expand_norm, TRUE);
-  if (b->middle.kernel > 0)
-    wide = depthwise (s, C, wide, side, &b->middle, TRUE);
-  y = take (s, Y, wide.rows, b->out);
-  product (s, y, wide, b->project);
-  norm_and_skip (s, b, y, x);
+  y = take (s, Y, p.out_height * p.out_width, b->out);
+  for (gint first = 0; first < p.out_height; first += rows) {
+    Band band = cut_band (&p, first, MIN (rows, p.out_height - first));
+    OclTensor wide = b->kind == MNV5_EDGE ? edge_band (s, b, &band, narrow) : inverted_band (s, b, &band, narrow);
+
+    narrow_band (s, b, &band, y, wide, x);
+  }
+  *side = p.out_width;
   return y;
 }
 
@@ -259,16 +346,7 @@ run_block (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
 {
   OclTensor y, old = s->slots[X];
 
-  switch (b->kind) {
-    case MNV5_EDGE:
-      y = run_edge (s, b, x, side);
-      break;
-    case MNV5_INVERTED:
-      y = run_inverted (s, b, x, side);
-      break;
-    default:
-      y = run_attention (s, b, x, side);
-  }
+  y = b->kind == MNV5_ATTENTION ? run_attention (s, b, x, side) : run_bottleneck (s, b, x, side);
   s->slots[X] = s->slots[Y];
   s->slots[Y] = old;
   return y;
@@ -281,7 +359,13 @@ run_stem (Session *s, OclTensor pixels, gint *side)
 {
   const Mnv5 *m = network (s);
   OclConv2d p = same_padding (*side, MNV5_STEM_KERNEL, MNV5_STRIDE);
-  OclTensor x = take (s, X, p.out_height * p.out_width, m->stem_channels);
+  OclTensor x, y = s->slots[Y];
+
+  if (y.rows > s->slots[X].rows) { /* the picture before has left them so */
+    s->slots[Y] = s->slots[X];
+    s->slots[X] = y;
+  }
+  x = take (s, X, p.out_height * p.out_width, m->stem_channels);
 
   ocl_conv2d (s->base.queue, x, pixels, m->stem, m->stem_bias, &p, OCL_MATMUL_F32_ACTIVATIONS);
   norm (s, x, x, m->stem_norm, TRUE);
