@@ -64,7 +64,7 @@ same_padding (gint side, gint kernel, gint stride)
 /* Some rows of a convolution's result. */
 typedef struct
 {
-  OclConv2d conv;         /* of the rows that they see, begun at first_in */
+  OclConv2d conv;          /* of the rows that they see, begun at first_in */
   gint first_in, first, n; /* the rows */
 } Band;
 
@@ -80,8 +80,8 @@ block_conv (const Mnv5Block *b, gint side)
 static gint
 band_rows (const Mnv5Block *b, const OclConv2d *p)
 {
-  gint row = b->kind == MNV5_EDGE ? p->out_width * b->mid : p->stride * p->width * b->mid; /* values */
-  gint n_bands = ((gsize) row * p->out_height + BAND_VALUES - 1) / BAND_VALUES;
+  gsize row = (b->kind == MNV5_EDGE ? p->out_width : p->stride * p->width) * (gsize) b->mid; /* values */
+  gint n_bands = (row * p->out_height + BAND_VALUES - 1) / BAND_VALUES;
 
   return (p->out_height + n_bands - 1) / n_bands;
 }
