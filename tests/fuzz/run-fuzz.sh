@@ -4,7 +4,7 @@
 # that MAKE-SEEDS writes. WORK-DIR/TARGET keeps the binary, the corpus and the log from one run to the next; an input
 # that fails is left there as crash-*, timeout-* or leak-*. Without clang: exit status 77, "skipped".
 set -eu
-target=$1 make_seeds=$2 work=$3/$1 seconds=${4:-${FUZZ_SECONDS:-60}}
+target=$1 make_seeds=$2 work=$3/$1 seconds=${FUZZ_SECONDS:-${4:-60}}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 clang=$(command -v clang || command -v clang-14 || true)
 if [ -z "$clang" ]; then
