@@ -227,15 +227,23 @@ product (Session *s, OclTensor y, OclTensor x, const OclWeight *w)
 
 /* Into @slot: RMS (depthwise (x)), then GELU if @gelu. */
 static OclTensor
-depthwise (Session *s, Slot slot, OclTensor x, gint *side, const Mnv5Depthwise *d, gboolean gelu)
+depthwise_rows (Session *s, Slot slot, OclTensor x, const OclConv2d *p, const Mnv5Depthwise *d, gboolean gelu)
+{
+  OclTensor y = take (s, slot, p->out_height * p->out_width, x.cols);
+
+  ocl_depthwise2d (s->base.queue, y, x, d->weight, p);
+  norm (s, y, y, d->norm, gelu);
+  return y;
+}
+
+/* The same for a whole picture of *@side, which becomes that of the result. */
+static OclTensor
+depthwise (Session *s, Slot slot, OclTensor x, gint *side, const Mnv5Depthwise *d)
 {
   OclConv2d p = same_padding (*side, d->kernel, d->stride);
-  OclTensor y = take (s, slot, p.out_height * p.out_width, x.cols);
 
-  ocl_depthwise2d (s->base.queue, y, x, d->weight, &p);
-  norm (s, y, y, d->norm, gelu);
   *side = p.out_width;
-  return y;
+  return depthwise_rows (s, slot, x, &p, d, FALSE);
 }
 
 /* ---- blocks: x [side * side][I] in slot X becomes y [side * side][O] in slot Y ------------- */
@@ -276,16 +284,11 @@ static OclTensor
 inverted_band (Session *s, const Mnv5Block *b, const Band *band, OclTensor x)
 {
   const OclConv2d *p = &band->conv;
-  OclTensor wide = take (s, B, p->height * p->width, b->mid), y;
+  OclTensor wide = take (s, B, p->height * p->width, b->mid);
 
   product (s, wide, picture_rows (x, p->width, band->first_in, p->height), b->expand);
   norm (s, wide, wide, b->expand_norm, TRUE);
-  if (b->middle.kernel == 0)
-    return wide;
-  y = take (s, C, band->n * p->out_width, b->mid);
-  ocl_depthwise2d (s->base.queue, y, wide, b->middle.weight, p);
-  norm (s, y, y, b->middle.norm, TRUE);
-  return y;
+  return b->middle.kernel > 0 ? depthwise_rows (s, C, wide, p, &b->middle, TRUE) : wide;
 }
 
 /*
@@ -295,7 +298,7 @@ inverted_band (Session *s, const Mnv5Block *b, const Band *band, OclTensor x)
 static OclTensor
 run_bottleneck (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
 {
-  OclTensor narrow = b->start.kernel > 0 ? depthwise (s, A, x, side, &b->start, FALSE) : x, y;
+  OclTensor narrow = b->start.kernel > 0 ? depthwise (s, A, x, side, &b->start) : x, y;
   OclConv2d p = block_conv (b, *side);
   gint rows = band_rows (b, &p);
 
@@ -314,7 +317,7 @@ run_bottleneck (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
 static OclTensor
 key_or_value (Session *s, Slot slot, OclTensor x, gint side, const Mnv5Depthwise *down, const OclWeight *w)
 {
-  OclTensor from = down->kernel > 0 ? depthwise (s, C, x, &side, down, FALSE) : x;
+  OclTensor from = down->kernel > 0 ? depthwise (s, C, x, &side, down) : x;
   OclTensor y = take (s, slot, from.rows, ocl_weight_get_rows (w));
 
   product (s, y, from, w);

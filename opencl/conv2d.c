@@ -187,8 +187,8 @@ run_int8 (OclQueue *q, const Conv2dArgs *a, const gchar *options)
   { \
     run_int8 (q, data, "-DTYPE_Q8_0 " options); \
   }
-DEFINE_INT8 (vnni, "-DCPU_AVX512 -DINT8_VNNI")
-DEFINE_INT8 (avxvnni, "-DINT8_AVXVNNI")
+DEFINE_INT8 (vnni, OCL_INT8_VNNI)
+DEFINE_INT8 (avxvnni, OCL_INT8_AVXVNNI)
 
 static const OclVariant conv2d_variants[] = {
   { "int8-vnni", OCL_DEVICE_AVX512VNNI, int8_match, conv2d_int8_vnni },

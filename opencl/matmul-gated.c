@@ -42,29 +42,13 @@ run_row (OclQueue *q, const GatedArgs *a, const gchar *target)
   }
 }
 
-static void
-run_vnni (OclQueue *q, gconstpointer args)
-{
-  run_row (q, args, "-DCPU_AVX512 -DINT8_VNNI");
-}
+#define DEFINE_ROW(name, target) \
+  static void run_##name (OclQueue *q, gconstpointer args) { run_row (q, args, target); }
 
-static void
-run_bw (OclQueue *q, gconstpointer args)
-{
-  run_row (q, args, "-DCPU_AVX512 -DINT8_BW");
-}
-
-static void
-run_avxvnni (OclQueue *q, gconstpointer args)
-{
-  run_row (q, args, "-DINT8_AVXVNNI");
-}
-
-static void
-run_avx2 (OclQueue *q, gconstpointer args)
-{
-  run_row (q, args, "-DINT8_AVX2");
-}
+DEFINE_ROW (vnni, OCL_INT8_VNNI)
+DEFINE_ROW (bw, OCL_INT8_BW)
+DEFINE_ROW (avxvnni, OCL_INT8_AVXVNNI)
+DEFINE_ROW (avx2, OCL_INT8_AVX2)
 
 /* Everything, by the variants of the product and of the gate. */
 static void

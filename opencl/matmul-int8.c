@@ -91,23 +91,23 @@ run (OclQueue *q, const OclMatmulArgs *args, const gchar *target, gint tile_rows
 void
 ocl_matmul_int_vnni (OclQueue *q, gconstpointer args)
 {
-  run (q, args, "-DCPU_AVX512 -DINT8_VNNI", 6, 2);
+  run (q, args, OCL_INT8_VNNI, 6, 2);
 }
 
 void
 ocl_matmul_int_bw (OclQueue *q, gconstpointer args)
 {
-  run (q, args, "-DCPU_AVX512 -DINT8_BW", 6, 2);
+  run (q, args, OCL_INT8_BW, 6, 2);
 }
 
 void
 ocl_matmul_int_avxvnni (OclQueue *q, gconstpointer args)
 {
-  run (q, args, "-DINT8_AVXVNNI", 4, 1);
+  run (q, args, OCL_INT8_AVXVNNI, 4, 1);
 }
 
 void
 ocl_matmul_int_avx2 (OclQueue *q, gconstpointer args)
 {
-  run (q, args, "-DINT8_AVX2", 4, 1);
+  run (q, args, OCL_INT8_AVX2, 4, 1);
 }

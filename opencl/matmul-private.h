@@ -15,6 +15,11 @@ typedef struct
   OclMatmulFlags flags;
 } OclMatmulArgs;
 
+/* Options of programs with kernels/int8.clh: the dot products that they use. */
+#define OCL_INT8_VNNI "-DCPU_AVX512 -DINT8_VNNI"
+#define OCL_INT8_BW "-DCPU_AVX512 -DINT8_BW"
+#define OCL_INT8_AVXVNNI "-DINT8_AVXVNNI"
+#define OCL_INT8_AVX2 "-DINT8_AVX2"
 #define OCL_GEMV_COLS 16384     /* of a row that a work-group quantizes on its stack */
 
 /** "-DTYPE_Q4_0": which layout a kernel reads. */

@@ -74,9 +74,8 @@ class Gguf:
         stacked = re.fullmatch(r"model\.language_model\.altup_(unembed_)?projections\.(\d)\.weight", name)
         if stacked:
             return self.tensors[f"altup_{'unembd_' if stacked[1] else ''}proj.weight"], int(stacked[2])
-        return self.tensors[self.names.get_name(name.replace("model.language_model.", "model."), (".weight",))
-                            if not name.endswith("correct_output_scale") else
-                            self.names.get_name(name.replace("model.language_model.", "model.")) + ".weight"], None
+        own = self.names.get_name(name.replace("model.language_model.", "model."), (".weight",))
+        return self.tensors[own if own in self.tensors else own + ".weight"], None     # the scale has the suffix here only
 
     def get(self, name):
         tensor, index = self.find(name)

@@ -162,7 +162,21 @@ static const struct
 } modes[] = { { "float32", OCL_MATMUL_F32_ACTIVATIONS }, { "8-bit, exact", OCL_MATMUL_INT8_ACTIVATIONS },
   { "8-bit, rounded", OCL_MATMUL_INT8_ACTIVATIONS }, { "14-bit, rounded", OCL_MATMUL_INT16 } };
 
-/* float32 sums in any order differ by at most K * 2^-24 of the sum of magnitudes; scaling rounds a few times more. */
+/* What a product should be, and how far off it may be: float32 sums in any order differ by at most K * 2^-24 of the sum of
+ * magnitudes; scaling rounds a few times more. */
+static void
+expect_within (Check *c, OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, Mode mode, gfloat *want,
+    gfloat *bound)
+{
+  expect (c, type, w, x, M, N, K, want, bound);
+  for (gint i = 0; i < M * N; i++)
+    bound[i] *= (K + 8) * 0x1p-24f;
+  if (mode == MODE_INT8)
+    add_rounding (type, w, x, M, N, K, &check_int8_rounding, bound);
+  if (mode == MODE_INT16)
+    add_rounding (type, w, x, M, N, K, &(CheckRounding) { 64, 8191, 4095 }, bound);
+}
+
 static void
 check_matmul (Check *c)
 {
@@ -192,13 +206,7 @@ check_matmul (Check *c)
     make_representable (c, x, (gsize) M * K);
   want = check_values (c, M, N, 0, 0);
   bound = check_values (c, M, N, 0, 0);
-  expect (c, type, data, x, M, N, K, want, bound);
-  for (gint i = 0; i < M * N; i++)
-    bound[i] *= (K + 8) * 0x1p-24f;
-  if (mode == MODE_INT8)
-    add_rounding (type, data, x, M, N, K, &check_int8_rounding, bound);
-  if (mode == MODE_INT16)
-    add_rounding (type, data, x, M, N, K, &(CheckRounding) { 64, 8191, 4095 }, bound);
+  expect_within (c, type, data, x, M, N, K, mode, want, bound);
   y = check_output (c, M, N);
   ocl_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight, modes[mode].flags);
   check_expected (c, y, want, bound);
@@ -249,11 +257,7 @@ check_gated_matmul (Check *c)
   if (!weight)
     return;
   check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
-  expect (c, type, data, x, 1, N, K, want, bound);
-  for (gint i = 0; i < N; i++)
-    bound[i] *= (K + 8) * 0x1p-24f;
-  if (mode == MODE_INT8)
-    add_rounding (type, data, x, 1, N, K, &check_int8_rounding, bound);
+  expect_within (c, type, data, x, 1, N, K, mode, want, bound);
   for (gint i = 0; i < N; i++) {
     const gdouble v = open_gate (gate, N, sparsity, i);
 
