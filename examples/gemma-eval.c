@@ -63,7 +63,7 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"ids", 0, 0, G_OPTION_ARG_STRING, &o->ids, "Token ids instead of a prompt", "2,10,..."},
     {"generate", 'g', 0, G_OPTION_ARG_INT, &o->generate, "Generate N tokens, greedily", "N"},
     {"activations", 0, 0, G_OPTION_ARG_STRING, &o->activations,
-        "f32: exact (default, as in the elements), int16: encoders and prompts in half the time, within 0.2 %, or int8: "
+        "f32: exact (default, as in the elements), int16: encoders and prompts in half the time, within 0.1 %, or int8: "
         "faster on quantized weights", "TYPE"},
     {"kv-cache", 0, 0, G_OPTION_ARG_STRING, &o->kv_cache,
         "f32: keys and values exactly (default), or int8: in a quarter of the memory", "TYPE"},

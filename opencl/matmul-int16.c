@@ -1,9 +1,9 @@
-/* The matrix product of many rows in integers of 13 and 14 bits on CPUs with VNNI: kernels/matmul-int16.cl. */
+/* The matrix product of many rows in integers of 16 bits on CPUs with VNNI: kernels/matmul-int16.cl. */
 #include "launch.h"
 #include "matmul-private.h"
 
 #define FEW_ROWS 8              /* more are worth rounding the weights for */
-#define BLOCK 64                /* columns that share a scale */
+#define BLOCK 256               /* columns that share a scale */
 #define TILE_ROWS 8
 #define TILE_PANELS 3
 

@@ -18,7 +18,7 @@ G_BEGIN_DECLS
 typedef enum
 {
   OCL_MATMUL_F32_ACTIVATIONS = 0,       /* float32 x dequantized weights, or 24-bit integers by blocks of 32 values */
-  OCL_MATMUL_INT16 = 1 << 1,            /* allow activations of 14 bits and weights of 13 (a scale each 64 values) */
+  OCL_MATMUL_INT16 = 1 << 1,            /* allow activations and weights of up to 16 bits (a scale each 256 values) */
   OCL_MATMUL_INT8_ACTIVATIONS = 1 << 0  /* allow 8-bit activations (a scale each 32 values) on quantized weights, on others
                                          * the above */
 } OclMatmulFlags;

@@ -75,7 +75,7 @@ gemma_model_user_install_weights (GObjectClass *klass, guint id)
 
 G_DEFINE_ENUM_TYPE (GstGemmaActivations, gst_gemma_activations,
     { OCL_MATMUL_F32_ACTIVATIONS, "Exact", "f32" },
-    { OCL_MATMUL_INT16, "14 bits in products of many rows (encoders, prompts): faster, soft tokens within 0.2 %",
+    { OCL_MATMUL_INT16, "16 bits in products of many rows (encoders, prompts): faster, soft tokens within 0.1 %",
         "int16" },
     { OCL_MATMUL_INT8_ACTIVATIONS, "8 bits in products with quantized weights: faster, and seldom another word", "int8" })
 
@@ -83,8 +83,8 @@ void
 gemma_model_user_install_activations (GObjectClass *klass, guint id)
 {
   g_object_class_install_property (klass, id, g_param_spec_enum ("activations", "Activations",
-          "How the encoder rounds before its products: not at all; to 14 bits, which takes half the time on CPUs with VNNI and "
-          "changes soft tokens by 0.2 % at most; or, of pictures and quantized weights, to 8 bits (up to 3 %)",
+          "How the encoder rounds before its products: not at all; to 16 bits, which takes half the time on CPUs with VNNI and "
+          "changes soft tokens by 0.1 % at most; or, of pictures and quantized weights, to 8 bits (up to 3 %)",
           GST_TYPE_GEMMA_ACTIVATIONS, OCL_MATMUL_F32_ACTIVATIONS,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
 }

@@ -1,5 +1,6 @@
-// y [M][N] = x [M][K] * w^T on a CPU with VNNI, many rows: 64 columns of x, and of w, become a scale and integers of 14 and
-// 13 bits, of which 64 products fit in a sum of 32 bits. Two of them take the time of one float32 product.
+// y [M][N] = x [M][K] * w^T on a CPU with VNNI, many rows: 256 columns of x, and of w, become a scale and integers. A sum of
+// products is at most the product of the two blocks' norms (Cauchy, Schwarz): where each is below 2^15.5, it fits in 32
+// bits. Two of these products take the time of one of float32.
 // Built with -DTYPE_<type> -DCPU_AVX512. A work-item computes some panels for some rows of x.
 #define CPU_VNNI
 #include "common.clh"
@@ -10,29 +11,36 @@
 
 #define MR 8
 #define NP 3
-#define BLOCK 64                // columns with a scale of their own
-#define BLOCKS 4                // of NP panels, in the first-level cache
-#define X_MOST 8191             // BLOCK * X_MOST * W_MOST < 2^31
-#define W_MOST 4095
+#define BLOCK 256               // columns with a scale of their own
+#define MOST 32767              // of magnitudes between 1e-15 and 1e18
+#define NORM 46330              // and some for rounding: (NORM + sqrt (BLOCK) / 2)^2 < 2^31
 
 // ---- activations -------------------------------------------------------------------------
 
-// x [n] = scale * q; columns from n to BLOCK are 0.
+// x [n] = scale * q; columns from n to the next multiple of 16 are 0.
 INLINE void
 quantize_block (short *q, float *scale, const float *x, int n)
 {
   float padded[BLOCK], most, inverse;
+  float16 squares = 0;
+  int16 size = 0;
 
-  if (n < BLOCK) {
-    for (int i = 0; i < BLOCK; i++)
+  if (n % 16 > 0) {
+    for (int i = 0; i < n + 16 - n % 16; i++)
       padded[i] = i < n ? x[i] : 0;
     x = padded;
   }
-  most = LARGER (largest (LOAD_FLOAT (x), LOAD_FLOAT (x + 16)), largest (LOAD_FLOAT (x + 32), LOAD_FLOAT (x + 48)));
-  inverse = most > 1e-30f ? X_MOST / most : 0;
-  for (int i = 0; i < BLOCK; i += 16)
+  for (int i = 0; i < n; i += 16) {
+    const float16 v = LOAD_FLOAT (x + i);
+
+    size = LARGER (size, MAGNITUDE (v));
+    squares += v * v;
+  }
+  most = largest (as_float16 (size), as_float16 (size));
+  inverse = most > 1e-15f ? min (MOST / most, NORM / sqrt (sum_lanes (squares))) : 0;
+  for (int i = 0; i < n; i += 16)
     *(short16u *) (q + i) = __builtin_convertvector (ROUNDED (LOAD_FLOAT (x + i) * inverse), short16);
-  *scale = inverse > 0 ? most / X_MOST : 0;
+  *scale = inverse > 0 ? 1 / inverse : 0;
 }
 
 // A block of MR rows is together, as are their scales.
@@ -57,103 +65,117 @@ matmul_quantize (TENSOR (x), __global uchar *quantized, const ulong scales_at, c
 
 typedef struct
 {
-  uint pairs[BLOCKS][BLOCK / 2 * PANEL] __attribute__ ((aligned (64))); // columns 2 k and 2 k + 1 of each row
-  float16 scales[BLOCKS];
+  uint pairs[BLOCK / 2 * PANEL] __attribute__ ((aligned (64))); // columns 2 k and 2 k + 1 of each row
+  float16 scale;
 } Panel;
 
-// n columns from k0 on; those up to a whole block are 0.
+// n columns from k0 on, and one of zeros where n is odd.
 INLINE void
-pack_block (uint *pairs, float16 *scale, const uchar *w, const uchar *s, int k0, int n)
+pack_block (Panel *to, const uchar *w, const uchar *s, int k0, int n)
 {
   float values[BLOCK * PANEL] __attribute__ ((aligned (64)));
-  float16 most, inverse;
+  float16 most, inverse, squares = 0;
   int16 size = 0;
 
   unpack (values, w, s, k0, n);
-  for (int k = n; k < BLOCK; k++)
-    STORE_FLOAT (values + k * PANEL, 0);
-  for (int k = 0; k < n; k++)
-    size = LARGER (size, MAGNITUDE (LOAD_FLOAT (values + k * PANEL)));
+  if (n % 2 > 0)
+    STORE_FLOAT (values + n * PANEL, 0);
+  for (int k = 0; k < n; k++) {
+    const float16 v = LOAD_FLOAT (values + k * PANEL);
+
+    size = LARGER (size, MAGNITUDE (v));
+    squares += v * v;
+  }
   most = as_float16 (size);
-  inverse = most > 1e-30f ? W_MOST / most : 0;
-  for (int k = 0; k < BLOCK; k += 2) {
+  inverse = SMALLER (MOST / most, NORM / __builtin_ia32_sqrtps512 (squares, 4));
+  inverse = most > 1e-15f ? inverse : 0;
+  for (int k = 0; k < n; k += 2) {
     const int16 even = ROUNDED (LOAD_FLOAT (values + k * PANEL) * inverse);
     const int16 odd = ROUNDED (LOAD_FLOAT (values + (k + 1) * PANEL) * inverse);
 
-    *(uint16u *) (pairs + k / 2 * PANEL) = as_uint16 ((even & 0xffff) | odd << 16);
+    *(uint16u *) (to->pairs + k / 2 * PANEL) = as_uint16 ((even & 0xffff) | odd << 16);
   }
-  *scale = most > 1e-30f ? most / W_MOST : 0;
+  to->scale = most > 1e-15f ? 1 / inverse : 0;
 }
 
 // ---- products ----------------------------------------------------------------------------
 
-// MR rows of x by NP panels, n_blocks blocks of columns. The sums begin at 0 if @begin, else at what y has.
+// MR rows of x by NP panels, n columns of a block. The sums begin at 0 if @begin, else at what y has.
 CPU_TARGET void
-tile (float *y, long ys, const short *q, const float *scales, const Panel *w, int n_blocks, int n_rows, int begin, int cols)
+tile (float *y, long ys, const short *q, const float *scales, const Panel *w, int n, int n_rows, int begin, int cols)
 {
-  float16 sums[MR][NP];
+  int16 acc[MR][NP];
 
-  for (int b = 0; b < n_blocks; b++, q += MR * BLOCK, scales += MR) {
-    int16 acc[MR][NP];
+  UNROLL
+  for (int i = 0; i < MR; i++)
+    UNROLL
+    for (int j = 0; j < NP; j++)
+      acc[i][j] = 0;
+  for (int k = 0; k < n; k += 2) {
+    int16 v[NP];
 
     UNROLL
-    for (int i = 0; i < MR; i++)
-      UNROLL
-      for (int j = 0; j < NP; j++)
-        acc[i][j] = 0;
-    for (int k = 0; k < BLOCK; k += 2) {
-      int16 v[NP];
+    for (int j = 0; j < NP; j++)
+      v[j] = as_int16 (LOAD_UINT (w[j].pairs + k / 2 * PANEL));
+    UNROLL
+    for (int i = 0; i < MR; i++) {
+      const int16 pair = *(const int *) (q + i * BLOCK + k);
 
       UNROLL
       for (int j = 0; j < NP; j++)
-        v[j] = as_int16 (LOAD_UINT (w[j].pairs[b] + k / 2 * PANEL));
-      UNROLL
-      for (int i = 0; i < MR; i++) {
-        const int16 pair = *(const int *) (q + i * BLOCK + k);
-
-        UNROLL
-        for (int j = 0; j < NP; j++)
-          acc[i][j] = __builtin_astype (__builtin_ia32_vpdpwssd512 (acc[i][j], v[j], pair), int16);
-      }
+        acc[i][j] = __builtin_astype (__builtin_ia32_vpdpwssd512 (acc[i][j], v[j], pair), int16);
     }
-    UNROLL
-    for (int i = 0; i < MR; i++)
-      UNROLL
-      for (int j = 0; j < NP; j++) {
-        const float16 sum = __builtin_convertvector (acc[i][j], float16) * (w[j].scales[b] * scales[i]);
-
-        sums[i][j] = b == 0 ? sum : sums[i][j] + sum;
-      }
   }
-  for (int i = 0; i < n_rows; i++)
+  UNROLL
+  for (int i = 0; i < MR; i++) {
+    if (i >= n_rows)
+      break;
+    UNROLL
     for (int j = 0; j < NP; j++) {
+      const float16 sum = __builtin_convertvector (acc[i][j], float16) * (w[j].scale * scales[i]);
+      float *out = y + i * ys + j * PANEL;
+
       if (begin)
-        store_columns (y + i * ys + j * PANEL, sums[i][j], cols - j * PANEL);
+        store_columns (out, sum, cols - j * PANEL);
       else
-        add_columns (y + i * ys + j * PANEL, sums[i][j], cols - j * PANEL);
+        add_columns (out, sum, cols - j * PANEL);
     }
+  }
+}
+
+// Part i of n of what is at data comes from memory while other panels are multiplied.
+INLINE void
+prefetch_part (const uchar *data, long bytes, int i, int n)
+{
+  const long lines = bytes / 64;
+
+  for (long line = lines * i / n; line < lines * (i + 1) / n; line++)
+    __builtin_prefetch (data + line * 64, 0, 2);
 }
 
 CPU_TARGET void
 multiply (float *y, long ys, const short *q, const float *scales, const Panels *w, int M, int N, int K, int first, int last)
 {
-  const int n_blocks = (K + BLOCK - 1) / BLOCK;
+  const int n_blocks = (K + BLOCK - 1) / BLOCK, n_tiles = (M + MR - 1) / MR;
   Panel panels[NP];
 
   for (int p = first; p < last; p += NP) {
-    for (int b = 0; b < n_blocks; b += BLOCKS) {
-      const int n = min (n_blocks - b, BLOCKS);
+    for (int b = 0; b < n_blocks; b++) {
+      const int n = min (K - b * BLOCK, BLOCK);
+      const int next = b + 1 < n_blocks ? b + 1 : 0, next_p = next > 0 ? p : p + NP;
 
       for (int j = 0; j < NP; j++) {
         const long panel = min (p + j, last - 1);       // a panel past the last is computed, not stored
 
-        for (int i = 0; i < n; i++)
-          pack_block (panels[j].pairs[i], panels[j].scales + i, w->data + panel * w->step, w->scales + panel * w->scale_step,
-              (b + i) * BLOCK, min (K - (b + i) * BLOCK, BLOCK));
+        pack_block (panels + j, w->data + panel * w->step, w->scales + panel * w->scale_step, b * BLOCK, n);
       }
-      for (int m = 0; m < M; m += MR) {
-        const long at = ((long) m / MR * n_blocks + b) * MR;
+      for (int t = 0; t < n_tiles; t++) {
+        const int m = t * MR;
+        const long at = ((long) t * n_blocks + b) * MR;
 
+        for (int j = 0; j < NP && next_p + j < last; j++)
+          prefetch_part (w->data + (next_p + j) * w->step + PANEL_BYTES (next * BLOCK), PANEL_BYTES (min (K - next * BLOCK, BLOCK)),
+              t, n_tiles);
         tile (y + m * ys + p * PANEL, ys, q + at * BLOCK, scales + at, panels, n, min (M - m, MR), b == 0,
             min (N, last * PANEL) - p * PANEL);
       }

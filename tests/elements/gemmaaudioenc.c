@@ -162,7 +162,7 @@ GST_START_TEST (test_activations)
     const gchar *nick;
     OclMatmulFlags flags;
     gdouble tolerance;          /* what each promises */
-  } kinds[] = { { "int16", OCL_MATMUL_INT16, 2e-3 }, { "int8", OCL_MATMUL_INT8_ACTIVATIONS, 1e-2 } };
+  } kinds[] = { { "int16", OCL_MATMUL_INT16, 1e-3 }, { "int8", OCL_MATMUL_INT8_ACTIVATIONS, 1e-2 } };
   g_autoptr (GstBuffer) sound = make_sound (2 * RATE + 77, TRUE, 0);
   g_autoptr (GArray) exact = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS);
   g_autoptr (GArray) whole = encode_whole (sound, kinds[__i__].flags);

@@ -160,7 +160,7 @@ static const struct
   const gchar *name;
   OclMatmulFlags flags;
 } modes[] = { { "float32", OCL_MATMUL_F32_ACTIVATIONS }, { "8-bit, exact", OCL_MATMUL_INT8_ACTIVATIONS },
-  { "8-bit, rounded", OCL_MATMUL_INT8_ACTIVATIONS }, { "14-bit, rounded", OCL_MATMUL_INT16 } };
+  { "8-bit, rounded", OCL_MATMUL_INT8_ACTIVATIONS }, { "16-bit, rounded", OCL_MATMUL_INT16 } };
 
 /* What a product should be, and how far off it may be: float32 sums in any order differ by at most K * 2^-24 of the sum of
  * magnitudes; scaling rounds a few times more. */
@@ -174,7 +174,7 @@ expect_within (Check *c, OclType type, const guint8 *w, const gfloat *x, gint M,
   if (mode == MODE_INT8)
     add_rounding (type, w, x, M, N, K, &check_int8_rounding, bound);
   if (mode == MODE_INT16)
-    add_rounding (type, w, x, M, N, K, &(CheckRounding) { 64, 8191, 4095 }, bound);
+    add_rounding (type, w, x, M, N, K, &(CheckRounding) { 256, 32767, 46330, TRUE }, bound);
 }
 
 static void

@@ -92,7 +92,22 @@ check_float (Check *c, gfloat lowest, gfloat highest)
   return (gfloat) g_rand_double_range (c->rand, lowest, highest);
 }
 
-const CheckRounding check_int8_rounding = { 32, 127, 0 };
+const CheckRounding check_int8_rounding = { 32, 127, 0, FALSE };
+
+/* Half a step, and something for the step's own rounding. *sum: of magnitudes. */
+static gdouble
+half_step (const CheckRounding *rounding, const gfloat *v, gint n, gdouble *sum)
+{
+  gdouble most = 0, squares = 0;
+
+  *sum = 0;
+  for (gint k = 0; k < n; k++) {
+    most = MAX (most, fabs (v[k]));
+    squares += v[k] * v[k];
+    *sum += fabs (v[k]);
+  }
+  return 0.5001 * MAX (most / rounding->most, rounding->norm > 0 ? sqrt (squares) / rounding->norm : 0);
+}
 
 gdouble
 check_rounding (const CheckRounding *rounding, const gfloat *x, const gfloat *w, gint n)
@@ -100,18 +115,12 @@ check_rounding (const CheckRounding *rounding, const gfloat *x, const gfloat *w,
   gdouble off = 0;
 
   for (gint b = 0; b < n; b += rounding->block) {
-    const gint end = MIN (n, b + rounding->block);
-    gdouble x_most = 0, w_most = 0, xs = 0, ws = 0, x_half, w_half;
+    const gint length = MIN (n - b, rounding->block);
+    gdouble xs, ws, x_half = half_step (rounding, x + b, length, &xs), w_half = half_step (rounding, w + b, length, &ws);
 
-    for (gint k = b; k < end; k++) {
-      x_most = MAX (x_most, fabs (x[k]));
-      w_most = MAX (w_most, fabs (w[k]));
-      xs += fabs (x[k]);
-      ws += fabs (w[k]);
-    }
-    x_half = x_most / rounding->x_most * 0.5001;
-    w_half = rounding->w_most ? w_most / rounding->w_most * 0.5001 : 0;
-    off += x_half * ws + w_half * xs + (end - b) * x_half * w_half;
+    if (!rounding->weights_too)
+      w_half = 0;
+    off += x_half * ws + w_half * xs + length * x_half * w_half;
   }
   return off;
 }

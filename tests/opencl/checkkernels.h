@@ -51,10 +51,12 @@ void check_result (Check *c, OclTensor t, gfloat absolute, gfloat relative);
 void check_result_bound (Check *c, OclTensor t, const gfloat *bound);
 /** Compares t with values computed by the check, in the pass of "ref" too. */
 void check_expected (Check *c, OclTensor t, const gfloat *expected, const gfloat *bound);
-/** Each @block of factors is rounded to whole steps, as many as these for its greatest; w_most 0: the weights are exact. */
+/** Each @block of factors becomes a scale and integers, at most @most, the root of their squares' sum at most @norm. */
 typedef struct
 {
-  gint block, x_most, w_most;
+  gint block, most;
+  gdouble norm;                 /* 0: any */
+  gboolean weights_too;
 } CheckRounding;
 extern const CheckRounding check_int8_rounding; /* 8-bit activations */
 

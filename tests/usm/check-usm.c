@@ -13,8 +13,8 @@
 
 /* float32 against float32 with sums in another order, through up to four random blocks; measured: up to 1e-6. */
 #define TOLERANCE 1e-5
-/* What is promised of OCL_MATMUL_INT16; measured: up to 4e-4 here, 1.4e-3 through E2B's twelve blocks. */
-#define INT16_TOLERANCE 2e-3
+/* What is promised of OCL_MATMUL_INT16; measured: up to 3e-4 here, 8e-4 through E2B's twelve blocks. */
+#define INT16_TOLERANCE 1e-3
 /* What the split of the stream may change: other kernels for other numbers of rows. */
 #define SPLIT_TOLERANCE 1e-5
 
