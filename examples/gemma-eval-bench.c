@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WARM_UP 512 /* positions at most: a long prefill is not done twice to warm up */
+#define FIRST_TOKEN_CONTEXT 1024
 
 static gint
 compare (gconstpointer a, gconstpointer b)
@@ -112,6 +113,49 @@ bench_encoder (Eval *eval, GArray *(*encode) (Eval *, GError **), gdouble *resul
   return TRUE;
 }
 
+static gboolean
+take_first (gint id, const gchar *text, gpointer user_data)
+{
+  return FALSE;
+}
+
+/* From a picture, a clip and a prompt, of which some may be missing, to the first token. */
+static gboolean
+run_first_token (Eval *eval, GemmaLmSession *session, GemmaPrompt *prompt, GError **error)
+{
+  const GemmaGenerateParams params = { .max_tokens = 1, .sampler = GEMMA_SAMPLER_GREEDY, .ignore_eos = TRUE };
+  g_autoptr (GArray) audio = NULL, image = NULL;
+
+  gemma_lm_session_truncate (session, 0);
+  return (!eval->samples || (audio = eval_encode_audio (eval, TRUE, error)))
+      && (!eval->image || (image = eval_encode_image (eval, error)))
+      && eval_make_prompt (eval, image, audio, prompt, error)
+      && gemma_generate (eval->model, session, prompt, &params, NULL, take_first, NULL, NULL, error);
+}
+
+static gboolean
+bench_first_token (Eval *eval, gint *positions, gdouble *result, GError **error)
+{
+  gint runs = eval->options->bench_runs;
+  g_autofree gdouble *seconds = g_new (gdouble, runs);
+  GemmaLmSession *session = eval_session_new (eval, FIRST_TOKEN_CONTEXT, error);
+  gboolean ok = session != NULL;
+
+  for (gint i = -1; ok && i < runs; i++) {
+    GemmaPrompt *prompt = gemma_prompt_new ();
+    gdouble start = now ();
+
+    ok = run_first_token (eval, session, prompt, error);
+    seconds[MAX (i, 0)] = now () - start;
+    *positions = prompt->ids->len;
+    gemma_prompt_free (prompt);
+  }
+  if (ok)
+    *result = median (seconds, runs);
+  g_clear_pointer (&session, gemma_lm_session_free);
+  return ok;
+}
+
 /* A line of /proc/self/status in bytes, 0 where there is none. */
 static gint64
 read_status (const gchar *key)
@@ -136,7 +180,8 @@ add_double (JsonObject *object, const gchar *key, gdouble value)
 gboolean
 eval_bench (Eval *eval, GError **error)
 {
-  gdouble prefill = 0., decode = 0., audio = 0., image = 0.;
+  gdouble prefill = 0., decode = 0., audio = 0., image = 0., first_token = 0.;
+  gint positions = 0;
   g_autofree gchar *path = g_build_filename (eval->options->out, "bench.json", NULL);
   g_autoptr (JsonNode) root = json_node_new (JSON_NODE_OBJECT);
   g_autoptr (JsonGenerator) generator = json_generator_new ();
@@ -145,12 +190,15 @@ eval_bench (Eval *eval, GError **error)
   json_node_take_object (root, o);
   if (!bench_text (eval, &prefill, &decode, error)
       || (eval->samples && !bench_encoder (eval, encode_audio, &audio, error))
-      || (eval->image && !bench_encoder (eval, eval_encode_image, &image, error)))
+      || (eval->image && !bench_encoder (eval, eval_encode_image, &image, error))
+      || (eval->options->prompt && !bench_first_token (eval, &positions, &first_token, error)))
     return FALSE;
   add_double (o, "prefill_tokens_per_second", prefill);
   add_double (o, "decode_tokens_per_second", decode);
   add_double (o, "audio_encoder_seconds", audio);
   add_double (o, "image_encoder_seconds", image);
+  add_double (o, "first_token_seconds", first_token);
+  add_double (o, "first_token_positions", positions);
   add_double (o, "load_seconds", eval->load_seconds);
   json_object_set_int_member (o, "device_bytes", ocl_device_get_allocated (eval->device));
   json_object_set_int_member (o, "resident_bytes", read_status ("\nRssAnon:") + read_status ("\nRssShmem:"));
@@ -164,6 +212,8 @@ eval_bench (Eval *eval, GError **error)
     g_print (", audio encoder %.3f s for %.2f s", audio, eval->samples->len / 16000.);
   if (eval->image)
     g_print (", picture encoder %.3f s", image);
+  if (eval->options->prompt)
+    g_print (", first token %.3f s after what makes %d positions", first_token, positions);
   g_print (" on %s\n", ocl_device_get_name (eval->device));
   return json_generator_to_file (generator, path, error);
 }

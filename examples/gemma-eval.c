@@ -23,7 +23,8 @@
     "  generated.npy     int32, greedy ids after the prompt (end tokens are never chosen)\n" \
     "  text.*.npy, image.*.npy, audio.*.npy  with --layers: float32 [position][hidden], what each layer puts out (of\n" \
     "                    Gemma 3n's text its first stream)\n" \
-    "  bench.json        with --bench: medians of --bench-runs after a warm-up, on random ids; memory: on the device\n" \
+    "  bench.json        with --bench: medians of --bench-runs after a warm-up, on random ids, and from --audio, --image\n" \
+    "                    and --prompt to the first token; memory: on the device\n" \
     "                    (a CPU's is resident, too), resident without files, files in the page cache, all at most\n"
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
@@ -274,9 +275,8 @@ run_prompt (Eval *eval, const GemmaPrompt *prompt, GError **error)
   return ok;
 }
 
-/* @image, @audio: (nullable): soft tokens, those of the clip padded already */
-static gboolean
-make_prompt (Eval *eval, const GArray *image, const GArray *audio, GemmaPrompt *prompt, GError **error)
+gboolean
+eval_make_prompt (Eval *eval, const GArray *image, const GArray *audio, GemmaPrompt *prompt, GError **error)
 {
   gint hidden = gemma_model_get_config (eval->model)->text.hidden;
   GemmaContent content[3];
@@ -336,7 +336,7 @@ run (Eval *eval, GError **error)
   if (o->prompt || o->ids) {
     GemmaPrompt *prompt = gemma_prompt_new ();
 
-    ok = make_prompt (eval, image, audio, prompt, error) && run_prompt (eval, prompt, error);
+    ok = eval_make_prompt (eval, image, audio, prompt, error) && run_prompt (eval, prompt, error);
     gemma_prompt_free (prompt);
   }
   return ok && (!o->bench || eval_bench (eval, error));

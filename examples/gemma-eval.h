@@ -45,6 +45,8 @@ void eval_image_free (EvalImage *image);
 GArray *eval_encode_image (Eval *eval, GError **error);
 /** A session for @positions, as --activations, --kv-cache and --submodel want it. */
 GemmaLmSession *eval_session_new (Eval *eval, gint positions, GError **error);
+/** Adds the user's turn, or the ids of --ids. @image, @audio: (nullable): soft tokens, those of the clip padded already */
+gboolean eval_make_prompt (Eval *eval, const GArray *image, const GArray *audio, GemmaPrompt *prompt, GError **error);
 /** What layers put out, by their names. (transfer full) */
 GHashTable *eval_states_new (void);
 /** GemmaObserver: adds to @states. */

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define BATCH 128                        /* frames that run at once: more read the weights less often, and take memory */
+#define BATCH 256                        /* frames that run at once: more read the weights less often, and take memory */
 #define AHEAD 7                           /* mel rows that a frame needs from its first on */
 #define PIECE (BATCH * 4 * GEMMA_MEL_HOP) /* samples that are taken at once */
 

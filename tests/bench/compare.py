@@ -4,6 +4,9 @@
     compare.py text --llama-bench PROGRAM [NAME=]MODEL.gguf...  prefill of 512 tokens and decoding after it
     compare.py audio                                            30 s through USM at E2B's widths, beside transformers
     compare.py vision [RESOLUTION...]                           MobileNet-V5 300M, beside timm
+    compare.py picture --llama-mtmd-cli PROGRAM --mmproj MMPROJ.gguf --image P --audio W [NAME=]MODEL.gguf...
+                                                                a picture of 768 x 768, and all to the first token: of ours with
+                                                                the clip and 64 tokens of text, of llama.cpp without
     compare.py draw --plot OUT.svg
     all with [--json speed.json] [--plot OUT.svg] [--build build] [--threads 2] [--rounds 3]
 
@@ -93,10 +96,14 @@ def llama_text(a, path):
     return {"prefill" if r["n_prompt"] else "decode": max(r["samples_ts"]) for r in out}
 
 
+def named(model):
+    return model.split("=", 1) if "=" in model else (Path(model).stem, model)
+
+
 def text(a):
     rows = []
     for model in a.models:
-        name, path = model.split("=", 1) if "=" in model else (Path(model).stem, model)
+        name, path = named(model)
         read, operations = read_model(path)
         ours, peer = [], []
         for i in range(a.rounds):
@@ -109,6 +116,43 @@ def text(a):
             rows.append(row(f"{name}, {key}", "tokens/s", [r[f"{key}_tokens_per_second"] for r in ours], [r[key] for r in peer],
                             "llama.cpp", share, of))
         rows[-1]["memory"] = {k: ours[-1][k] for k in ours[-1] if k.endswith("_bytes")}
+    return rows
+
+
+# ---- a picture and what is said to it -----------------------------------------------------------------------------------
+
+SAID = "Say in one sentence what is to be seen in the picture, and in another what is said in the clip. " * 3
+
+
+def gemma_picture(a, path):
+    with tempfile.TemporaryDirectory() as out:
+        output(a, a.build / "examples/gemma-eval", "--model", path, "--mmproj", a.mmproj, "--image", a.image, "--audio", a.audio,
+               "--prompt", SAID, "--bench", "--bench-decode", 1, "--bench-runs", 3, "--activations", "int8", "--out", out)
+        return json.loads((Path(out) / "bench.json").read_text())
+
+
+def llama_picture(a, path):
+    """-> seconds of its encoder, seconds to the first token"""
+    command = [a.llama_mtmd_cli, "-m", path, "--mmproj", a.mmproj, "--image", a.image, "-p", "Describe this picture.", "-n", 1,
+               "-t", a.threads, "--temp", 0, "-v"]
+    log = subprocess.run([str(c) for c in command], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT).stdout.decode(errors="replace")
+    return [float(re.search(p, log)[1]) / 1e3 for p in (r"batch encoding done in (\d+) ms", r"prompt eval time = +([\d.]+) ms")]
+
+
+def picture(a):
+    rows = []
+    for model in a.models:
+        name, path = named(model)
+        ours, peer = [], []
+        for i in range(a.rounds):
+            say(f"{name}: round {i + 1} of {a.rounds}, gst-gemma")
+            ours.append(gemma_picture(a, path))
+            say(f"{name}: round {i + 1} of {a.rounds}, llama.cpp")
+            peer.append(llama_picture(a, path))
+        for i, (what, key) in enumerate((("picture encoder, int8", "image_encoder_seconds"),
+                                         ("picture and speech to the first token", "first_token_seconds"))):
+            rows.append(row(f"{name}, {what}", "s", [r[key] for r in ours], [r[i] for r in peer], "llama.cpp, picture only"))
     return rows
 
 
@@ -177,9 +221,13 @@ def draw(data, path):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("work", choices=["text", "audio", "vision", "draw"])
+    ap.add_argument("work", choices=["text", "picture", "audio", "vision", "draw"])
     ap.add_argument("models", nargs="*", metavar="[NAME=]MODEL.gguf|RESOLUTION")
     ap.add_argument("--llama-bench", default="llama-bench", metavar="PROGRAM")
+    ap.add_argument("--llama-mtmd-cli", default="llama-mtmd-cli", metavar="PROGRAM")
+    ap.add_argument("--mmproj", metavar="MMPROJ.gguf")
+    ap.add_argument("--image", metavar="PNG")
+    ap.add_argument("--audio", metavar="CLIP")
     ap.add_argument("--build", type=Path, default=Path("build"))
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=3)
@@ -190,7 +238,7 @@ def main():
     if a.work != "draw":
         a.limits = data["limits"] = limits(a)
         a.resolutions = [int(m) for m in a.models] or [256, 512, 768] if a.work == "vision" else []
-        new = {"text": text, "audio": audio, "vision": vision}[a.work](a)
+        new = {"text": text, "picture": picture, "audio": audio, "vision": vision}[a.work](a)
         data["rows"] = [r for r in data["rows"] if r["work"] not in [n["work"] for n in new]] + new
         a.json.write_text(json.dumps(data, indent=1) + "\n")
         say("")

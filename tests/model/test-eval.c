@@ -224,13 +224,13 @@ GST_END_TEST;
 GST_START_TEST (test_bench)
 {
   static const gchar *const positive[] = { "prefill_tokens_per_second", "decode_tokens_per_second", "audio_encoder_seconds",
-    "load_seconds", "device_bytes", "resident_bytes", "page_cache_bytes", "mapped_bytes", "peak_resident_bytes" };
+    "first_token_seconds", "first_token_positions", "load_seconds", "device_bytes", "resident_bytes", "page_cache_bytes", "mapped_bytes", "peak_resident_bytes" };
   g_autofree gchar *message = NULL, *path = g_build_filename (out, "bench.json", NULL);
   g_autoptr (JsonParser) parser = json_parser_new ();
   JsonObject *o;
 
-  fail_unless_equals_int (run (&message, "--model", directory, "--audio", wav, "--bench", "--bench-prefill", "20",
-          "--bench-decode", "4", "--out", out, NULL), 0);
+  fail_unless_equals_int (run (&message, "--model", directory, "--audio", wav, "--prompt", "Hi", "--bench",
+          "--bench-prefill", "20", "--bench-decode", "4", "--out", out, NULL), 0);
   fail_unless (json_parser_load_from_file (parser, path, NULL));
   o = json_node_get_object (json_parser_get_root (parser));
   for (guint i = 0; i < G_N_ELEMENTS (positive); i++)
