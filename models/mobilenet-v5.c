@@ -335,7 +335,8 @@ run_attention (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
   product (s, queries, normed, b->query);
   keys = key_or_value (s, KEYS, normed, *side, &b->key_down, b->key);
   values = key_or_value (s, VALUES, normed, *side, &b->value_down, b->value);
-  ocl_multi_query_attention (s->base.queue, mix, queries, keys, values, b->n_heads, 1 / sqrtf (b->key_dim));
+  ocl_multi_query_attention (s->base.queue, mix, queries, keys, values, b->n_heads, 1 / sqrtf (b->key_dim),
+      s->base.vision->flags);
   product (s, y, mix, b->project);
   if (b->scale.mem != NULL)
     ocl_scale_cols (s->base.queue, y, y, b->scale);

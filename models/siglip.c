@@ -107,7 +107,7 @@ attend (Session *s, const SiglipLayer *layer)
   for (gint column = 0; column < C; column += D)
     ocl_multi_query_attention (s->base.queue, ocl_tensor_cols (s->normed, column, D),
         ocl_tensor_cols (s->qkv, column, D), ocl_tensor_cols (s->qkv, C + column, D),
-        ocl_tensor_cols (s->qkv, 2 * C + column, D), 1, 1 / sqrtf (D));
+        ocl_tensor_cols (s->qkv, 2 * C + column, D), 1, 1 / sqrtf (D), s->base.vision->flags);
   product (s, s->branch, s->normed, &layer->attn_out);
 }
 

@@ -7,7 +7,8 @@
 #define PANEL 16
 #define MAX_CPU_DIM 256         /* MAX_DIM of kernels/multi-query-cpu.cl */
 #define MAX_PORTABLE_DIM 512    /* MAX_VALUE_DIM of kernels/multi-query.cl */
-#define LINES 48                /* of kernels/multi-query-cpu.cl */
+#define LINES 48                /* of kernels/multi-query-cpu.cl and multi-query-int16.cl */
+#define KEYS 192                /* of kernels/multi-query-int16.cl */
 #define ITEMS_PER_UNIT 8
 
 typedef struct
@@ -15,6 +16,7 @@ typedef struct
   OclTensor o, queries, k, v;
   gint n_heads;
   gfloat scale;
+  OclMatmulFlags flags;
 } MultiQueryArgs;
 
 static void
@@ -53,34 +55,76 @@ cpu_match (OclDevice *device, gconstpointer data)
   return a->k.cols <= MAX_CPU_DIM && a->v.cols <= MAX_CPU_DIM && (gint64) a->o.rows * a->n_heads <= G_MAXINT / 2;
 }
 
-static void
-run_cpu (OclQueue *q, const MultiQueryArgs *a, const gchar *options)
+static gboolean
+int16_match (OclDevice *device, gconstpointer data)
 {
-  gint n_keys = a->k.rows, n_lines = a->o.rows * a->n_heads;
-  gint n_key_panels = (n_keys + PANEL - 1) / PANEL, n_value_panels = (a->v.cols + PANEL - 1) / PANEL;
+  const MultiQueryArgs *a = data;
+
+  return a->flags & (OCL_MATMUL_INT16 | OCL_MATMUL_INT8_ACTIVATIONS) && cpu_match (device, data);
+}
+
+static gint
+divide_up (gint a, gint b)
+{
+  return (a + b - 1) / b;
+}
+
+/* Keys and values are packed first, @pack_items panels. */
+static void
+run_packed (OclQueue *q, const MultiQueryArgs *a, const gchar *program, const gchar *options, gsize pack_items, gsize packed_bytes)
+{
+  gint n_keys = a->k.rows, n_lines = a->o.rows * a->n_heads, n_key_panels = divide_up (n_keys, PANEL);
   gint n_items = ITEMS_PER_UNIT * ocl_device_get_compute_units (ocl_queue_get_device (q));
   gint line_step = ocl_round_up ((n_lines + n_items - 1) / n_items, LINES);
-  gsize n_packed = ((gsize) n_key_panels * a->k.cols + (gsize) n_value_panels * n_keys) * PANEL, one = 1;
-  cl_mem packed = ocl_queue_scratch (q, OCL_SCRATCH_OTHER, n_packed * sizeof (gfloat));
-  gsize pack_items = n_key_panels + n_value_panels, items = (n_lines + line_step - 1) / line_step;
+  cl_mem packed = ocl_queue_scratch (q, OCL_SCRATCH_OTHER, packed_bytes);
+  gsize items = divide_up (n_lines, line_step), one = 1;
 
-  ocl_queue_run (q, ocl_queue_get_kernel (q, "multi-query-cpu", "pack", options), 1, &pack_items, &one,
+  ocl_queue_run (q, ocl_queue_get_kernel (q, program, "pack", options), 1, &pack_items, &one,
       OCL_ARG (packed), OCL_ARG_TENSOR (a->k), OCL_ARG_TENSOR (a->v), OCL_ARG (n_keys), OCL_ARG (a->k.cols),
       OCL_ARG (a->v.cols), OCL_ARG (n_key_panels), OCL_ARGS_END);
-  ocl_queue_run (q, ocl_queue_get_kernel (q, "multi-query-cpu", "multi_query", options), 1, &items, &one,
+  ocl_queue_run (q, ocl_queue_get_kernel (q, program, "multi_query", options), 1, &items, &one,
       OCL_ARG_TENSOR (a->o), OCL_ARG_TENSOR (a->queries), OCL_ARG (packed), OCL_ARG (n_lines), OCL_ARG (line_step),
       OCL_ARG (n_keys), OCL_ARG (a->k.cols), OCL_ARG (a->v.cols), OCL_ARG (a->n_heads), OCL_ARG (n_key_panels),
       OCL_ARG (a->scale), OCL_ARGS_END);
 }
 
+static void
+run_cpu (OclQueue *q, const MultiQueryArgs *a, const gchar *options)
+{
+  gsize n_key_panels = divide_up (a->k.rows, PANEL), n_value_panels = divide_up (a->v.cols, PANEL);
+
+  run_packed (q, a, "multi-query-cpu", options, n_key_panels + n_value_panels,
+      (n_key_panels * a->k.cols + n_value_panels * a->k.rows) * PANEL * sizeof (gfloat));
+}
+
 /* Two panels at once where three would leave much of the last tile empty. */
+static const gchar *
+avx512_options (const MultiQueryArgs *a)
+{
+  return divide_up (a->v.cols, PANEL) % 3 == 0 ? "-DCPU_AVX512" : "-DCPU_AVX512 -DNP=2";
+}
+
+/* A panel of n columns has pairs of them, and a scale for each row. */
+static gsize
+pairs_bytes (gint n)
+{
+  return (1 + divide_up (n, 2)) * PANEL * sizeof (guint32);
+}
+
+static void
+multi_query_int16 (OclQueue *q, gconstpointer data)
+{
+  const MultiQueryArgs *a = data;
+  gsize n_key_panels = divide_up (a->k.rows, PANEL), n_values = (gsize) divide_up (a->k.rows, KEYS) * divide_up (a->v.cols, PANEL);
+
+  run_packed (q, a, "multi-query-int16", avx512_options (a), n_key_panels + n_values,
+      n_key_panels * pairs_bytes (a->k.cols) + n_values * pairs_bytes (KEYS));
+}
+
 static void
 multi_query_avx512 (OclQueue *q, gconstpointer data)
 {
-  const MultiQueryArgs *a = data;
-  gint n_value_panels = (a->v.cols + PANEL - 1) / PANEL;
-
-  run_cpu (q, a, n_value_panels % 3 == 0 ? "-DCPU_AVX512" : "-DCPU_AVX512 -DNP=2");
+  run_cpu (q, data, avx512_options (data));
 }
 
 static void
@@ -96,6 +140,7 @@ multi_query_cpu (OclQueue *q, gconstpointer args)
 }
 
 static const OclVariant multi_query_variants[] = {
+  { "int16-vnni", OCL_DEVICE_AVX512VNNI, int16_match, multi_query_int16 },
   { "avx512", OCL_DEVICE_AVX512BW, cpu_match, multi_query_avx512 },
   { "avx2", OCL_DEVICE_AVX2, cpu_match, multi_query_avx2 },
   { "cpu", OCL_DEVICE_CPU, cpu_match, multi_query_cpu },
@@ -107,9 +152,9 @@ const OclOperation ocl_op_multi_query_attention = { "multi_query_attention", mul
 
 void
 ocl_multi_query_attention (OclQueue *q, OclTensor o, OclTensor queries, OclTensor k, OclTensor v, gint n_heads,
-    gfloat scale)
+    gfloat scale, OclMatmulFlags flags)
 {
-  MultiQueryArgs args = { o, queries, k, v, n_heads, scale };
+  MultiQueryArgs args = { o, queries, k, v, n_heads, scale, flags };
   gboolean fits = n_heads > 0 && o.mem && queries.mem && k.mem && v.mem && k.rows > 0 && k.rows == v.rows
       && o.rows == queries.rows && queries.cols == n_heads * k.cols && o.cols == n_heads * v.cols;
 

@@ -289,9 +289,10 @@ void ocl_resize2d (OclQueue *q, OclTensor y, OclTensor x, const OclResize2d *p);
 
 /**
  * Every query sees every key; all heads share keys and values. queries [M][heads * d], k [T][d], v [T][e]:
- * o [M][heads * e], head by head = softmax (scale * q k^T) v. No [M][T] matrix is stored.
+ * o [M][heads * e], head by head = softmax (scale * q k^T) v. No [M][T] matrix is stored. @flags allow both products in
+ * integers of 16 bits.
  */
 void ocl_multi_query_attention (OclQueue *q, OclTensor o, OclTensor queries, OclTensor k, OclTensor v, gint n_heads,
-    gfloat scale);
+    gfloat scale, OclMatmulFlags flags);
 
 G_END_DECLS

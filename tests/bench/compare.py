@@ -7,13 +7,13 @@
     compare.py picture --llama-mtmd-cli PROGRAM --mmproj MMPROJ.gguf --image P --audio W [NAME=]MODEL.gguf...
                                                                 a picture of 768 x 768, and all to the first token: of ours with
                                                                 the clip and 64 tokens of text, of llama.cpp without
-    compare.py draw --plot OUT.svg
-    all with [--json speed.json] [--plot OUT.svg] [--build build] [--threads 2] [--rounds 3]
+    compare.py draw --plot OUT.svg SPEED.json [OTHERS.json...]
+    all with [--machine NAME] [--json speed.json] [--plot OUT.svg] [--build build] [--threads 2] [--rounds 3]
 
 Of each side the best of all rounds counts. What is measured joins what the JSON file has already, so that a table can
 be put together piece by piece. Language models run with 8-bit activations on both sides. The share of the machine's
-limit is that of what is measured at once before: reading from memory for decoding, float32 multiply-adds, four times
-as many with bytes.
+limit is that of what is measured at once before: reading from memory for decoding, float32 multiply-adds, two times
+as many with 16 bits and four times with bytes.
 
 Peers: llama.cpp, as in the sdist of llama-cpp-python 0.3.36 (PyPI), built with -DGGML_NATIVE=ON; transformers and timm
 as in tests/usm/bench_reference.py and tests/vision/bench_reference.py.
@@ -21,7 +21,9 @@ as in tests/usm/bench_reference.py and tests/vision/bench_reference.py.
 import argparse
 import json
 import os
+import platform
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -43,10 +45,14 @@ def output(a, *command):
 
 
 def limits(a):
-    """GB/s from memory, GFLOP/s"""
-    out = output(a, a.build / "tests/opencl/checkkernels", "--bench", "-v", "ref", "rms_norm")
-    flops, read = re.search(r"limits: ([\d.]+) GFLOP/s of FMA, ([\d.]+) GB/s from memory", out).groups()
-    return {"read_GBps": float(read), "fma_GFLOPs": float(flops)}
+    """GB/s from memory, GFLOP/s; medians, as some moments have half or twice as much"""
+    measured = []
+    for i in range(5):
+        say(f"limits: {i + 1} of 5")
+        out = output(a, a.build / "tests/opencl/checkkernels", "--bench", "-v", "ref", "rms_norm")
+        measured.append([float(v) for v in re.search(r"limits: ([\d.]+) GFLOP/s of FMA, ([\d.]+) GB/s from memory", out).groups()])
+    flops, read = (statistics.median(values) for values in zip(*measured))
+    return {"read_GBps": read, "fma_GFLOPs": flops}
 
 
 def row(work, unit, ours, peer, name, share=None, of=None):
@@ -101,22 +107,21 @@ def named(model):
 
 
 def text(a):
-    rows = []
     for model in a.models:
         name, path = named(model)
         read, operations = read_model(path)
-        ours, peer = [], []
+        rows, ours, peer = [], [], []
         for i in range(a.rounds):
             say(f"{name}: round {i + 1} of {a.rounds}, gst-gemma")
             ours.append(gemma_text(a, path))
             say(f"{name}: round {i + 1} of {a.rounds}, llama.cpp")
             peer.append(llama_text(a, path))
-        for key, share, of in (("prefill", lambda x: x * operations / a.limits["fma_GFLOPs"] / 4e9, "integer dot products' peak"),
+        for key, share, of in (("prefill", lambda x: x * operations / a.limits["fma_GFLOPs"] / 4e9, "8-bit peak"),
                                ("decode", lambda x: x * read / a.limits["read_GBps"] / 1e9, "read bandwidth")):
             rows.append(row(f"{name}, {key}", "tokens/s", [r[f"{key}_tokens_per_second"] for r in ours], [r[key] for r in peer],
                             "llama.cpp", share, of))
         rows[-1]["memory"] = {k: ours[-1][k] for k in ours[-1] if k.endswith("_bytes")}
-    return rows
+        yield from rows
 
 
 # ---- a picture and what is said to it -----------------------------------------------------------------------------------
@@ -141,7 +146,6 @@ def llama_picture(a, path):
 
 
 def picture(a):
-    rows = []
     for model in a.models:
         name, path = named(model)
         ours, peer = [], []
@@ -152,11 +156,21 @@ def picture(a):
             peer.append(llama_picture(a, path))
         for i, (what, key) in enumerate((("picture encoder, int8", "image_encoder_seconds"),
                                          ("picture and speech to the first token", "first_token_seconds"))):
-            rows.append(row(f"{name}, {what}", "s", [r[key] for r in ours], [r[i] for r in peer], "llama.cpp, picture only"))
-    return rows
+            yield row(f"{name}, {what}", "s", [r[key] for r in ours], [r[i] for r in peer], "llama.cpp, picture only")
 
 
 # ---- encoders -------------------------------------------------------------------------------------------------------
+
+PER_FMA = {"f32": 1, "int16": 2, "int8": 4}     # how many times as many operations as float32 multiply-adds
+
+# 12 blocks of 1536 x: two feed-forward layers, attention's four matrices, two of the convolution; of 750 frames
+USM_OPERATIONS = 12 * 2 * (4 * 1536 * 6144 + 4 * 1536**2 + 3 * 1536**2) * 750
+
+
+def share_of_peak(a, operations, activations):
+    names = {"f32": "float32", "int16": "16-bit", "int8": "8-bit"}
+    return lambda seconds: operations / seconds / (PER_FMA[activations] * a.limits["fma_GFLOPs"] * 1e9), f"{names[activations]} peak"
+
 
 def audio(a):
     kinds = [("f32", "f32"), ("bf16", "f32"), ("bf16", "int16")]
@@ -170,9 +184,10 @@ def audio(a):
             say(f"audio: round {i + 1} of {a.rounds}, transformers {kind}")
             peer[kind].append(seconds(sys.executable, TESTS / "usm/bench_reference.py", "--type", kind, "--threads", a.threads))
     fastest = peer["f32"] + peer["bf16"]
-    return [row("USM, 30 s, float32 weights", "s", ours["f32", "f32"], peer["f32"], "transformers float32"),
-            row("USM, 30 s, bfloat16 weights", "s", ours["bf16", "f32"], fastest, "transformers, its fastest"),
-            row("USM, 30 s, bfloat16 weights, int16", "s", ours["bf16", "int16"], fastest, "transformers, its fastest")]
+    return [row("USM, 30 s, float32 weights", "s", ours["f32", "f32"], peer["f32"], "transformers float32", *share_of_peak(a, USM_OPERATIONS, "f32")),
+            row("USM, 30 s, bfloat16 weights", "s", ours["bf16", "f32"], fastest, "transformers, its fastest", *share_of_peak(a, USM_OPERATIONS, "f32")),
+            row("USM, 30 s, bfloat16 weights, int16", "s", ours["bf16", "int16"], fastest, "transformers, its fastest",
+                *share_of_peak(a, USM_OPERATIONS, "int16"))]
 
 
 def vision(a):
@@ -180,71 +195,92 @@ def vision(a):
     peer_types = ["f32", "bf16"] if re.search("avx512_bf16|amx_bf16", Path("/proc/cpuinfo").read_text()) else ["f32"]
     names = {"f32": "", "int16": ", int16", "int8": ", int8"}
     ours, peer = {(r, kind): [] for r in a.resolutions for kind in names}, {r: [] for r in a.resolutions}
+    operations = {}
     for i in range(a.rounds):
         for r in a.resolutions:
             for kind in names:
                 say(f"vision: round {i + 1} of {a.rounds}, {r}, {kind}")
                 out = output(a, a.build / "tests/vision/bench-vision", "--type", "bf16", "--activations", kind, r)
-                ours[r, kind].append(float(re.search(rf"^{r}: ([\d.]+) s", out, re.M)[1]))
+                seconds, rate = re.search(rf"^{r}: ([\d.]+) s, ([\d.]+) GFLOP/s", out, re.M).groups()
+                ours[r, kind].append(float(seconds))
+                operations[r] = float(seconds) * float(rate) * 1e9
             for kind in peer_types:
                 say(f"vision: round {i + 1} of {a.rounds}, {r}, timm {kind}")
                 out = output(a, sys.executable, TESTS / "vision/bench_reference.py", "--type", kind, "--compile", "--threads", a.threads, r)
                 peer[r] += [float(s) for s in re.findall(rf"^timm .* {r}: ([\d.]+) s", out, re.M)]
-    return [row(f"MobileNet-V5 at {r}{names[kind]}", "s", seconds, peer[r], "timm, its fastest") for (r, kind), seconds in ours.items()]
+    return [row(f"MobileNet-V5 at {r}{names[kind]}", "s", seconds, peer[r], "timm, its fastest", *share_of_peak(a, operations[r], kind))
+            for (r, kind), seconds in ours.items()]
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------
 
-def table(data):
-    lines = ["| | gst-gemma | peer | | times as fast | share of the limit |", "|---|---|---|---|---|---|"]
+def ratios(data):
+    return {r["work"]: r["ratio"] for r in data["rows"]}
+
+
+def table(data, others):
+    """All of one machine, and of others how many times as fast as the peer each is there."""
+    head = ["", "gst-gemma", "peer", "", "times as fast", "share of the limit"] + [f"times as fast, {o['machine']}" for o in others]
+    lines = [head, ["---"] * len(head)]
     for r in data["rows"]:
         share = f"{r['share']:.2f} of {r['of']}" if r["share"] else ""
-        lines.append(f"| {r['work']} | {r['ours']:.4g} {r['unit']} | {r['peer']:.4g} {r['unit']} | {r['peer_name']} | {r['ratio']:.2f} | {share} |")
-    return "\n".join(lines)
+        there = [f"{ratios(o)[r['work']]:.2f}" if r["work"] in ratios(o) else "" for o in others]
+        lines.append([r["work"], f"{r['ours']:.4g} {r['unit']}", f"{r['peer']:.4g} {r['unit']}", r["peer_name"], f"{r['ratio']:.2f}", share]
+                     + there)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def draw(data, path):
+def draw(machines, path):
     """Bars of the ratios: 1 is the peer."""
     import matplotlib
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "compare", "font.size": 9})
-    rows = data["rows"][::-1]
-    figure, axes = plt.subplots(figsize=(7, .6 + .32 * len(rows)), layout="constrained")
-    bars = axes.barh([f"{r['work']}" for r in rows], [r["ratio"] for r in rows], color="#3b74c4")
-    axes.bar_label(bars, [f"{r['ratio']:.2f} x {r['peer_name']}" for r in rows], padding=3)
+    rows, height = machines[0]["rows"][::-1], .8 / len(machines)
+    figure, axes = plt.subplots(figsize=(7, .6 + .2 * (1 + len(machines)) * len(rows)), layout="constrained")
+    for i, (data, color) in enumerate(zip(machines, ("#3b74c4", "#d98b3a", "#5b9a55"))):
+        values = [ratios(data).get(r["work"], 0) for r in rows]
+        at = [y - (i - (len(machines) - 1) / 2) * height for y in range(len(rows))]
+        bars = axes.barh(at, values, height, color=color, label=data["machine"])
+        axes.bar_label(bars, [f"{v:.2f} x {r['peer_name']}" if v else "" for v, r in zip(values, rows)], padding=3)
+    axes.set_yticks(range(len(rows)), [r["work"] for r in rows])
     axes.axvline(1, color="#444", ls="--", lw=1)
-    axes.set_xlim(0, 1.5 * max(r["ratio"] for r in rows))
+    axes.set_xlim(0, 1.5 * max(max(ratios(data).values()) for data in machines))
     axes.set_xlabel("times as fast as the peer")
+    axes.legend(loc="lower right")
     figure.savefig(path, metadata={"Date": None})
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("work", choices=["text", "picture", "audio", "vision", "draw"])
-    ap.add_argument("models", nargs="*", metavar="[NAME=]MODEL.gguf|RESOLUTION")
+    ap.add_argument("models", nargs="*", metavar="[NAME=]MODEL.gguf|RESOLUTION|SPEED.json")
     ap.add_argument("--llama-bench", default="llama-bench", metavar="PROGRAM")
     ap.add_argument("--llama-mtmd-cli", default="llama-mtmd-cli", metavar="PROGRAM")
     ap.add_argument("--mmproj", metavar="MMPROJ.gguf")
     ap.add_argument("--image", metavar="PNG")
     ap.add_argument("--audio", metavar="CLIP")
     ap.add_argument("--build", type=Path, default=Path("build"))
+    ap.add_argument("--machine", default=platform.processor() or platform.machine())
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--json", type=Path, default=Path("speed.json"))
     ap.add_argument("--plot", type=Path)
-    a = ap.parse_args()
-    data = json.loads(a.json.read_text()) if a.json.exists() else {"rows": []}
-    if a.work != "draw":
+    a = ap.parse_intermixed_args()
+    if a.work == "draw":
+        machines = [json.loads(Path(m).read_text()) for m in a.models]
+    else:
+        data = json.loads(a.json.read_text()) if a.json.exists() else {"machine": a.machine, "rows": []}
+        machines = [data]
         a.limits = data["limits"] = limits(a)
         a.resolutions = [int(m) for m in a.models] or [256, 512, 768] if a.work == "vision" else []
-        new = {"text": text, "picture": picture, "audio": audio, "vision": vision}[a.work](a)
-        data["rows"] = [r for r in data["rows"] if r["work"] not in [n["work"] for n in new]] + new
-        a.json.write_text(json.dumps(data, indent=1) + "\n")
+        for new in {"text": text, "picture": picture, "audio": audio, "vision": vision}[a.work](a):
+            data["rows"] = [r for r in data["rows"] if r["work"] != new["work"]] + [new]
+            a.json.write_text(json.dumps(data, indent=1) + "\n")
         say("")
-    print(f"\n{data['limits']}\n{table(data)}")
+    print(f"\n{machines[0]['limits']}\n{table(machines[0], machines[1:])}")
     if a.plot:
-        draw(data, a.plot)
+        draw(machines, a.plot)
 
 
 if __name__ == "__main__":

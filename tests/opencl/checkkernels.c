@@ -400,9 +400,12 @@ run_variant (Check *c, const CheckOp *check, const gchar *variant, guint number)
 
 /* ---- which cases ------------------------------------------------------------------ */
 
+#define BEYOND_SSE \
+    (OCL_DEVICE_AVX2 | OCL_DEVICE_AVX512BW | OCL_DEVICE_AVX512VNNI | OCL_DEVICE_AVX512BF16 | OCL_DEVICE_AVXVNNI)
+
 static gchar *only_variant;
 static gint only_case = -1;
-static gboolean few, chosen;
+static gboolean few, chosen, plain;
 
 /* Few of the kinds are some that are far from each other; the next variant, and the next seed, have the next ones. */
 #define FEW_KINDS 3
@@ -423,7 +426,7 @@ is_wanted (Check *c, const CheckOp *check, guint v, guint number)
 {
   const OclVariant *variant = &c->op->variants[v];
 
-  return (ocl_device_get_bits (c->device) & variant->bits) == variant->bits
+  return (ocl_device_get_bits (c->device) & variant->bits) == variant->bits && !(plain && variant->bits & BEYOND_SSE)
       && (!only_variant || g_str_equal (only_variant, variant->name)) && is_kind_wanted (c, check, v, number);
 }
 
@@ -617,6 +620,7 @@ static const GOptionEntry entries[] = {
   { "case", 'c', 0, G_OPTION_ARG_INT, &only_case, "Run this case only", "N" },
   { "variant", 'v', 0, G_OPTION_ARG_STRING, &only_variant, "Only variants of this name", "NAME" },
   { "few", 'f', 0, G_OPTION_ARG_NONE, &few, "Three types of weights for each variant, others with another seed", NULL },
+  { "plain", 0, 0, G_OPTION_ARG_NONE, &plain, "Only variants that a CPU without AVX takes", NULL },
   { "chosen", 0, 0, G_OPTION_ARG_NONE, &chosen, "All types of weights with the variants that the device itself chooses", NULL },
   { "bench", 'b', 0, G_OPTION_ARG_NONE, &bench, "Time the variants instead of checking them", NULL },
   { "label", 'l', 0, G_OPTION_ARG_STRING, &only_label, "Only benches whose label has TEXT in it", "TEXT" },

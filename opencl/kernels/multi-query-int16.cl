@@ -1,0 +1,119 @@
+// Attention without a mask whose heads share keys and values, as in multi-query-cpu.cl, with both products in integers of 16
+// bits by int16.clh: queries and keys of a head are blocks, as are the weights of KEYS keys and their values.
+#define TYPE_F32
+#define CPU_VNNI
+#include "common.clh"
+#include "panel.clh"
+#include "cpu.clh"
+#include "flash.clh"
+#include "int16.clh"
+
+#define LINES 48
+#define KEYS 192                // of a tile, at most BLOCK
+#define MAX_DIM 256             // at most BLOCK
+
+// First launch: panels of 16 keys, [key_dim]; then, for each KEYS keys, panels of 16 channels, [KEYS]. Lanes past the end are 0.
+CPU_TARGET void
+pack_columns (uchar *panel, const float *x, long column_step, long lane_step, int n_columns, int n_lanes)
+{
+  float values[BLOCK * PANEL] __attribute__ ((aligned (64)));
+
+  for (int c = 0; c < n_columns; c++)
+    for (int lane = 0; lane < PANEL; lane++)
+      values[c * PANEL + lane] = lane < n_lanes ? x[c * column_step + lane * lane_step] : 0;
+  quantize_panel (panel, values, n_columns);
+}
+
+__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
+pack (__global uchar *packed, TENSOR (k), TENSOR (v), const int n_keys, const int key_dim, const int value_dim,
+    const int n_key_panels)
+{
+  const int panel = get_group_id (0), n_value_panels = (value_dim + PANEL - 1) / PANEL;
+  uchar *out = FLAT (uchar, packed);
+
+  if (panel < n_key_panels) {
+    pack_columns (out + (long) panel * PAIRS_BYTES (key_dim), FLAT (const float, ROW (k, panel * PANEL)), 1, k_stride, key_dim,
+        n_keys - panel * PANEL);
+    return;
+  }
+  const int tile = (panel - n_key_panels) / n_value_panels, channel = (panel - n_key_panels) % n_value_panels * PANEL;
+
+  pack_columns (out + (long) n_key_panels * PAIRS_BYTES (key_dim) + (long) (panel - n_key_panels) * PAIRS_BYTES (KEYS),
+      FLAT (const float, ROW (v, tile * KEYS)) + channel, v_stride, 1, min (KEYS, n_keys - tile * KEYS), value_dim - channel);
+}
+
+typedef struct
+{
+  const uchar *keys, *values;   // packed
+  int n_keys, key_dim, value_dim, n_heads;
+  float scale;
+} Attention;
+
+// y [n_lines][n_panels * PANEL] = or += x * panels
+INLINE void
+multiply_panels (float *y, long ys, const short *q, long qs, const float *scales, const uchar *panels, long step, int n_panels,
+    int n_lines, int n, int begin)
+{
+  for (int p = 0; p < n_panels; p += NP) {
+    const uchar *w[NP];
+
+    for (int j = 0; j < NP; j++)
+      w[j] = panels + min (p + j, n_panels - 1) * step;
+    for (int m = 0; m < n_lines; m += MR)
+      tile (y + m * ys + p * PANEL, ys, q + m * qs, qs, scales + m, w, n, min (n_lines - m, MR), begin, (n_panels - p) * PANEL);
+  }
+}
+
+CPU_TARGET void
+attend (float *o, long os, const float *queries, long queries_step, const Attention *a, int first, int n_lines)
+{
+  float sums[LINES * MAX_DIM], scores[LINES * KEYS], top[LINES], total[LINES], q_scales[LINES], p_scales[LINES];
+  short q[LINES * MAX_DIM], p[LINES * KEYS];
+  const int d = a->key_dim, qs = (d + PANEL - 1) / PANEL * PANEL, n_value_panels = (a->value_dim + PANEL - 1) / PANEL;
+  const int width = n_value_panels * PANEL;
+
+  for (int i = 0; i < n_lines; i++) {
+    quantize_block (q + i * qs, q_scales + i, queries + (first + i) / a->n_heads * queries_step + (first + i) % a->n_heads * d, d);
+    q_scales[i] *= a->scale;
+    for (int c = 0; c < width; c++)
+      sums[i * width + c] = 0;
+    top[i] = -FLT_MAX;
+    total[i] = 0;
+  }
+  for (int key = 0; key < a->n_keys; key += KEYS) {
+    const int n = min (KEYS, a->n_keys - key);
+
+    multiply_panels (scores, KEYS, q, qs, q_scales, a->keys + (long) key / PANEL * PAIRS_BYTES (d), PAIRS_BYTES (d),
+        (n + PANEL - 1) / PANEL, n_lines, d, 1);
+    for (int i = 0; i < n_lines; i++) {
+      const float shrink = soften (scores + i * KEYS, 0, n, &top[i], &total[i]);
+
+      for (int c = 0; shrink != 1 && c < width; c += PANEL)
+        STORE_FLOAT (sums + i * width + c, LOAD_FLOAT (sums + i * width + c) * shrink);
+      quantize_block (p + i * KEYS, p_scales + i, scores + i * KEYS, n);
+    }
+    multiply_panels (sums, width, p, KEYS, p_scales, a->values + (long) key / KEYS * n_value_panels * PAIRS_BYTES (KEYS),
+        PAIRS_BYTES (KEYS), n_value_panels, n_lines, n, 0);
+  }
+  for (int i = 0; i < n_lines; i++) {
+    float *out = o + (first + i) / a->n_heads * os + (first + i) % a->n_heads * a->value_dim;
+
+    for (int c = 0; c < a->value_dim; c += PANEL)
+      store_columns (out + c, LOAD_FLOAT (sums + i * width + c) / total[i], a->value_dim - c);
+  }
+}
+
+__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
+multi_query (TENSOR (o), TENSOR (queries), __global const uchar *packed, const int n_lines, const int line_step,
+    const int n_keys, const int key_dim, const int value_dim, const int n_heads, const int n_key_panels,
+    const float scale)
+{
+  const uchar *keys = FLAT (const uchar, packed);
+  const Attention attention = { keys, keys + (long) n_key_panels * PAIRS_BYTES (key_dim), n_keys, key_dim, value_dim, n_heads,
+    scale };
+  const int first = get_group_id (0) * line_step, end = min (first + line_step, n_lines);
+
+  for (int line = first; line < end; line += LINES)
+    attend (FLAT (float, ROW (o, 0)), o_stride, FLAT (const float, ROW (queries, 0)), queries_stride, &attention, line,
+        min (LINES, end - line));
+}
