@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define WARM_UP 512 /* positions at most: a long prefill is not done twice to warm up */
-#define FIRST_TOKEN_CONTEXT 1024
+#define SOFT_CONTEXT 1024 /* positions of a picture, a clip and what is around them */
 
 static gint
 compare (gconstpointer a, gconstpointer b)
@@ -138,7 +138,7 @@ bench_first_token (Eval *eval, gint *positions, gdouble *result, GError **error)
 {
   gint runs = eval->options->bench_runs;
   g_autofree gdouble *seconds = g_new (gdouble, runs);
-  GemmaLmSession *session = eval_session_new (eval, FIRST_TOKEN_CONTEXT, error);
+  GemmaLmSession *session = eval_session_new (eval, SOFT_CONTEXT + strlen (eval->options->prompt), error);
   gboolean ok = session != NULL;
 
   for (gint i = -1; ok && i < runs; i++) {

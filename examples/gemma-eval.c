@@ -24,8 +24,8 @@
     "  text.*.npy, image.*.npy, audio.*.npy  with --layers: float32 [position][hidden], what each layer puts out (of\n" \
     "                    Gemma 3n's text its first stream)\n" \
     "  bench.json        with --bench: medians of --bench-runs after a warm-up, on random ids, and from --audio, --image\n" \
-    "                    and --prompt to the first token; memory: on the device\n" \
-    "                    (a CPU's is resident, too), resident without files, files in the page cache, all at most\n"
+    "                    and --prompt to the first token; memory: on the device (a CPU's is resident, too), resident\n" \
+    "                    without files, files in the page cache, all at most\n"
 #define DESCRIPTION "Example:\n  gemma-eval --model gemma-3n-E2B-it --audio clip.wav --generate 32 --out result \\\n" \
     "      --prompt \"Transcribe the following speech segment in English:\"\n\n" \
     "--prompt goes through the chat template, the picture and the clip before the text; a base model, which has none,\n" \

@@ -70,6 +70,12 @@ extern const gsize ocl_row_group[2];            /* { OCL_GROUP_SIZE, 1 } */
   }; \
   const OclOperation ocl_op_##name = { #name, name##_variants, G_N_ELEMENTS (name##_variants) };
 
+static inline gint
+ocl_divide_up (gint64 n, gint64 step)
+{
+  return (n + step - 1) / step;
+}
+
 static inline gsize
 ocl_round_up (gsize n, gsize step)
 {

@@ -1,4 +1,5 @@
 /* The matrix product with float32 activations on CPUs: kernels/matmul-cpu.cl. */
+#include "launch.h"
 #include "matmul-private.h"
 
 /* A work-group should last some 10 us, several times what it costs to hand out. */
@@ -7,12 +8,6 @@
 #define GROUPS_PER_UNIT 8
 #define GEMV_GROUPS_PER_UNIT 4          /* each may have to prepare x for itself */
 
-static gint
-divide_up (gint64 a, gint64 b)
-{
-  return (a + b - 1) / b;
-}
-
 /* Panels a work-group computes: a multiple of @unit, such that there are enough groups but none is tiny. */
 static gint
 group_panels (OclQueue *q, gint n_panels, gint unit, gint M, gdouble bytes, gdouble flops)
@@ -20,7 +15,7 @@ group_panels (OclQueue *q, gint n_panels, gint unit, gint M, gdouble bytes, gdou
   gint most = ocl_device_get_compute_units (ocl_queue_get_device (q)) * (M > 1 ? GROUPS_PER_UNIT : GEMV_GROUPS_PER_UNIT);
   gint groups = CLAMP ((gint) MIN (MAX (bytes / GROUP_BYTES, flops / GROUP_FLOPS), 1e6), 1, most);
 
-  return divide_up (divide_up (n_panels, groups), unit) * unit;
+  return ocl_divide_up (ocl_divide_up (n_panels, groups), unit) * unit;
 }
 
 /* Groups of panels come first; where they are too few for the device, rows of x are divided too. */
@@ -34,10 +29,10 @@ ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *ch
 
   cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, M,
       (gdouble) chunk->n_panels * ocl_panel_bytes (args->w->type, args->w->cols), flops);
-  cut.global[0] = divide_up (chunk->n_panels, cut.group_panels);
-  row_groups = CLAMP (wanted / (gint) cut.global[0], 1, divide_up (M, 4 * tile_rows));
-  cut.group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;
-  cut.global[1] = divide_up (M, cut.group_rows);
+  cut.global[0] = ocl_divide_up (chunk->n_panels, cut.group_panels);
+  row_groups = CLAMP (wanted / (gint) cut.global[0], 1, ocl_divide_up (M, 4 * tile_rows));
+  cut.group_rows = ocl_divide_up (ocl_divide_up (M, row_groups), tile_rows) * tile_rows;
+  cut.global[1] = ocl_divide_up (M, cut.group_rows);
   return cut;
 }
 
@@ -50,15 +45,15 @@ OclMatmulCut
 ocl_matmul_cut_many (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, gint tile_rows, gint tile_panels)
 {
   const gint wanted = ITEMS_PER_UNIT * ocl_device_get_compute_units (ocl_queue_get_device (q));
-  const gint M = args->x.rows, row_groups = divide_up (M, BLOCK_ROWS), panel_groups = divide_up (wanted, row_groups);
+  const gint M = args->x.rows, row_groups = ocl_divide_up (M, BLOCK_ROWS), panel_groups = ocl_divide_up (wanted, row_groups);
   OclMatmulCut cut;
 
   if (M <= BLOCK_ROWS)
     return ocl_matmul_cut (q, args, chunk, tile_rows, tile_panels);
-  cut.group_rows = divide_up (divide_up (M, row_groups), tile_rows) * tile_rows;
-  cut.group_panels = divide_up (divide_up (chunk->n_panels, panel_groups), tile_panels) * tile_panels;
-  cut.global[0] = divide_up (chunk->n_panels, cut.group_panels);
-  cut.global[1] = divide_up (M, cut.group_rows);
+  cut.group_rows = ocl_divide_up (ocl_divide_up (M, row_groups), tile_rows) * tile_rows;
+  cut.group_panels = ocl_divide_up (ocl_divide_up (chunk->n_panels, panel_groups), tile_panels) * tile_panels;
+  cut.global[0] = ocl_divide_up (chunk->n_panels, cut.group_panels);
+  cut.global[1] = ocl_divide_up (M, cut.group_rows);
   return cut;
 }
 

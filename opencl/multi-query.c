@@ -63,21 +63,15 @@ int16_match (OclDevice *device, gconstpointer data)
   return a->flags & (OCL_MATMUL_INT16 | OCL_MATMUL_INT8_ACTIVATIONS) && cpu_match (device, data);
 }
 
-static gint
-divide_up (gint a, gint b)
-{
-  return (a + b - 1) / b;
-}
-
 /* Keys and values are packed first, @pack_items panels. */
 static void
 run_packed (OclQueue *q, const MultiQueryArgs *a, const gchar *program, const gchar *options, gsize pack_items, gsize packed_bytes)
 {
-  gint n_keys = a->k.rows, n_lines = a->o.rows * a->n_heads, n_key_panels = divide_up (n_keys, PANEL);
+  gint n_keys = a->k.rows, n_lines = a->o.rows * a->n_heads, n_key_panels = ocl_divide_up (n_keys, PANEL);
   gint n_items = ITEMS_PER_UNIT * ocl_device_get_compute_units (ocl_queue_get_device (q));
   gint line_step = ocl_round_up ((n_lines + n_items - 1) / n_items, LINES);
   cl_mem packed = ocl_queue_scratch (q, OCL_SCRATCH_OTHER, packed_bytes);
-  gsize items = divide_up (n_lines, line_step), one = 1;
+  gsize items = ocl_divide_up (n_lines, line_step), one = 1;
 
   ocl_queue_run (q, ocl_queue_get_kernel (q, program, "pack", options), 1, &pack_items, &one,
       OCL_ARG (packed), OCL_ARG_TENSOR (a->k), OCL_ARG_TENSOR (a->v), OCL_ARG (n_keys), OCL_ARG (a->k.cols),
@@ -91,7 +85,7 @@ run_packed (OclQueue *q, const MultiQueryArgs *a, const gchar *program, const gc
 static void
 run_cpu (OclQueue *q, const MultiQueryArgs *a, const gchar *options)
 {
-  gsize n_key_panels = divide_up (a->k.rows, PANEL), n_value_panels = divide_up (a->v.cols, PANEL);
+  gsize n_key_panels = ocl_divide_up (a->k.rows, PANEL), n_value_panels = ocl_divide_up (a->v.cols, PANEL);
 
   run_packed (q, a, "multi-query-cpu", options, n_key_panels + n_value_panels,
       (n_key_panels * a->k.cols + n_value_panels * a->k.rows) * PANEL * sizeof (gfloat));
@@ -101,21 +95,22 @@ run_cpu (OclQueue *q, const MultiQueryArgs *a, const gchar *options)
 static const gchar *
 avx512_options (const MultiQueryArgs *a)
 {
-  return divide_up (a->v.cols, PANEL) % 3 == 0 ? "-DCPU_AVX512" : "-DCPU_AVX512 -DNP=2";
+  return ocl_divide_up (a->v.cols, PANEL) % 3 == 0 ? "-DCPU_AVX512" : "-DCPU_AVX512 -DNP=2";
 }
 
 /* A panel of n columns has pairs of them, and a scale for each row. */
 static gsize
 pairs_bytes (gint n)
 {
-  return (1 + divide_up (n, 2)) * PANEL * sizeof (guint32);
+  return (1 + ocl_divide_up (n, 2)) * PANEL * sizeof (guint32);
 }
 
 static void
 multi_query_int16 (OclQueue *q, gconstpointer data)
 {
   const MultiQueryArgs *a = data;
-  gsize n_key_panels = divide_up (a->k.rows, PANEL), n_values = (gsize) divide_up (a->k.rows, KEYS) * divide_up (a->v.cols, PANEL);
+  gsize n_key_panels = ocl_divide_up (a->k.rows, PANEL);
+  gsize n_values = (gsize) ocl_divide_up (a->k.rows, KEYS) * ocl_divide_up (a->v.cols, PANEL);
 
   run_packed (q, a, "multi-query-int16", avx512_options (a), n_key_panels + n_values,
       n_key_panels * pairs_bytes (a->k.cols) + n_values * pairs_bytes (KEYS));
