@@ -18,23 +18,23 @@ siglip_n_pictures (gint which)
 }
 
 GemmaVision *
-siglip_vision_new (const Model *model)
+siglip_vision_new (const Model *model, OclMatmulFlags flags)
 {
   g_autoptr (GError) error = NULL;
-  GemmaVision *vision = gemma_vision_load (model->weights, model->config, model->device, OCL_MATMUL_F32_ACTIVATIONS, NULL, NULL, &error);
+  GemmaVision *vision = gemma_vision_load (model->weights, model->config, model->device, flags, NULL, NULL, &error);
   fail_unless (vision != NULL, "%s", error ? error->message : "no error");
   return vision;
 }
 
 gfloat *
-siglip_rows (const Model *model, gint which)
+siglip_rows (const Model *model, gint which, OclMatmulFlags flags)
 {
   gint resolution = siglip_variants[which].resolutions[0], n = siglip_n_pictures (which);
   gsize one = (gsize) GEMMA_VISION_TOKENS * model->config->text.hidden;
   g_autofree gfloat *pixels = vision_pixels (resolution);
   g_autoptr (GError) error = NULL;
   gfloat *rows = g_new (gfloat, n * one);
-  GemmaVision *vision = siglip_vision_new (model);
+  GemmaVision *vision = siglip_vision_new (model, flags);
   GemmaVisionSession *session = gemma_vision_session_new (vision, &error);
   g_assert_no_error (error);
   for (gint i = 0; i < n; i++) {
@@ -53,6 +53,6 @@ siglip_model_get (gint which)
 {
   Model *model = (Model *) model_get (siglip_size (which));
   if (!model->rows)
-    model->rows = siglip_rows (model, which);
+    model->rows = siglip_rows (model, which, OCL_MATMUL_F32_ACTIVATIONS);
   return model;
 }

@@ -19,8 +19,8 @@ const gchar *siglip_size (gint which);
 gint siglip_n_pictures (gint which);
 
 /** The encoder of a model's files. (transfer full) */
-GemmaVision *siglip_vision_new (const Model *model);
+GemmaVision *siglip_vision_new (const Model *model, OclMatmulFlags flags);
 /** Rows of the pictures of the golden prompt: the seeded one, then its negative. (transfer full) */
-gfloat *siglip_rows (const Model *model, gint which);
+gfloat *siglip_rows (const Model *model, gint which, OclMatmulFlags flags);
 /** model_get(), with its rows. */
 const Model *siglip_model_get (gint which);

@@ -6,6 +6,7 @@
 #include "fixture.h"
 #include "models/model.h"
 #include "tests/gemma3n/gguf-writer.h"
+#include "tests/relative-error.h"
 
 GST_START_TEST (test_every_layer_of_the_tower)
 {
@@ -13,7 +14,7 @@ GST_START_TEST (test_every_layer_of_the_tower)
   const VisionVariant *variant = &siglip_variants[__i__];
   g_autoptr (GString) worst = g_string_new (NULL);
   g_autoptr (GError) error = NULL;
-  GemmaVision *vision = siglip_vision_new (m);
+  GemmaVision *vision = siglip_vision_new (m, OCL_MATMUL_F32_ACTIVATIONS);
   GemmaVisionSession *session = gemma_vision_session_new (vision, &error);
   gdouble off;
   g_assert_no_error (error);
@@ -37,7 +38,7 @@ GST_START_TEST (test_bytes_and_bad_resolutions)
   g_autofree gfloat *pixels = g_new (gfloat, n), *rows = g_new (gfloat, n_rows), *expected = g_new (gfloat, n_rows);
   OclPicture picture = { OCL_PICTURE_RGB, resolution, resolution, { bytes }, { 3 * resolution } };
   g_autoptr (GError) error = NULL;
-  GemmaVision *vision = siglip_vision_new (m);
+  GemmaVision *vision = siglip_vision_new (m, OCL_MATMUL_F32_ACTIVATIONS);
   GemmaVisionSession *session = gemma_vision_session_new (vision, &error);
   g_assert_no_error (error);
   for (gint i = 0; i < n; i++)
@@ -49,6 +50,20 @@ GST_START_TEST (test_bytes_and_bad_resolutions)
   g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID);
   gemma_vision_session_free (session);
   gemma_vision_free (vision);
+}
+
+GST_END_TEST;
+
+/* What is promised of OCL_MATMUL_INT16. */
+GST_START_TEST (test_int16_is_near_exact)
+{
+  const Model *m = siglip_model_get (__i__);
+  gsize n = (gsize) siglip_n_pictures (__i__) * GEMMA_VISION_TOKENS * m->config->text.hidden;
+  g_autofree gfloat *rows = siglip_rows (m, __i__, OCL_MATMUL_INT16);
+  gdouble off = relative_error (rows, m->rows, n);
+
+  GST_INFO ("%s: relative error %.2g", siglip_size (__i__), off);
+  fail_unless (off < 1e-3, "%s: relative error %g", siglip_size (__i__), off);
 }
 
 GST_END_TEST;
@@ -203,6 +218,7 @@ main (int argc, char **argv)
   tcase_set_timeout (tc, 300);
   tcase_add_loop_test (tc, test_every_layer_of_the_tower, 0, SIGLIP_N);
   tcase_add_loop_test (tc, test_bytes_and_bad_resolutions, 0, SIGLIP_N);
+  tcase_add_loop_test (tc, test_int16_is_near_exact, 0, SIGLIP_N);
   tcase_add_loop_test (tc, test_states, 0, SIGLIP_N);
   tcase_add_loop_test (tc, test_greedy, 0, SIGLIP_N);
   tcase_add_test (tc, test_refused);
