@@ -5,10 +5,10 @@
 #include "ref/map.h"
 
 #define PANEL 16
-#define MAX_CPU_DIM 256         /* MAX_DIM of kernels/multi-query-cpu.cl */
+#define MAX_CPU_DIM 256         /* MAX_DIM of kernels/multi-query.clh */
 #define MAX_PORTABLE_DIM 512    /* MAX_VALUE_DIM of kernels/multi-query.cl */
-#define LINES 48                /* of kernels/multi-query-cpu.cl and multi-query-int16.cl */
-#define KEYS 192                /* of kernels/multi-query-int16.cl */
+#define LINES 48                /* of kernels/multi-query.clh */
+#define KEYS 192                /* of kernels/multi-query.clh */
 #define ITEMS_PER_UNIT 8
 
 typedef struct

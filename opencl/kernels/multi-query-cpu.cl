@@ -1,5 +1,4 @@
-// Attention without a mask whose heads share keys and values, on a CPU: both products run in the tiles of gemm.clh.
-// A line is a head of a query; a work-item has some of them and walks over the keys in tiles.
+// The attention of multi-query.clh: both products run in the tiles of gemm.clh.
 #define TYPE_F32
 #include "common.clh"
 #include "panel.clh"
@@ -7,9 +6,8 @@
 #include "gemm.clh"
 #include "flash.clh"
 
-#define LINES 48
-#define KEYS 192                // of a tile
-#define MAX_DIM 256
+#define KEY_PANEL_BYTES(key_dim) ((long) (key_dim) * PANEL * 4)
+#include "multi-query.clh"
 
 // First launch: panel i of the keys is [key_dim][16], of 16 keys; panel i of the values [n_keys][16], of 16 channels.
 // Lanes past the end are 0.
@@ -33,61 +31,27 @@ pack (__global float *packed, TENSOR (k), TENSOR (v), const int n_keys, const in
       out[j * PANEL + lane] = panel * PANEL + lane < value_dim ? ROW (v, j)[panel * PANEL + lane] : 0;
 }
 
-typedef struct
-{
-  const float *keys, *values;   // packed
-  int n_keys, key_dim, value_dim, n_heads;
-  float scale;
-} Attention;
-
 CPU_TARGET void
-attend (float *o, long os, const float *queries, long qs, const Attention *a, int first, int n_lines)
+attend (float *o, long os, const float *queries, long queries_step, const Attention *a, int first, int n_lines)
 {
+  const float *keys = (const float *) a->keys, *values = (const float *) a->values;
   float q[LINES * MAX_DIM], sums[LINES * MAX_DIM], scores[LINES * KEYS], top[LINES], total[LINES];
   const int d = a->key_dim, n_value_panels = (a->value_dim + PANEL - 1) / PANEL, width = n_value_panels * PANEL;
 
   for (int i = 0; i < n_lines; i++) {
-    const float *query = queries + (first + i) / a->n_heads * qs + (first + i) % a->n_heads * d;
+    const float *query = line_query (queries, queries_step, a, first + i);
 
     for (int c = 0; c < d; c++)
       q[i * d + c] = query[c] * a->scale;
-    for (int c = 0; c < width; c++)
-      sums[i * width + c] = 0;
-    top[i] = -FLT_MAX;
-    total[i] = 0;
+    begin_line (sums + i * width, width, top + i, total + i);
   }
   for (int key = 0; key < a->n_keys; key += KEYS) {
     const int n = min (KEYS, a->n_keys - key), panel = key / PANEL;
 
-    multiply (scores, KEYS, q, d, a->keys, (long) d * PANEL, panel, panel + (n + PANEL - 1) / PANEL, n_lines, d, 1);
-    for (int i = 0; i < n_lines; i++) {
-      const float shrink = soften (scores + i * KEYS, 0, n, &top[i], &total[i]);
-
-      for (int c = 0; shrink != 1 && c < width; c += PANEL)
-        STORE_FLOAT (sums + i * width + c, LOAD_FLOAT (sums + i * width + c) * shrink);
-    }
-    multiply (sums, width, scores, KEYS, a->values + key * PANEL, (long) a->n_keys * PANEL, 0, n_value_panels, n_lines,
-        n, 0);
+    multiply (scores, KEYS, q, d, keys, (long) d * PANEL, panel, panel + (n + PANEL - 1) / PANEL, n_lines, d, 1);
+    for (int i = 0; i < n_lines; i++)
+      soften_line (scores + i * KEYS, n, sums + i * width, width, top + i, total + i);
+    multiply (sums, width, scores, KEYS, values + key * PANEL, (long) a->n_keys * PANEL, 0, n_value_panels, n_lines, n, 0);
   }
-  for (int i = 0; i < n_lines; i++) {
-    float *out = o + (first + i) / a->n_heads * os + (first + i) % a->n_heads * a->value_dim;
-
-    for (int c = 0; c < a->value_dim; c += PANEL)
-      store_columns (out + c, LOAD_FLOAT (sums + i * width + c) / total[i], a->value_dim - c);
-  }
-}
-
-__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-multi_query (TENSOR (o), TENSOR (queries), __global const float *packed, const int n_lines, const int line_step,
-    const int n_keys, const int key_dim, const int value_dim, const int n_heads, const int n_key_panels,
-    const float scale)
-{
-  const float *keys = FLAT (const float, packed);
-  const Attention attention = { keys, keys + (long) n_key_panels * key_dim * PANEL, n_keys, key_dim, value_dim, n_heads,
-    scale };
-  const int first = get_group_id (0) * line_step, end = min (first + line_step, n_lines);
-
-  for (int line = first; line < end; line += LINES)
-    attend (FLAT (float, ROW (o, 0)), o_stride, FLAT (const float, ROW (queries, 0)), queries_stride, &attention, line,
-        min (LINES, end - line));
+  put_lines (o, os, a, first, n_lines, sums, width, total);
 }

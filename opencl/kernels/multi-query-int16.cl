@@ -1,5 +1,5 @@
-// Attention without a mask whose heads share keys and values, as in multi-query-cpu.cl, with both products in integers of 16
-// bits by int16.clh: queries and keys of a head are blocks, as are the weights of KEYS keys and their values.
+// The attention of multi-query.clh, with both products in integers of 16 bits by int16.clh: queries and keys of a head are
+// blocks, as are the weights of KEYS keys and their values.
 #define TYPE_F32
 #define CPU_VNNI
 #include "common.clh"
@@ -8,9 +8,8 @@
 #include "flash.clh"
 #include "int16.clh"
 
-#define LINES 48
-#define KEYS 192                // of a tile, at most BLOCK
-#define MAX_DIM 256             // at most BLOCK
+#define KEY_PANEL_BYTES(key_dim) ((long) PAIRS_BYTES (key_dim))
+#include "multi-query.clh"      // whose KEYS and MAX_DIM are at most BLOCK
 
 // First launch: panels of 16 keys, [key_dim]; then, for each KEYS keys, panels of 16 channels, [KEYS]. Lanes past the end are 0.
 CPU_TARGET void
@@ -32,22 +31,15 @@ pack (__global uchar *packed, TENSOR (k), TENSOR (v), const int n_keys, const in
   uchar *out = FLAT (uchar, packed);
 
   if (panel < n_key_panels) {
-    pack_columns (out + (long) panel * PAIRS_BYTES (key_dim), FLAT (const float, ROW (k, panel * PANEL)), 1, k_stride, key_dim,
+    pack_columns (out + panel * KEY_PANEL_BYTES (key_dim), FLAT (const float, ROW (k, panel * PANEL)), 1, k_stride, key_dim,
         n_keys - panel * PANEL);
     return;
   }
   const int tile = (panel - n_key_panels) / n_value_panels, channel = (panel - n_key_panels) % n_value_panels * PANEL;
 
-  pack_columns (out + (long) n_key_panels * PAIRS_BYTES (key_dim) + (long) (panel - n_key_panels) * PAIRS_BYTES (KEYS),
+  pack_columns (out + n_key_panels * KEY_PANEL_BYTES (key_dim) + (long) (panel - n_key_panels) * PAIRS_BYTES (KEYS),
       FLAT (const float, ROW (v, tile * KEYS)) + channel, v_stride, 1, min (KEYS, n_keys - tile * KEYS), value_dim - channel);
 }
-
-typedef struct
-{
-  const uchar *keys, *values;   // packed
-  int n_keys, key_dim, value_dim, n_heads;
-  float scale;
-} Attention;
 
 // y [n_lines][n_panels * PANEL] = or += x * panels
 INLINE void
@@ -73,47 +65,21 @@ attend (float *o, long os, const float *queries, long queries_step, const Attent
   const int width = n_value_panels * PANEL;
 
   for (int i = 0; i < n_lines; i++) {
-    quantize_block (q + i * qs, q_scales + i, queries + (first + i) / a->n_heads * queries_step + (first + i) % a->n_heads * d, d);
+    quantize_block (q + i * qs, q_scales + i, line_query (queries, queries_step, a, first + i), d);
     q_scales[i] *= a->scale;
-    for (int c = 0; c < width; c++)
-      sums[i * width + c] = 0;
-    top[i] = -FLT_MAX;
-    total[i] = 0;
+    begin_line (sums + i * width, width, top + i, total + i);
   }
   for (int key = 0; key < a->n_keys; key += KEYS) {
     const int n = min (KEYS, a->n_keys - key);
 
-    multiply_panels (scores, KEYS, q, qs, q_scales, a->keys + (long) key / PANEL * PAIRS_BYTES (d), PAIRS_BYTES (d),
+    multiply_panels (scores, KEYS, q, qs, q_scales, a->keys + key / PANEL * KEY_PANEL_BYTES (d), KEY_PANEL_BYTES (d),
         (n + PANEL - 1) / PANEL, n_lines, d, 1);
     for (int i = 0; i < n_lines; i++) {
-      const float shrink = soften (scores + i * KEYS, 0, n, &top[i], &total[i]);
-
-      for (int c = 0; shrink != 1 && c < width; c += PANEL)
-        STORE_FLOAT (sums + i * width + c, LOAD_FLOAT (sums + i * width + c) * shrink);
+      soften_line (scores + i * KEYS, n, sums + i * width, width, top + i, total + i);
       quantize_block (p + i * KEYS, p_scales + i, scores + i * KEYS, n);
     }
     multiply_panels (sums, width, p, KEYS, p_scales, a->values + (long) key / KEYS * n_value_panels * PAIRS_BYTES (KEYS),
         PAIRS_BYTES (KEYS), n_value_panels, n_lines, n, 0);
   }
-  for (int i = 0; i < n_lines; i++) {
-    float *out = o + (first + i) / a->n_heads * os + (first + i) % a->n_heads * a->value_dim;
-
-    for (int c = 0; c < a->value_dim; c += PANEL)
-      store_columns (out + c, LOAD_FLOAT (sums + i * width + c) / total[i], a->value_dim - c);
-  }
-}
-
-__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-multi_query (TENSOR (o), TENSOR (queries), __global const uchar *packed, const int n_lines, const int line_step,
-    const int n_keys, const int key_dim, const int value_dim, const int n_heads, const int n_key_panels,
-    const float scale)
-{
-  const uchar *keys = FLAT (const uchar, packed);
-  const Attention attention = { keys, keys + (long) n_key_panels * PAIRS_BYTES (key_dim), n_keys, key_dim, value_dim, n_heads,
-    scale };
-  const int first = get_group_id (0) * line_step, end = min (first + line_step, n_lines);
-
-  for (int line = first; line < end; line += LINES)
-    attend (FLAT (float, ROW (o, 0)), o_stride, FLAT (const float, ROW (queries, 0)), queries_stride, &attention, line,
-        min (LINES, end - line));
+  put_lines (o, os, a, first, n_lines, sums, width, total);
 }

@@ -116,7 +116,7 @@ def text(a):
             ours.append(gemma_text(a, path))
             say(f"{name}: round {i + 1} of {a.rounds}, llama.cpp")
             peer.append(llama_text(a, path))
-        for key, share, of in (("prefill", lambda x: x * operations / a.limits["fma_GFLOPs"] / 4e9, "8-bit peak"),
+        for key, share, of in (("prefill", lambda x: x * operations / (PER_FMA["int8"] * a.limits["fma_GFLOPs"] * 1e9), "8-bit peak"),
                                ("decode", lambda x: x * read / a.limits["read_GBps"] / 1e9, "read bandwidth")):
             rows.append(row(f"{name}, {key}", "tokens/s", [r[f"{key}_tokens_per_second"] for r in ours], [r[key] for r in peer],
                             "llama.cpp", share, of))
@@ -184,10 +184,11 @@ def audio(a):
             say(f"audio: round {i + 1} of {a.rounds}, transformers {kind}")
             peer[kind].append(seconds(sys.executable, TESTS / "usm/bench_reference.py", "--type", kind, "--threads", a.threads))
     fastest = peer["f32"] + peer["bf16"]
-    return [row("USM, 30 s, float32 weights", "s", ours["f32", "f32"], peer["f32"], "transformers float32", *share_of_peak(a, USM_OPERATIONS, "f32")),
-            row("USM, 30 s, bfloat16 weights", "s", ours["bf16", "f32"], fastest, "transformers, its fastest", *share_of_peak(a, USM_OPERATIONS, "f32")),
-            row("USM, 30 s, bfloat16 weights, int16", "s", ours["bf16", "int16"], fastest, "transformers, its fastest",
-                *share_of_peak(a, USM_OPERATIONS, "int16"))]
+    rows = (("float32 weights", ("f32", "f32"), peer["f32"], "transformers float32"),
+            ("bfloat16 weights", ("bf16", "f32"), fastest, "transformers, its fastest"),
+            ("bfloat16 weights, int16", ("bf16", "int16"), fastest, "transformers, its fastest"))
+    return [row(f"USM, 30 s, {what}", "s", ours[kind], seconds, name, *share_of_peak(a, USM_OPERATIONS, kind[1]))
+            for what, kind, seconds, name in rows]
 
 
 def vision(a):
