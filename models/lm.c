@@ -223,7 +223,9 @@ static gboolean
 run (GemmaLmSession *self, RunFunc func, const GemmaLmChunk *chunk, GError **error)
 {
   g_autoptr (GError) own_error = NULL, queue_error = NULL;
+  ocl_queue_gather (self->queue, chunk->n == 1);
   gboolean ok = func (self, chunk, &own_error);
+  ocl_queue_gather (self->queue, FALSE);
   if (!ocl_queue_finish (self->queue, &queue_error)) {
     g_propagate_error (error, g_steal_pointer (&queue_error));
     return FALSE;

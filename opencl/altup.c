@@ -18,7 +18,7 @@ count_tokens (const AltupArgs *a)
   return a->x.rows / a->p.n_streams;
 }
 
-static cl_kernel
+static OclKernel *
 get_kernel (OclQueue *q, const gchar *program, const gchar *kernel, gint n_streams)
 {
   gchar options[32];

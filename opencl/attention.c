@@ -455,7 +455,7 @@ attention_weights_ref (OclQueue *q, gconstpointer data)
 
 /* A group of @group items a row. */
 static void
-run_weights (OclQueue *q, const WeightsArgs *a, cl_kernel kernel, gsize group, const gsize *local)
+run_weights (OclQueue *q, const WeightsArgs *a, OclKernel *kernel, gsize group, const gsize *local)
 {
   const OclAttentionWeights *p = &a->p;
   gsize global[2] = { group, a->weights.rows };

@@ -1,8 +1,8 @@
 /* What the host's CPU can run, where the device is that CPU.
  *
  * That the CPU has an instruction does not say that the driver's compiler takes the code for it: it may
- * end the process instead of failing. So kernels with instructions beyond AVX2 run for the first time in
- * a child process (gemma-probe) that compares them with the reference; the result is kept in the cache.
+ * end the process instead of failing. So kernels with instructions beyond AVX2, and those that wait for each other,
+ * run for the first time in a child process (gemma-probe) that compares them with the reference; the result is kept in the cache.
  */
 #include "device-private.h"
 
@@ -14,11 +14,12 @@
 static const struct
 {
   guint bit, needed;            /* @needed: what the variants ask of the device besides */
-  const gchar *variants[3];     /* of matmul, tried with the bit */
+  const gchar *variants[3];     /* of matmul, tried with the bit; or "batch" */
 } proofs[] = {
   { OCL_DEVICE_AVX512BW, 0, { "avx512", "int8-bw" } },
   { OCL_DEVICE_AVX512VNNI, OCL_DEVICE_AVX512BW, { "int8-vnni" } },
   { OCL_DEVICE_AVXVNNI, OCL_DEVICE_AVX2, { "int8-avxvnni" } },
+  { OCL_DEVICE_BATCH, 0, { "batch" } },
 };
 
 #if defined (__x86_64__) || defined (__i386__)
@@ -102,7 +103,7 @@ result_path (OclDevice *device, const gchar *variant)
   g_autofree gchar *folder = ocl_cache_dir ();
   g_autofree gchar *file = NULL;
   g_autofree gchar *bits = g_strdup_printf ("%x", ocl_cpu_bits ());
-  static const gchar *const programs[] = { "matmul-cpu", "matmul-int8" };
+  static const gchar *const programs[] = { "matmul-cpu", "matmul-int8", "elementwise-cpu", "batch" };
   const gchar *kernel_library = g_getenv ("POCL_KERNELLIB_NAME");
 
   g_checksum_update (sum, (const guchar *) device->identity, -1);
@@ -129,7 +130,7 @@ ocl_cpu_prove (OclDevice *device, const gchar *variant, guint bits)
   works = run_probe (variant, bits, &tried);
   if (tried && g_mkdir_with_parents (folder, 0700) == 0)
     g_file_set_contents (path, works ? "works\n" : "fails\n", -1, NULL);
-  g_info ("matmul=%s on %s: %s", variant, device->name, works ? "works" : tried ? "fails" : "not tried, no gemma-probe");
+  g_info ("%s on %s: %s", variant, device->name, works ? "works" : tried ? "fails" : "not tried, no gemma-probe");
   return works;
 }
 
@@ -137,6 +138,9 @@ guint
 ocl_cpu_proven_bits (OclDevice *device, guint bits)
 {
   guint proven = bits & OCL_DEVICE_AVX2;
+
+  if (device->links_apart)
+    bits |= OCL_DEVICE_BATCH;
 
   for (guint i = 0; i < G_N_ELEMENTS (proofs); i++) {
     guint all = proofs[i].bit | proofs[i].needed;

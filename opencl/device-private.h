@@ -21,6 +21,8 @@ struct _OclDevice
   OclProgressFunc progress;
   gpointer progress_data;
   GMutex build_lock;            /* one build at a time */
+  GMutex batch_lock;
+  GPtrArray *batch_programs;    /* of OclBatchProgram; guarded by batch_lock */
   GHashTable *programs;         /* key of source and options -> cl_program; guarded by build_lock */
 };
 
@@ -35,12 +37,22 @@ void ocl_device_release (OclDevice *device, cl_mem mem);
 /** The compiled program; compiled, or loaded from the cache, at its first use. A reference for the caller. */
 cl_program ocl_device_get_program (OclDevice *device, const gchar *name, const gchar *options, GError **error);
 
+/** One of the programs that ocl_device_link_program() puts together. */
+typedef struct
+{
+  const gchar *name, *options;
+  const gchar *before;          /* text that the source follows, or NULL */
+} OclProgramPart;
+
+/** Compiles each of @parts, or loads it from the cache, and links them. (transfer full) */
+cl_program ocl_device_link_program (OclDevice *device, const OclProgramPart *parts, guint n_parts, GError **error);
+
 /** A file of opencl/kernels/, the text with its includes, or NULL. */
 gchar *ocl_program_source (const gchar *name, GError **error);
 
 /** Instruction sets of the host that OpenCL C may use on @device, a CPU. */
 guint ocl_cpu_bits (void);
-/** Whether @variant of matmul, which needs @bits, works in a child process; remembered. */
+/** Whether @variant of matmul, or "batch", which needs @bits, works in a child process; remembered. */
 gboolean ocl_cpu_prove (OclDevice *device, const gchar *variant, guint bits);
 /** Which of @bits work on @device in a child process, remembered in the cache. */
 guint ocl_cpu_proven_bits (OclDevice *device, guint bits);

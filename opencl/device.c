@@ -1,5 +1,5 @@
 /* Choosing and opening a device; the devices that this process has open. */
-#include "device-private.h"
+#include "batch.h"
 
 #include <string.h>
 
@@ -157,11 +157,13 @@ device_fill (OclDevice *device, GError **error)
 static void
 device_free (OclDevice *device)
 {
+  g_clear_pointer (&device->batch_programs, g_ptr_array_unref);
   g_clear_pointer (&device->programs, g_hash_table_unref);
   if (device->context)
     clReleaseContext (device->context);
   g_mutex_clear (&device->lock);
   g_mutex_clear (&device->build_lock);
+  g_mutex_clear (&device->batch_lock);
   g_free (device->name);
   g_free (device->identity);
   g_free (device);
@@ -183,6 +185,8 @@ device_new (cl_platform_id platform, cl_device_id id, GError **error)
   device->id = id;
   g_mutex_init (&device->lock);
   g_mutex_init (&device->build_lock);
+  g_mutex_init (&device->batch_lock);
+  device->batch_programs = g_ptr_array_new_with_free_func ((GDestroyNotify) ocl_batch_program_free);
   device->programs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, release_program);
   if (!device_fill (device, error)) {
     device_free (device);

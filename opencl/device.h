@@ -35,7 +35,8 @@ typedef enum
   OCL_DEVICE_AVX512BW = 1 << 4,
   OCL_DEVICE_AVX512VNNI = 1 << 5,
   OCL_DEVICE_AVX512BF16 = 1 << 6,
-  OCL_DEVICE_AVXVNNI = 1 << 7
+  OCL_DEVICE_AVXVNNI = 1 << 7,
+  OCL_DEVICE_BATCH = 1 << 8     /* ocl_queue_gather() does something */
 } OclDeviceBits;
 
 typedef struct _OclDevice OclDevice;
@@ -114,11 +115,12 @@ gboolean ocl_queue_check (OclQueue *queue, cl_int status, const gchar *what);
  * @program: name of a file in opencl/kernels/ without ".cl"
  * @options: (nullable): build options, such as "-DTILE=8"
  *
- * Kernels are cached in the queue, so their arguments are this session's own.
+ * Kernels are cached in the queue, so their arguments are this session's own. They are built at their first launch.
  *
  * Returns: (transfer none) (nullable): the kernel, or %NULL with the queue failed
  */
-cl_kernel ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gchar *kernel, const gchar *options);
+typedef struct _OclKernel OclKernel;
+OclKernel *ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gchar *kernel, const gchar *options);
 
 /**
  * ocl_queue_run:
@@ -129,7 +131,17 @@ cl_kernel ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gch
  * GEMMA_PROFILE=1 in the environment, event times by kernel are summed and
  * logged when the queue is freed.
  */
-void ocl_queue_run (OclQueue *queue, cl_kernel kernel, guint n_dims, const gsize *global, const gsize *local, ...);
+void ocl_queue_run (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *global, const gsize *local, ...);
+
+/**
+ * ocl_queue_gather:
+ * @gather: whether what is run from here on may wait for more
+ *
+ * Launches of little work, as those of one decoded token, cost more than they do. Where the device can (OCL_DEVICE_BATCH)
+ * and the kernel is one of those in kernels/step.clh, they are gathered, and one launch runs many of them in order. All
+ * else on this queue waits for them as if they had been launched.
+ */
+void ocl_queue_gather (OclQueue *queue, gboolean gather);
 
 /**
  * ocl_fault_inject:
@@ -140,7 +152,8 @@ void ocl_queue_run (OclQueue *queue, cl_kernel kernel, guint n_dims, const gsize
  */
 void ocl_fault_inject (const gchar *spec);
 
-#define OCL_ARG(x) sizeof (x), &(x)
+#define OCL_ARG_BUFFER G_MAXSIZE /* the size of a cl_mem, so that it is known for one */
+#define OCL_ARG(x) _Generic ((x), cl_mem : OCL_ARG_BUFFER, default : sizeof (x)), &(x)
 #define OCL_ARGS_END ((gsize) 0)
 
 G_END_DECLS

@@ -27,7 +27,7 @@ multiply_part (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chu
   const gsize global[2] = { ocl_round_up (K, local[0]), n_panels * local[1] };
   cl_mem unpacked = ocl_queue_scratch (q, OCL_SCRATCH_WEIGHTS, K * global[1] * sizeof (gfloat));
   gchar options[48];
-  cl_kernel kernel;
+  OclKernel *kernel;
   cl_command_queue handle = ocl_queue_get_handle (q);
 
   g_snprintf (options, sizeof options, "%s -DTM=1", ocl_matmul_type_option (args->w->type));

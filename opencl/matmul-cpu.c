@@ -62,7 +62,7 @@ static const gsize one_item[2] = { 1, 1 };
 static void
 run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *options)
 {
-  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-cpu", "matmul_gemv", options);
+  OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-cpu", "matmul_gemv", options);
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 1);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
@@ -76,7 +76,7 @@ static void
 run_gemm (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *options, gint tile_rows,
     gint tile_panels)
 {
-  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-cpu", "matmul_gemm", options);
+  OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-cpu", "matmul_gemm", options);
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
   const cl_int M = args->x.rows, N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
   const OclMatmulCut cut = ocl_matmul_cut_many (q, args, chunk, tile_rows, tile_panels);

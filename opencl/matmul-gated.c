@@ -26,7 +26,7 @@ run_row (OclQueue *q, const GatedArgs *a, const gchar *target)
   const gchar *wide = p->flags & OCL_MATMUL_INT8_ACTIVATIONS ? "" : " -DINT24";
   const cl_int K = p->w->cols, n_gates = a->gate.cols;
   gchar options[96];
-  cl_kernel kernel;
+  OclKernel *kernel;
 
   g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d%s", ocl_matmul_type_option (p->w->type), target, OCL_GEMV_COLS, wide);
   kernel = ocl_queue_get_kernel (q, "matmul-gated", "matmul_gated", options);

@@ -37,7 +37,7 @@ static const gsize one_item[2] = { 1, 1 };
 static void
 run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *name, const gchar *options)
 {
-  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", name, options);
+  OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-int8", name, options);
   const OclTensor y = ocl_matmul_chunk_y (args, chunk);
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 2);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
@@ -56,8 +56,8 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint til
   const cl_ulong scales_at = (values + 63) / 64 * 64, sums_at = scales_at + values / 32 * 4;
   cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + values / 16 * 4);
   const gboolean many = M > FEW_ROWS;
-  cl_kernel quantize = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_quantize_many" : "matmul_quantize", options);
-  cl_kernel kernel = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_int8_many" : "matmul_int8", options);
+  OclKernel *quantize = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_quantize_many" : "matmul_quantize", options);
+  OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_int8_many" : "matmul_int8", options);
   const gsize rows = M;
 
   ocl_queue_run (q, quantize, 1, &rows, one_item, OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at),

@@ -30,7 +30,7 @@ OclTensor ocl_matmul_chunk_y (const OclMatmulArgs *args, const OclWeightChunk *c
 
 /** The kernel arguments of PANELS () in kernels/panel.clh; scales must not be NULL everywhere. */
 #define OCL_ARG_PANELS(weight, chunk) OCL_ARG ((chunk)->data), \
-    sizeof (cl_mem), (chunk)->scales ? &(chunk)->scales : &(chunk)->data, \
+    OCL_ARG_BUFFER, (chunk)->scales ? &(chunk)->scales : &(chunk)->data, \
     sizeof (cl_ulong), &(weight)->panel_bytes, sizeof (cl_ulong), &(weight)->scale_bytes, OCL_ARG ((chunk)->first_panel)
 
 /** What a work-group of one work-item takes; group (i, j) has panels i * group_panels .. and rows j * group_rows ... */

@@ -57,7 +57,7 @@ matmul_portable (OclQueue *q, gconstpointer data)
   g_snprintf (options, sizeof options, "%s -DTM=%d", ocl_matmul_type_option (args->w->type), tile);
   for (guint i = 0; i < args->w->n_chunks; i++) {
     const OclWeightChunk *chunk = &args->w->chunks[i];
-    cl_kernel kernel = ocl_queue_get_kernel (q, "matmul", "matmul_portable", options);
+    OclKernel *kernel = ocl_queue_get_kernel (q, "matmul", "matmul_portable", options);
     const gsize local[2] = { OCL_PANEL, 4 }, global[2] = { chunk->n_panels * local[0], (M + tile - 1) / tile * local[1] };
     const OclTensor y = ocl_matmul_chunk_y (args, chunk);
     const cl_int N = chunk->rows;

@@ -278,7 +278,7 @@ to_matrix (const RowsArgs *a)
   return m;
 }
 
-static cl_kernel
+static OclKernel *
 get_kernel (OclQueue *q, const gchar *program, const gchar *kernel, OclPictureFormat format)
 {
   gchar options[32];

@@ -1,4 +1,4 @@
-/* gemma-probe VARIANT BITS: tries a variant of the matrix product that may end the process; see cpu.c.
+/* gemma-probe VARIANT BITS: tries a variant of the matrix product, or a "batch", that may end the process; see cpu.c.
  * Exits with 0 if it gives what the reference gives. */
 #include "device-private.h"
 #include "ops.h"
@@ -6,12 +6,15 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #define ROWS 13
 #define COLS 256
 #define OUTPUTS 75
+#define STEP_ROWS 300           /* more than one item */
+#define STEPS 1000              /* more than one launch */
 #define LIMIT_SECONDS 120       /* of processor time: compiling takes its time on a busy machine */
 #define LIMIT_WAIT 900
 
@@ -75,6 +78,35 @@ try_type (OclDevice *device, const gchar *variant, OclType type)
   return ok;
 }
 
+/* Each step counts on by one: in order, and once an item. */
+static gboolean
+try_batch (OclDevice *device)
+{
+  gfloat ones[COLS * STEP_ROWS], got[COLS * STEP_ROWS];
+  OclTensor x, one;
+  OclQueue *q = ocl_queue_new (device, NULL);
+  gboolean ok;
+
+  for (gint i = 0; i < COLS * STEP_ROWS; i++)
+    ones[i] = 1;
+  x = ocl_tensor_new_from (device, STEP_ROWS, COLS, ones, NULL);
+  one = ocl_tensor_new_from (device, STEP_ROWS, COLS, ones, NULL);
+  ok = q && x.mem && one.mem;
+  if (ok) {
+    ocl_queue_gather (q, TRUE);
+    for (gint i = 0; i < STEPS; i++)
+      ocl_add (q, x, x, one);
+    ocl_tensor_read (q, x, got);
+    ok = ocl_queue_finish (q, NULL);
+  }
+  for (gint i = 0; ok && i < COLS * STEP_ROWS; i++)
+    ok = got[i] == 1 + STEPS;
+  ocl_tensor_clear (device, &x);
+  ocl_tensor_clear (device, &one);
+  ocl_queue_free (q);
+  return ok;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -90,7 +122,9 @@ main (int argc, char **argv)
   device = ocl_device_open_unproven ("cpu", strtoul (argv[2], NULL, 10), NULL);
   if (!device)
     return 2;
-  for (guint i = 0; ok && i < G_N_ELEMENTS (types); i++)
+  if (strcmp (argv[1], "batch") == 0)
+    ok = try_batch (device);
+  for (guint i = 0; ok && !(ocl_device_get_bits (device) & OCL_DEVICE_BATCH) && i < G_N_ELEMENTS (types); i++)
     ok = try_type (device, argv[1], types[i]);
   ocl_device_unref (device);
   return ok ? 0 : 1;

@@ -105,22 +105,6 @@ cache_path (const gchar *name, const gchar *key)
 /* An entry is the magic, the key, the SHA256 of the binary (both in hex) and the binary. */
 #define HEADER (sizeof CACHE_MAGIC - 1 + 64 + 64)
 
-/* Consumes @compiled. */
-static cl_program
-link_program (OclDevice *device, cl_program compiled, GError **error)
-{
-  cl_int status;
-  cl_program program = clLinkProgram (device->context, 1, &device->id, NULL, 1, &compiled, NULL, NULL, &status);
-
-  clReleaseProgram (compiled);
-  if (status == CL_SUCCESS)
-    return program;
-  if (program)
-    clReleaseProgram (program);
-  ocl_set_status_error (error, status, "Cannot link an OpenCL program");
-  return NULL;
-}
-
 static cl_program
 cache_load (OclDevice *device, const gchar *path, const gchar *key, const gchar *options)
 {
@@ -145,7 +129,7 @@ cache_load (OclDevice *device, const gchar *path, const gchar *key, const gchar 
   if (!program)
     return NULL;
   if (binary_status == CL_SUCCESS && device->links_apart)
-    return link_program (device, program, NULL);
+    return program;
   if (binary_status == CL_SUCCESS && clBuildProgram (program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS)
     return program;
   clReleaseProgram (program);
@@ -186,7 +170,7 @@ set_build_error (OclDevice *device, cl_program program, const gchar *name, cl_in
   g_autofree gchar *log = NULL;
   gsize size = 0;
 
-  if (clGetProgramBuildInfo (program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS && size > 1) {
+  if (program && clGetProgramBuildInfo (program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS && size > 1) {
     log = g_malloc0 (size + 1);
     clGetProgramBuildInfo (program, device->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
     g_strstrip (log);
@@ -228,9 +212,26 @@ compile (OclDevice *device, const gchar *name, const gchar *source, const gchar 
 }
 
 static cl_program
-load_or_compile (OclDevice *device, const gchar *name, const gchar *options, GError **error)
+link_programs (OclDevice *device, const gchar *name, const cl_program *compiled, guint n, GError **error)
 {
-  g_autofree gchar *source = ocl_program_source (name, error);
+  cl_int status;
+  cl_program program = clLinkProgram (device->context, 1, &device->id, NULL, n, compiled, NULL, NULL, &status);
+
+  if (status == CL_SUCCESS)
+    return program;
+  set_build_error (device, program, name, status, error);
+  if (program)
+    clReleaseProgram (program);
+  return NULL;
+}
+
+/* As the cache keeps it: not linked yet where programs are linked apart. */
+static cl_program
+load_or_compile (OclDevice *device, const OclProgramPart *part, GError **error)
+{
+  g_autofree gchar *text = ocl_program_source (part->name, error);
+  g_autofree gchar *source = text ? g_strconcat (part->before ? part->before : "", text, NULL) : NULL;
+  g_autofree gchar *options = g_strconcat ("-cl-std=CL1.2 -w ", part->options, NULL);
   g_autofree gchar *key = NULL;
   g_autofree gchar *path = NULL;
   cl_program program;
@@ -238,28 +239,54 @@ load_or_compile (OclDevice *device, const gchar *name, const gchar *options, GEr
   if (!source)
     return NULL;
   key = cache_key (device, source, options);
-  path = cache_path (name, key);
+  path = cache_path (part->name, key);
   program = cache_load (device, path, key, options);
   if (program)
     return program;
-  program = compile (device, name, source, options, error);
-  if (!program)
-    return NULL;
-  cache_store (device, path, key, program);
-  return device->links_apart ? link_program (device, program, error) : program;
+  program = compile (device, part->name, source, options, error);
+  if (program)
+    cache_store (device, path, key, program);
+  return program;
+}
+
+static cl_program
+link_parts (OclDevice *device, const OclProgramPart *parts, guint n_parts, GError **error)
+{
+  g_autofree cl_program *compiled = g_new0 (cl_program, n_parts);
+  cl_program program = NULL;
+  guint n = 0;
+
+  while (n < n_parts && (compiled[n] = load_or_compile (device, &parts[n], error)))
+    n++;
+  if (n == n_parts)
+    program = link_programs (device, parts[n - 1].name, compiled, n, error);
+  for (guint i = 0; i < n; i++)
+    clReleaseProgram (compiled[i]);
+  return program;
+}
+
+cl_program
+ocl_device_link_program (OclDevice *device, const OclProgramPart *parts, guint n_parts, GError **error)
+{
+  cl_program program;
+
+  g_mutex_lock (&device->build_lock);
+  program = link_parts (device, parts, n_parts, error);
+  g_mutex_unlock (&device->build_lock);
+  return program;
 }
 
 cl_program
 ocl_device_get_program (OclDevice *device, const gchar *name, const gchar *options, GError **error)
 {
-  g_autofree gchar *all = g_strconcat ("-cl-std=CL1.2 -w ", options, NULL);
-  g_autofree gchar *key = g_strconcat (name, " ", all, NULL);
+  const OclProgramPart part = { name, options, NULL };
+  g_autofree gchar *key = g_strconcat (name, " ", options, NULL);
   cl_program program;
 
   g_mutex_lock (&device->build_lock);
   program = g_hash_table_lookup (device->programs, key);
   if (!program) {
-    program = load_or_compile (device, name, all, error);
+    program = device->links_apart ? link_parts (device, &part, 1, error) : load_or_compile (device, &part, error);
     if (program)
       g_hash_table_insert (device->programs, g_steal_pointer (&key), program);
   }

@@ -1,5 +1,5 @@
 /* In-order queues: kernels with their arguments, launches, the first failure, times by kernel. */
-#include "queue-private.h"
+#include "batch.h"
 #include "variant.h"
 
 #include <stdarg.h>
@@ -21,8 +21,9 @@ struct _OclQueue
 {
   OclDevice *device;
   cl_command_queue handle;
-  GHashTable *kernels;          /* "program kernel options" -> cl_kernel */
-  GHashTable *names;            /* cl_kernel -> its key, for the profile */
+  GHashTable *kernels;          /* key -> OclKernel */
+  OclBatch *batch;              /* NULL where the device cannot, or launches are timed */
+  gboolean gathers;
   GError *error;
   cl_mem scratch[OCL_N_SCRATCH];
   gsize scratch_size[OCL_N_SCRATCH];
@@ -31,9 +32,17 @@ struct _OclQueue
 };
 
 static void
-release_kernel (gpointer kernel)
+kernel_free (gpointer data)
 {
-  clReleaseKernel (kernel);
+  OclKernel *kernel = data;
+
+  if (kernel->made)
+    clReleaseKernel (kernel->made);
+  g_free (kernel->program);
+  g_free (kernel->name);
+  g_free (kernel->options);
+  g_free (kernel->key);
+  g_free (kernel);
 }
 
 OclQueue *
@@ -52,8 +61,9 @@ ocl_queue_new (OclDevice *device, GError **error)
   queue = g_new0 (OclQueue, 1);
   queue->device = ocl_device_ref (device);
   queue->handle = handle;
-  queue->kernels = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, release_kernel);
-  queue->names = g_hash_table_new (NULL, NULL);
+  queue->kernels = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, kernel_free);
+  if (device->bits & OCL_DEVICE_BATCH && !profile)
+    queue->batch = ocl_batch_new (device);
   if (profile) {
     queue->launches = g_array_new (FALSE, FALSE, sizeof (Launch));
     queue->totals = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
@@ -107,6 +117,24 @@ log_times (OclQueue *queue)
   }
 }
 
+/* ---- batches ---------------------------------------------------------------------- */
+
+/* Before anything else goes to the device. */
+static void
+submit_batch (OclQueue *queue)
+{
+  if (queue->batch)
+    ocl_batch_submit (queue->batch, queue, queue->handle);
+}
+
+void
+ocl_queue_gather (OclQueue *queue, gboolean gather)
+{
+  queue->gathers = gather && queue->batch;
+  if (!gather)
+    submit_batch (queue);
+}
+
 /* ---- life and failures ------------------------------------------------------------- */
 
 void
@@ -114,6 +142,7 @@ ocl_queue_free (OclQueue *queue)
 {
   if (!queue)
     return;
+  submit_batch (queue);
   clFinish (queue->handle);
   if (queue->launches) {
     collect_times (queue);
@@ -123,7 +152,7 @@ ocl_queue_free (OclQueue *queue)
   }
   for (guint i = 0; i < OCL_N_SCRATCH; i++)
     ocl_device_release (queue->device, queue->scratch[i]);
-  g_hash_table_unref (queue->names);
+  ocl_batch_free (queue->batch);
   g_hash_table_unref (queue->kernels);
   clReleaseCommandQueue (queue->handle);
   g_clear_error (&queue->error);
@@ -140,18 +169,21 @@ ocl_queue_get_device (OclQueue *queue)
 cl_command_queue
 ocl_queue_get_handle (OclQueue *queue)
 {
+  submit_batch (queue);
   return queue->handle;
 }
 
 void
 ocl_queue_flush (OclQueue *queue)
 {
+  submit_batch (queue);
   ocl_queue_check (queue, clFlush (queue->handle), "Cannot submit work to the device");
 }
 
 gboolean
 ocl_queue_finish (OclQueue *queue, GError **error)
 {
+  submit_batch (queue);
   /* Waits after a failure too: the caller may free what earlier work uses. */
   ocl_queue_check (queue, clFinish (queue->handle), "The device did not finish its work");
   collect_times (queue);
@@ -188,42 +220,53 @@ ocl_queue_check (OclQueue *queue, cl_int status, const gchar *what)
 
 /* ---- kernels ----------------------------------------------------------------------- */
 
-cl_kernel
-ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gchar *kernel, const gchar *options)
+OclKernel *
+ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gchar *name, const gchar *options)
 {
   gchar key[256];
-  g_autofree gchar *kept = NULL;
-  GError *error = NULL;
-  cl_program built;
-  cl_kernel made;
-  cl_int status = CL_SUCCESS;
+  OclKernel *kernel;
 
   if (queue->error)
     return NULL;
-  g_snprintf (key, sizeof key, "%s %s %s", program, kernel, options ? options : "");
-  made = g_hash_table_lookup (queue->kernels, key);
-  if (G_LIKELY (made))
-    return made;
-  built = ocl_device_get_program (queue->device, program, options ? options : "", &error);
-  if (!built) {
-    ocl_queue_take_error (queue, error);
-    return NULL;
-  }
-  made = clCreateKernel (built, kernel, &status);
-  clReleaseProgram (built);
-  if (!made) {
-    g_autofree gchar *what = g_strdup_printf ("Cannot create the kernel %s of %s", kernel, program);
-    ocl_queue_check (queue, status, what);
-    return NULL;
-  }
-  kept = g_strdup (key);
-  g_hash_table_insert (queue->names, made, kept);
-  g_hash_table_insert (queue->kernels, g_steal_pointer (&kept), made);
-  return made;
+  g_snprintf (key, sizeof key, "%s %s %s", program, name, options ? options : "");
+  kernel = g_hash_table_lookup (queue->kernels, key);
+  if (G_LIKELY (kernel))
+    return kernel;
+  kernel = g_new0 (OclKernel, 1);
+  kernel->program = g_strdup (program);
+  kernel->name = g_strdup (name);
+  kernel->options = g_strdup (options ? options : "");
+  kernel->key = g_strdup (key);
+  kernel->is_step = -1;
+  g_hash_table_insert (queue->kernels, kernel->key, kernel);
+  return kernel;
 }
 
 static gboolean
-set_arguments (OclQueue *queue, cl_kernel kernel, va_list args)
+make (OclQueue *queue, OclKernel *kernel)
+{
+  GError *error = NULL;
+  cl_int status = CL_SUCCESS;
+  cl_program built;
+
+  if (G_LIKELY (kernel->made))
+    return TRUE;
+  built = ocl_device_get_program (queue->device, kernel->program, kernel->options, &error);
+  if (!built) {
+    ocl_queue_take_error (queue, error);
+    return FALSE;
+  }
+  kernel->made = clCreateKernel (built, kernel->name, &status);
+  clReleaseProgram (built);
+  if (!kernel->made) {
+    g_autofree gchar *what = g_strdup_printf ("Cannot create the kernel %s of %s", kernel->name, kernel->program);
+    ocl_queue_check (queue, status, what);
+  }
+  return kernel->made != NULL;
+}
+
+static gboolean
+set_arguments (OclQueue *queue, OclKernel *kernel, va_list args)
 {
   for (cl_uint i = 0;; i++) {
     gsize size = va_arg (args, gsize);
@@ -233,42 +276,48 @@ set_arguments (OclQueue *queue, cl_kernel kernel, va_list args)
     if (size == 0)
       return TRUE;
     value = va_arg (args, gconstpointer);
-    status = clSetKernelArg (kernel, i, size, value);
+    status = clSetKernelArg (kernel->made, i, size == OCL_ARG_BUFFER ? sizeof (cl_mem) : size, value);
     if (G_UNLIKELY (status != CL_SUCCESS)) {
-      g_autofree gchar *what = g_strdup_printf ("Argument %u of the kernel %s", i,
-          (const gchar *) g_hash_table_lookup (queue->names, kernel));
+      g_autofree gchar *what = g_strdup_printf ("Argument %u of the kernel %s", i, kernel->key);
       return ocl_queue_check (queue, status, what);
     }
   }
 }
 
-void
-ocl_queue_run (OclQueue *queue, cl_kernel kernel, guint n_dims, const gsize *global, const gsize *local, ...)
+static void
+launch (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *global, const gsize *local, va_list args)
 {
-  Launch launch = { NULL, NULL };
-  gboolean set;
-  va_list args;
+  Launch timed = { NULL, kernel->key };
   cl_int status;
+
+  submit_batch (queue);
+  if (queue->error || !make (queue, kernel) || !set_arguments (queue, kernel, args))
+    return;
+  status = ocl_fault (OCL_FAULT_LAUNCH);
+  if (status == CL_SUCCESS)
+    status = clEnqueueNDRangeKernel (queue->handle, kernel->made, n_dims, NULL, global, local, 0, NULL,
+        queue->launches ? &timed.event : NULL);
+  if (G_UNLIKELY (status != CL_SUCCESS)) {
+    g_autofree gchar *what = g_strdup_printf ("Cannot run the kernel %s", kernel->key);
+    ocl_queue_check (queue, status, what);
+  } else if (queue->launches) {
+    g_array_append_val (queue->launches, timed);
+  }
+}
+
+void
+ocl_queue_run (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *global, const gsize *local, ...)
+{
+  va_list args;
 
   if (!kernel || queue->error)
     return;
   va_start (args, local);
-  set = set_arguments (queue, kernel, args);
+  if (queue->gathers && ocl_batch_takes (queue->batch, kernel))
+    ocl_batch_add (queue->batch, queue, queue->handle, kernel, n_dims, global, args);
+  else
+    launch (queue, kernel, n_dims, global, local, args);
   va_end (args);
-  if (!set)
-    return;
-  status = ocl_fault (OCL_FAULT_LAUNCH);
-  if (status == CL_SUCCESS)
-    status = clEnqueueNDRangeKernel (queue->handle, kernel, n_dims, NULL, global, local, 0, NULL,
-        queue->launches ? &launch.event : NULL);
-  if (G_UNLIKELY (status != CL_SUCCESS)) {
-    g_autofree gchar *what = g_strdup_printf ("Cannot run the kernel %s",
-        (const gchar *) g_hash_table_lookup (queue->names, kernel));
-    ocl_queue_check (queue, status, what);
-  } else if (queue->launches) {
-    launch.name = g_hash_table_lookup (queue->names, kernel);
-    g_array_append_val (queue->launches, launch);
-  }
 }
 
 /* ---- memory ------------------------------------------------------------------------ */
@@ -301,7 +350,7 @@ ocl_queue_map (OclQueue *queue, cl_mem mem, gsize offset, gsize n_elements)
 
   if (queue->error)
     return NULL;
-  mapped = clEnqueueMapBuffer (queue->handle, mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, offset * sizeof (gfloat),
+  mapped = clEnqueueMapBuffer (ocl_queue_get_handle (queue), mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, offset * sizeof (gfloat),
       n_elements * sizeof (gfloat), 0, NULL, NULL, &status);
   ocl_queue_check (queue, status, "Cannot map device memory");
   return status == CL_SUCCESS ? mapped : NULL;
@@ -311,6 +360,6 @@ void
 ocl_queue_unmap (OclQueue *queue, cl_mem mem, gfloat *mapped, gsize offset)
 {
   if (mapped)
-    ocl_queue_check (queue, clEnqueueUnmapMemObject (queue->handle, mem, mapped, 0, NULL, NULL),
+    ocl_queue_check (queue, clEnqueueUnmapMemObject (ocl_queue_get_handle (queue), mem, mapped, 0, NULL, NULL),
         "Cannot unmap device memory");
 }

@@ -22,7 +22,7 @@ typedef struct
 } OclTensor;
 
 /** The three kernel arguments of a tensor, TENSOR (name) in kernels/common.clh; @t must be an lvalue. */
-#define OCL_ARG_TENSOR(t) sizeof (cl_mem), &(t).mem, sizeof (cl_ulong), &(t).offset, sizeof (cl_int), &(t).stride
+#define OCL_ARG_TENSOR(t) OCL_ARG_BUFFER, &(t).mem, sizeof (cl_ulong), &(t).offset, sizeof (cl_int), &(t).stride
 
 /** Allocates [rows][cols], contents undefined. On failure .mem is NULL and @error is set. */
 OclTensor ocl_tensor_new (OclDevice *device, gint rows, gint cols, GError **error);

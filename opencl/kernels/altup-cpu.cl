@@ -1,8 +1,9 @@
 /* AltUp over N_STREAMS streams, some tokens a work-item; stream s of token t is row s * n_tokens + t. */
 #include "rows.clh"
+#include "step.clh"
 
 /* m [N_STREAMS] = tanh (router (RMS (x) * router_norm / cols)), in one pass over x */
-void
+static void
 modalities (float *m, global const float *x, global const float *norm, TENSOR (router), int cols, float eps)
 {
   float8 square = 0, dot[N_STREAMS];
@@ -28,7 +29,7 @@ modalities (float *m, global const float *x, global const float *norm, TENSOR (r
     m[s] = tanh ((sum8 (dot[s]) + tail[s]) * scale);
 }
 
-#define TENSOR_ARG(t) t, t##_offset, t##_stride
+#define TENSOR_VALUE(t) t, t##_offset, t##_stride
 
 /* Columns c .. of all streams of token t, for a vector (8 floats) or a float. */
 #define MIX(type, load, store) \
@@ -47,9 +48,9 @@ modalities (float *m, global const float *x, global const float *norm, TENSOR (r
 #define LOAD1(i, p) (p)[i]
 #define STORE1(v, i, p) (p)[i] = (v)
 
-SINGLE_ITEM kernel void
-predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (weight), TENSOR (normed),
-    TENSOR (norm_weight), int n_tokens, int row_step, int cols, float eps)
+KERNEL (predict, TENSOR_ARG (y), TENSOR_ARG (h), TENSOR_ARG (router_norm), TENSOR_ARG (router), TENSOR_ARG (weight),
+    TENSOR_ARG (normed), TENSOR_ARG (norm_weight), INT_ARG (n_tokens), INT_ARG (row_step), INT_ARG (cols),
+    FLOAT_ARG (eps))
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
 
@@ -57,7 +58,7 @@ predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (
     float m[N_STREAMS], p[N_STREAMS][N_STREAMS];
     int c = 0;
 
-    modalities (m, ROW (h, t), ROW (router_norm, 0), TENSOR_ARG (router), cols, eps);
+    modalities (m, ROW (h, t), ROW (router_norm, 0), TENSOR_VALUE (router), cols, eps);
     for (int i = 0; i < N_STREAMS; i++)
       for (int j = 0; j < N_STREAMS; j++) {
         p[i][j] = i == j;
@@ -73,7 +74,7 @@ predict (TENSOR (y), TENSOR (h), TENSOR (router_norm), TENSOR (router), TENSOR (
   }
 }
 
-void
+static void
 scale_row (global float *y, global const float *x, global const float *weight, int n)
 {
   int c = 0;
@@ -84,9 +85,9 @@ scale_row (global float *y, global const float *x, global const float *weight, i
     y[c] = x[c] * weight[c];
 }
 
-SINGLE_ITEM kernel void
-correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSOR (router), TENSOR (weight),
-    TENSOR (scaled), TENSOR (scale_weight), int n_tokens, int row_step, int cols, float eps)
+KERNEL (correct, TENSOR_ARG (h), TENSOR_ARG (pred), TENSOR_ARG (active), TENSOR_ARG (router_norm),
+    TENSOR_ARG (router), TENSOR_ARG (weight), TENSOR_ARG (scaled), TENSOR_ARG (scale_weight), INT_ARG (n_tokens),
+    INT_ARG (row_step), INT_ARG (cols), FLOAT_ARG (eps))
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
 
@@ -95,7 +96,7 @@ correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSO
     float m[N_STREAMS], p[N_STREAMS];
     int c = 0;
 
-    modalities (m, a, ROW (router_norm, 0), TENSOR_ARG (router), cols, eps);
+    modalities (m, a, ROW (router_norm, 0), TENSOR_VALUE (router), cols, eps);
     for (int i = 0; i < N_STREAMS; i++) {
       p[i] = 1;
       for (int s = 0; s < N_STREAMS; s++)
@@ -119,8 +120,8 @@ correct (TENSOR (h), TENSOR (pred), TENSOR (active), TENSOR (router_norm), TENSO
   }
 }
 
-SINGLE_ITEM kernel void
-add (TENSOR (h), TENSOR (x), TENSOR (weight), int n_tokens, int row_step, int cols, float eps)
+KERNEL (add, TENSOR_ARG (h), TENSOR_ARG (x), TENSOR_ARG (weight), INT_ARG (n_tokens), INT_ARG (row_step),
+    INT_ARG (cols), FLOAT_ARG (eps))
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
   global const float *w = ROW (weight, 0);
@@ -142,8 +143,7 @@ add (TENSOR (h), TENSOR (x), TENSOR (weight), int n_tokens, int row_step, int co
   }
 }
 
-SINGLE_ITEM kernel void
-mean_streams (TENSOR (y), TENSOR (h), int n_tokens, int row_step, int cols)
+KERNEL (mean_streams, TENSOR_ARG (y), TENSOR_ARG (h), INT_ARG (n_tokens), INT_ARG (row_step), INT_ARG (cols))
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, n_tokens);
 

@@ -4,6 +4,7 @@
  * head_dim is a multiple of the vector's VEC floats (8 or 16).
  */
 #include "rows.clh"
+#include "step.clh"
 
 #if VEC == 16
 typedef float16 Vector;
@@ -22,7 +23,7 @@ typedef float8 Vector;
 #define MAX_LINES 32            /* (query row, head) pairs of a work-item */
 
 /* scores of 4 lines with 2 keys: 8 chains of multiply-add */
-void
+static void
 dot_4x2 (float *scores, global const float *const *q, global const float *k0, global const float *k1, int n)
 {
   Vector a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0, d0 = 0, d1 = 0;
@@ -54,7 +55,7 @@ dot_4x2 (float *scores, global const float *const *q, global const float *k0, gl
   scores[3 * TILE + 1] = SUM (d1);
 }
 
-void
+static void
 dot_1x2 (float *scores, global const float *q, global const float *k0, global const float *k1, int n)
 {
   Vector a = 0, b = 0;
@@ -70,7 +71,7 @@ dot_1x2 (float *scores, global const float *q, global const float *k0, global co
 }
 
 /* o of 4 lines += weights of n_keys keys * v, whose rows are contiguous: 8 sums stay in registers */
-void
+static void
 add_4xn (global float *const *o, const float *weights, global const float *v, long stride, int n_keys, int n)
 {
   for (int i = 0; i < n; i += 2 * VEC) {
@@ -108,7 +109,7 @@ add_4xn (global float *const *o, const float *weights, global const float *v, lo
 }
 
 /* The same for one line, four vectors wide where they fit. */
-void
+static void
 add_1xn (global float *o, const float *weights, global const float *v, long stride, int n_keys, int n)
 {
   int i = 0;
@@ -140,7 +141,7 @@ add_1xn (global float *o, const float *weights, global const float *v, long stri
   }
 }
 
-void
+static void
 scale_row (global float *o, float factor, int n)
 {
   for (int i = 0; i < n; i += VEC)
@@ -149,7 +150,7 @@ scale_row (global float *o, float factor, int n)
 
 /* Turns the scores of keys first .. first + TILE - 1 into weights exp (scale * s - top), 0 for keys outside
  * [lowest, highest]; updates top and total; returns the factor for what was summed before. */
-float
+static float
 soften (float *scores, int first, int lowest, int highest, float scale, float *top, float *total)
 {
   const int16 lane = (int16) (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -183,7 +184,7 @@ typedef struct
 } Ring;
 
 /* The row @i after row @slot. */
-int
+static int
 ring_row (Ring ring, int slot, int i)
 {
   return slot + i >= ring.capacity ? slot + i - ring.capacity : slot + i;
@@ -193,7 +194,7 @@ ring_row (Ring ring, int slot, int i)
 #define KEY_PAIR(i) \
   k.rows + k.stride * ring_row (k, slot, i), k.rows + k.stride * ring_row (k, slot, min (i + 1, n_keys - 1))
 
-void
+static void
 score_tile (float *scores, global const float *const *q, int n_lines, Ring k, int slot, int n_keys, int head_dim)
 {
   int i = 0;
@@ -207,7 +208,7 @@ score_tile (float *scores, global const float *const *q, int n_lines, Ring k, in
 }
 
 /* By runs of keys that are contiguous in the ring and stay in the first-level cache. */
-void
+static void
 sum_tile (global float *const *sums, const float *weights, int n_lines, Ring v, int slot, int n_keys, int head_dim)
 {
   for (int j = 0, run; j < n_keys; j += run) {
@@ -232,7 +233,7 @@ typedef struct
 } Lines;
 
 /* The lines with keys lowest .. highest, of which a line sees those from back before its position to ahead behind it. */
-void
+static void
 attend (Lines *lines, Ring keys, Ring values, int lowest, int highest, int back, int ahead, int head_dim, float scale)
 {
   float scores[MAX_LINES * TILE];
@@ -258,10 +259,10 @@ attend (Lines *lines, Ring keys, Ring values, int lowest, int highest, int back,
 /* Item (kv head * n_parts + part of its query heads, block of rows, split of the keys: the memory's, then the cache's).
  * With partial set, o is scratch [split][row][head][head_dim] of sums that are not divided yet, and
  * partial [split][row][head][2] receives top and total for merge(). */
-SINGLE_ITEM kernel void
-attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), TENSOR (k_memory), TENSOR (v_memory), int n_memory,
-    global float *partial, int rows, int row_step, int group, int part_heads, int head_dim, int position0, int back,
-    int ahead, int n_keys, int capacity, int split_keys, float scale)
+KERNEL (attention, TENSOR_ARG (o), TENSOR_ARG (queries), TENSOR_ARG (k), TENSOR_ARG (v), TENSOR_ARG (k_memory),
+    TENSOR_ARG (v_memory), INT_ARG (n_memory), ARG (global float *, partial), INT_ARG (rows), INT_ARG (row_step),
+    INT_ARG (group), INT_ARG (part_heads), INT_ARG (head_dim), INT_ARG (position0), INT_ARG (back), INT_ARG (ahead),
+    INT_ARG (n_keys), INT_ARG (capacity), INT_ARG (split_keys), FLOAT_ARG (scale))
 {
   int n_parts = (group + part_heads - 1) / part_heads, n_heads = get_global_size (0) / n_parts * group;
   int kv_head = get_global_id (0) / n_parts, column = kv_head * head_dim;
@@ -308,9 +309,8 @@ attention (TENSOR (o), TENSOR (queries), TENSOR (k), TENSOR (v), TENSOR (k_memor
 }
 
 /* o of item (head, row) = the splits' sums, brought to one top and divided */
-SINGLE_ITEM kernel void
-merge (TENSOR (o), TENSOR (sums), global const float *partial, int rows, int n_heads, int head_dim,
-    int n_splits)
+KERNEL (merge, TENSOR_ARG (o), TENSOR_ARG (sums), ARG (global const float *, partial), INT_ARG (rows),
+    INT_ARG (n_heads), INT_ARG (head_dim), INT_ARG (n_splits))
 {
   int head = get_global_id (0), row = get_global_id (1), line = row * n_heads + head, n_lines = rows * n_heads;
   global float *out = ROW (o, row) + head * head_dim;
@@ -333,9 +333,8 @@ merge (TENSOR (o), TENSOR (sums), global const float *partial, int rows, int n_h
 }
 
 /* A query of one head, @k its columns: see attention.cl. The logits of the range wait in @weights. */
-SINGLE_ITEM kernel void
-attention_weights (TENSOR (weights), TENSOR (queries), TENSOR (k), int head_dim, int position0, int first, int n,
-    int capacity, float scale)
+KERNEL (attention_weights, TENSOR_ARG (weights), TENSOR_ARG (queries), TENSOR_ARG (k), INT_ARG (head_dim),
+    INT_ARG (position0), INT_ARG (first), INT_ARG (n), INT_ARG (capacity), FLOAT_ARG (scale))
 {
   int row = get_global_id (1), n_visible = position0 + row + 1;
   global const float *query = ROW (queries, row);

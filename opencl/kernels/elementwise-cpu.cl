@@ -1,10 +1,11 @@
 /* y = f (u, v, value) element by element, a block of rows and columns a work-item. */
 #include "rows.clh"
+#include "step.clh"
 #include "sparse.clh"
 
-#define ELEMENTWISE(name, expression) \
-  SINGLE_ITEM kernel void \
-  name (TENSOR (y), TENSOR (a), TENSOR (b), int rows, int row_step, int cols, int col_step, float value) \
+#define ELEMENTWISE_KERNEL(name, expression) \
+  KERNEL (name, TENSOR_ARG (y), TENSOR_ARG (a), TENSOR_ARG (b), INT_ARG (rows), INT_ARG (row_step), \
+      INT_ARG (cols), INT_ARG (col_step), FLOAT_ARG (value)) \
   { \
     int first = get_global_id (0) * col_step, end = min (first + col_step, cols); \
     int row = get_global_id (1) * row_step, row_end = min (row + row_step, rows); \
@@ -25,8 +26,8 @@
 
 #include "elementwise-list.clh"
 
-SINGLE_ITEM kernel void
-fill (TENSOR (y), int rows, int row_step, int cols, int col_step, float value)
+KERNEL (fill, TENSOR_ARG (y), INT_ARG (rows), INT_ARG (row_step), INT_ARG (cols), INT_ARG (col_step),
+    FLOAT_ARG (value))
 {
   int first = get_global_id (0) * col_step, end = min (first + col_step, cols);
   int row = get_global_id (1) * row_step, row_end = min (row + row_step, rows);
@@ -37,8 +38,8 @@ fill (TENSOR (y), int rows, int row_step, int cols, int col_step, float value)
 }
 
 /* y = gelu (max (0, gate - cutoff)) * up. */
-SINGLE_ITEM kernel void
-sparse_gelu (TENSOR (y), TENSOR (gate), TENSOR (up), int rows, int row_step, int cols, float sparsity)
+KERNEL (sparse_gelu, TENSOR_ARG (y), TENSOR_ARG (gate), TENSOR_ARG (up), INT_ARG (rows), INT_ARG (row_step),
+    INT_ARG (cols), FLOAT_ARG (sparsity))
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
 

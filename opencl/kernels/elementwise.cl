@@ -1,7 +1,7 @@
 /* y = f (u, v, value) element by element, a work-item an element. */
 #include "rows.clh"
 
-#define ELEMENTWISE(name, expression) \
+#define ELEMENTWISE_KERNEL(name, expression) \
   ROW_GROUP kernel void \
   name (TENSOR (y), TENSOR (a), TENSOR (b), int cols, float value) \
   { \

@@ -1,7 +1,8 @@
 /* The kernels of kv-pack.cl for a CPU: an item does all heads of some rows. */
 #include "rows.clh"
+#include "step.clh"
 
-void
+static void
 pack_head (global float *out, global const float *in, int head_dim)
 {
   global char *bytes = (global char *) (out + 1);
@@ -22,7 +23,7 @@ pack_head (global float *out, global const float *in, int head_dim)
   *out = top / 127;
 }
 
-void
+static void
 unpack_head (global float *out, global const float *in, int head_dim)
 {
   global const char *bytes = (global const char *) (in + 1);
@@ -35,9 +36,9 @@ unpack_head (global float *out, global const float *in, int head_dim)
     out[i] = bytes[i] * scale;
 }
 
-#define KERNEL(name, of_head, y_step, x_step) \
-  SINGLE_ITEM kernel void \
-  name (TENSOR (y), TENSOR (x), int y_rows, int x_rows, int head_dim, int first, int rows, int row_step, int n_heads) \
+#define KV_KERNEL(name, of_head, y_step, x_step) \
+  KERNEL (name, TENSOR_ARG (y), TENSOR_ARG (x), INT_ARG (y_rows), INT_ARG (x_rows), INT_ARG (head_dim), \
+      INT_ARG (first), INT_ARG (rows), INT_ARG (row_step), INT_ARG (n_heads)) \
   { \
     int begin = get_global_id (1) * row_step, end = min (begin + row_step, rows); \
     for (int at = first + begin; at < first + end; at++) \
@@ -45,5 +46,5 @@ unpack_head (global float *out, global const float *in, int head_dim)
         of_head (ROW (y, at % y_rows) + head * (y_step), ROW (x, at % x_rows) + head * (x_step), head_dim); \
   }
 
-KERNEL (kv_pack, pack_head, 1 + head_dim / 4, head_dim)
-KERNEL (kv_unpack, unpack_head, head_dim, 1 + head_dim / 4)
+KV_KERNEL (kv_pack, pack_head, 1 + head_dim / 4, head_dim)
+KV_KERNEL (kv_unpack, unpack_head, head_dim, 1 + head_dim / 4)

@@ -9,6 +9,7 @@
 #include "gemm.clh"
 #include "quants.clh"
 #include "unpack.clh"
+#include "step.clh"
 
 #define KCHUNK 512              // columns of x that all panels take before the next ones
 
@@ -79,8 +80,8 @@ gemv (float *y, const float *x, const Panels *w, int N, int K, int first, int la
   }
 }
 
-__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, const int n_panels, const int group_panels)
+KERNEL (matmul_gemv, TENSOR_ARG (y), TENSOR_ARG (x), PANELS_ARG (w), INT_ARG (N), INT_ARG (K), INT_ARG (n_panels),
+    INT_ARG (group_panels))
 {
   const int first = get_group_id (0) * group_panels;
   const Panels panels = FLAT_PANELS (w);
@@ -89,6 +90,7 @@ matmul_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, const
       min (first + group_panels, n_panels));
 }
 
+#ifndef STEPS
 // ---- many rows of x ----------------------------------------------------------------------
 
 CPU_TARGET void
@@ -217,3 +219,4 @@ matmul_gemm (TENSOR (y), TENSOR (x), PANELS (w), const int M, const int N, const
   gemm (FLAT (float, ROW (y, row)), y_stride, FLAT (const float, ROW (x, row)), x_stride, &panels,
       min (M - row, group_rows), N, K, first, min (first + group_panels, n_panels));
 }
+#endif

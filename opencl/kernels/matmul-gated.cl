@@ -2,6 +2,7 @@
 // all closed are not read. N is a multiple of 16. With -DINT24, x keeps 24 bits.
 #include "int8.clh"
 #include "rows.clh"
+#include "step.clh"
 #include "sparse.clh"
 #ifdef INT24
 #include "int24.clh"
@@ -66,9 +67,8 @@ multiply_open (float *y, const float *x, const Panels *w, int K, int first, int 
 #endif
 
 // The cutoff is found by every group for itself: cheaper than a launch and waiting for it.
-__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_gated (TENSOR (y), TENSOR (gate), TENSOR (x), PANELS (w), const int K, const int n_panels, const int group_panels,
-    const int first_row, const int n_gates, const float sparsity)
+KERNEL (matmul_gated, TENSOR_ARG (y), TENSOR_ARG (gate), TENSOR_ARG (x), PANELS_ARG (w), INT_ARG (K),
+    INT_ARG (n_panels), INT_ARG (group_panels), INT_ARG (first_row), INT_ARG (n_gates), FLOAT_ARG (sparsity))
 {
   const int first = get_group_id (0) * group_panels, last = min (first + group_panels, n_panels);
   const float cutoff = cutoff_of (ROW (gate, 0), n_gates, sparsity);

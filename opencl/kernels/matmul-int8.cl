@@ -2,7 +2,9 @@
 // weights go from memory through registers into sums. For more, KC columns of NP panels are unpacked to bytes in
 // the first-level cache, once for all rows.
 #include "int8.clh"
+#include "step.clh"
 
+#ifndef STEPS
 // ---- activations ---------------------------------------------------------------------------
 
 // Row m: K bytes at q, K / 32 scales, K / PART sums.
@@ -43,6 +45,7 @@ matmul_quantize_many (TENSOR (x), __global char *q, const ulong scales_at, const
       FLAT (PartSum, q + sums_at) + first * blocks * PARTS + i, FLAT (const float, ROW (x, m)), blocks);
 }
 
+#endif
 // ---- a few rows ----------------------------------------------------------------------------
 
 CPU_TARGET void
@@ -66,6 +69,7 @@ multiply (float *y, long ys, const char *q, const float *scales, const PartSum *
   }
 }
 
+#ifndef STEPS
 // ---- many rows -----------------------------------------------------------------------------
 
 #define KC 256
@@ -244,6 +248,7 @@ multiply_many (float *y, long ys, const char *q, const float *scales, const Part
 MULTIPLY (matmul_int8, multiply)
 MULTIPLY (matmul_int8_many, multiply_many)
 
+#endif
 // ---- one row of x --------------------------------------------------------------------------
 
 // Quantized by every group for itself: cheaper than a launch and waiting for it.
@@ -258,9 +263,8 @@ quantize_multiply (float *y, const float *x, const Panels *w, int N, int K, int 
   multiply (y, 0, q, scales, sums, w, 1, N, K, first, last);
 }
 
-__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_int8_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, const int n_panels,
-    const int group_panels)
+KERNEL (matmul_int8_gemv, TENSOR_ARG (y), TENSOR_ARG (x), PANELS_ARG (w), INT_ARG (N), INT_ARG (K),
+    INT_ARG (n_panels), INT_ARG (group_panels))
 {
   const int first = get_group_id (0) * group_panels;
   const Panels panels = FLAT_PANELS (w);
@@ -286,9 +290,8 @@ widen_multiply (float *y, const float *x, const Panels *w, int N, int K, int fir
         N - p * PANEL);
 }
 
-__kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_int24_gemv (TENSOR (y), TENSOR (x), PANELS (w), const int N, const int K, const int n_panels,
-    const int group_panels)
+KERNEL (matmul_int24_gemv, TENSOR_ARG (y), TENSOR_ARG (x), PANELS_ARG (w), INT_ARG (N), INT_ARG (K),
+    INT_ARG (n_panels), INT_ARG (group_panels))
 {
   const int first = get_group_id (0) * group_panels;
   const Panels panels = FLAT_PANELS (w);

@@ -1,10 +1,10 @@
 /* Norms of rows, whole rows a work-item. */
 #include "rows.clh"
+#include "step.clh"
 
-SINGLE_ITEM kernel void
-rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1), TENSOR (y2),
-    TENSOR (weight2), int rows, int row_step, int cols, float eps, float norm_scale, float out_scale,
-    int gelu)
+KERNEL (rms_norm, TENSOR_ARG (y), TENSOR_ARG (x), TENSOR_ARG (weight), TENSOR_ARG (add0), TENSOR_ARG (add1),
+    TENSOR_ARG (y2), TENSOR_ARG (weight2), INT_ARG (rows), INT_ARG (row_step), INT_ARG (cols), FLOAT_ARG (eps),
+    FLOAT_ARG (norm_scale), FLOAT_ARG (out_scale), INT_ARG (gelu))
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
   global const float *w = weight ? ROW (weight, 0) : 0;
@@ -39,8 +39,8 @@ rms_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (add0), TENSOR (add1),
   }
 }
 
-SINGLE_ITEM kernel void
-match_magnitude (TENSOR (x), TENSOR (ref), int rows, int row_step, int cols, int ref_cols, float least)
+KERNEL (match_magnitude, TENSOR_ARG (x), TENSOR_ARG (ref), INT_ARG (rows), INT_ARG (row_step), INT_ARG (cols),
+    INT_ARG (ref_cols), FLOAT_ARG (least))
 {
   int first = get_global_id (1) * row_step, end = min (first + row_step, rows);
 
@@ -58,7 +58,8 @@ match_magnitude (TENSOR (x), TENSOR (ref), int rows, int row_step, int cols, int
   }
 }
 
-float
+#ifndef STEPS
+static float
 sum_row (global const float *x, int n)
 {
   float16 a = 0, b = 0;
@@ -74,7 +75,7 @@ sum_row (global const float *x, int n)
   return sum16 (a + b) + tail;
 }
 
-float
+static float
 sum_square_deviations (global const float *x, int n, float mean)
 {
   float16 a = 0, b = 0;
@@ -128,7 +129,7 @@ cumulative_norm (TENSOR (x), TENSOR (weight), TENSOR (state), int rows, int cols
 }
 
 /* x += add + bias, which may be 0 */
-void
+static void
 add_row (global float *x, global const float *add, global const float *bias, int n)
 {
   int c = 0;
@@ -166,3 +167,4 @@ layer_norm (TENSOR (y), TENSOR (x), TENSOR (weight), TENSOR (bias), TENSOR (add)
       yr[c] = fma ((xr[c] - mean) * scale, w[c], b[c]);
   }
 }
+#endif

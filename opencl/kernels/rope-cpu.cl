@@ -1,9 +1,10 @@
 /* Rope, some rows a work-item. */
 #include "rows.clh"
+#include "step.clh"
 #include "rope.clh"
 
-SINGLE_ITEM kernel void
-rope_table (TENSOR (table), int rows, int row_step, int first, int n, int half_dim, int position0, Frequencies inverse)
+KERNEL (rope_table, TENSOR_ARG (table), INT_ARG (rows), INT_ARG (row_step), INT_ARG (first), INT_ARG (n),
+    INT_ARG (half_dim), INT_ARG (position0), ARG (Frequencies, inverse))
 {
   int row = get_global_id (1) * row_step, end = min (row + row_step, rows);
 
@@ -26,7 +27,7 @@ rope_table (TENSOR (table), int rows, int row_step, int first, int n, int half_d
 }
 
 /* y = RMS (x) [* weight [, rotated]]; y may be x */
-void
+static void
 norm_rope (global float *y, global const float *x, global const float *weight, global const float *angles,
     int head_dim, float eps)
 {
@@ -67,10 +68,10 @@ norm_rope (global float *y, global const float *x, global const float *weight, g
   }
 }
 
-SINGLE_ITEM kernel void
-qkv_norm_rope (TENSOR (qkv), TENSOR (k_cache), TENSOR (v_cache), TENSOR (q_weight), TENSOR (k_weight), TENSOR (rope),
-    int rows, int row_step, int n_heads, int n_kv_heads, int head_dim, int position0, int capacity, float eps,
-    int raw_values)
+KERNEL (qkv_norm_rope, TENSOR_ARG (qkv), TENSOR_ARG (k_cache), TENSOR_ARG (v_cache), TENSOR_ARG (q_weight),
+    TENSOR_ARG (k_weight), TENSOR_ARG (rope), INT_ARG (rows), INT_ARG (row_step), INT_ARG (n_heads),
+    INT_ARG (n_kv_heads), INT_ARG (head_dim), INT_ARG (position0), INT_ARG (capacity), FLOAT_ARG (eps),
+    INT_ARG (raw_values))
 {
   int row = get_global_id (1) * row_step, end = min (row + row_step, rows);
 
