@@ -47,6 +47,33 @@ struct _OclBatch
   cl_kernel kernel;             /* of @program */
 };
 
+/* ---- kernels --------------------------------------------------------------------------- */
+
+OclKernel *
+ocl_kernel_new (const gchar *program, const gchar *name, const gchar *options)
+{
+  OclKernel *kernel = g_new0 (OclKernel, 1);
+
+  kernel->program = g_strdup (program);
+  kernel->name = g_strdup (name);
+  kernel->options = g_strdup (options);
+  kernel->key = g_strjoin (" ", program, name, options, NULL);
+  kernel->is_step = -1;
+  return kernel;
+}
+
+void
+ocl_kernel_free (OclKernel *kernel)
+{
+  if (kernel->made)
+    clReleaseKernel (kernel->made);
+  g_free (kernel->program);
+  g_free (kernel->name);
+  g_free (kernel->options);
+  g_free (kernel->key);
+  g_free (kernel);
+}
+
 /* ---- life ------------------------------------------------------------------------------ */
 
 static void
@@ -102,18 +129,6 @@ ocl_batch_free (OclBatch *batch)
 
 /* ---- programs -------------------------------------------------------------------------- */
 
-static void
-kernel_free (gpointer data)
-{
-  OclKernel *kernel = data;
-
-  g_free (kernel->program);
-  g_free (kernel->name);
-  g_free (kernel->options);
-  g_free (kernel->key);
-  g_free (kernel);
-}
-
 void
 ocl_batch_program_free (OclBatchProgram *program)
 {
@@ -136,16 +151,8 @@ find_kernel (const GPtrArray *kernels, const OclKernel *kernel)
 static void
 add_kernel (GPtrArray *kernels, const OclKernel *kernel)
 {
-  OclKernel *copy;
-
-  if (find_kernel (kernels, kernel) >= 0)
-    return;
-  copy = g_new0 (OclKernel, 1);
-  copy->program = g_strdup (kernel->program);
-  copy->name = g_strdup (kernel->name);
-  copy->options = g_strdup (kernel->options);
-  copy->key = g_strdup (kernel->key);
-  g_ptr_array_add (kernels, copy);
+  if (find_kernel (kernels, kernel) < 0)
+    g_ptr_array_add (kernels, ocl_kernel_new (kernel->program, kernel->name, kernel->options));
 }
 
 /* What is set for STEPS when the program of @kernel is compiled: other for each program and options. */
@@ -204,7 +211,7 @@ program_new (const OclBatch *batch, GError **error)
 {
   OclBatchProgram *program = g_new0 (OclBatchProgram, 1);
 
-  program->kernels = g_ptr_array_new_with_free_func (kernel_free);
+  program->kernels = g_ptr_array_new_with_free_func ((GDestroyNotify) ocl_kernel_free);
   for (guint i = 0; batch->program && i < batch->program->kernels->len; i++)
     add_kernel (program->kernels, batch->program->kernels->pdata[i]);
   for (guint i = 0; i < batch->parts->len; i++) {
@@ -423,7 +430,9 @@ run_part (OclBatch *batch, cl_command_queue handle, Part *part)
 
   if (!mem)
     return status;
-  status = set_arguments (batch, part, mem, steps_at, words_at);
+  status = ocl_fault (OCL_FAULT_LAUNCH);
+  if (status == CL_SUCCESS)
+    status = set_arguments (batch, part, mem, steps_at, words_at);
   if (status == CL_SUCCESS)
     status = clEnqueueNDRangeKernel (handle, batch->kernel, 1, NULL, &global, ocl_single_item, 0, NULL, NULL);
   clReleaseMemObject (mem);     /* the driver keeps it until then */

@@ -16,6 +16,9 @@ struct _OclKernel
   gint is_step;                 /* whether it can be part of a batch; -1: not known yet */
 };
 
+OclKernel *ocl_kernel_new (const gchar *program, const gchar *name, const gchar *options);
+void ocl_kernel_free (OclKernel *kernel);
+
 typedef struct _OclBatch OclBatch;
 
 OclBatch *ocl_batch_new (OclDevice *device);

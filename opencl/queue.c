@@ -31,20 +31,6 @@ struct _OclQueue
   GHashTable *totals;           /* name -> Total */
 };
 
-static void
-kernel_free (gpointer data)
-{
-  OclKernel *kernel = data;
-
-  if (kernel->made)
-    clReleaseKernel (kernel->made);
-  g_free (kernel->program);
-  g_free (kernel->name);
-  g_free (kernel->options);
-  g_free (kernel->key);
-  g_free (kernel);
-}
-
 OclQueue *
 ocl_queue_new (OclDevice *device, GError **error)
 {
@@ -61,7 +47,7 @@ ocl_queue_new (OclDevice *device, GError **error)
   queue = g_new0 (OclQueue, 1);
   queue->device = ocl_device_ref (device);
   queue->handle = handle;
-  queue->kernels = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, kernel_free);
+  queue->kernels = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) ocl_kernel_free);
   if (device->bits & OCL_DEVICE_BATCH && !profile)
     queue->batch = ocl_batch_new (device);
   if (profile) {
@@ -220,28 +206,6 @@ ocl_queue_check (OclQueue *queue, cl_int status, const gchar *what)
 
 /* ---- kernels ----------------------------------------------------------------------- */
 
-OclKernel *
-ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gchar *name, const gchar *options)
-{
-  gchar key[256];
-  OclKernel *kernel;
-
-  if (queue->error)
-    return NULL;
-  g_snprintf (key, sizeof key, "%s %s %s", program, name, options ? options : "");
-  kernel = g_hash_table_lookup (queue->kernels, key);
-  if (G_LIKELY (kernel))
-    return kernel;
-  kernel = g_new0 (OclKernel, 1);
-  kernel->program = g_strdup (program);
-  kernel->name = g_strdup (name);
-  kernel->options = g_strdup (options ? options : "");
-  kernel->key = g_strdup (key);
-  kernel->is_step = -1;
-  g_hash_table_insert (queue->kernels, kernel->key, kernel);
-  return kernel;
-}
-
 static gboolean
 make (OclQueue *queue, OclKernel *kernel)
 {
@@ -263,6 +227,30 @@ make (OclQueue *queue, OclKernel *kernel)
     ocl_queue_check (queue, status, what);
   }
   return kernel->made != NULL;
+}
+
+/* Whether what @kernel does from now on is part of a batch: it needs no program of its own for that. */
+static gboolean
+is_gathered (OclQueue *queue, OclKernel *kernel)
+{
+  return queue->gathers && ocl_batch_takes (queue->batch, kernel);
+}
+
+OclKernel *
+ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gchar *name, const gchar *options)
+{
+  gchar key[256];
+  OclKernel *kernel;
+
+  if (queue->error)
+    return NULL;
+  g_snprintf (key, sizeof key, "%s %s %s", program, name, options ? options : "");
+  kernel = g_hash_table_lookup (queue->kernels, key);
+  if (G_UNLIKELY (!kernel)) {
+    kernel = ocl_kernel_new (program, name, options ? options : "");
+    g_hash_table_insert (queue->kernels, kernel->key, kernel);
+  }
+  return is_gathered (queue, kernel) || make (queue, kernel) ? kernel : NULL;
 }
 
 static gboolean
@@ -291,7 +279,7 @@ launch (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *global, c
   cl_int status;
 
   submit_batch (queue);
-  if (queue->error || !make (queue, kernel) || !set_arguments (queue, kernel, args))
+  if (queue->error || !set_arguments (queue, kernel, args))
     return;
   status = ocl_fault (OCL_FAULT_LAUNCH);
   if (status == CL_SUCCESS)
@@ -313,7 +301,7 @@ ocl_queue_run (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *gl
   if (!kernel || queue->error)
     return;
   va_start (args, local);
-  if (queue->gathers && ocl_batch_takes (queue->batch, kernel))
+  if (is_gathered (queue, kernel))
     ocl_batch_add (queue->batch, queue, queue->handle, kernel, n_dims, global, args);
   else
     launch (queue, kernel, n_dims, global, local, args);

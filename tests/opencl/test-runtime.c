@@ -206,6 +206,117 @@ GST_START_TEST (test_proof_in_child)
 }
 GST_END_TEST;
 
+/* ---- gathered launches ------------------------------------------------------------------ */
+
+#define GATHER_ROWS 300         /* several items a step */
+#define GATHER_COLS 256
+#define GATHER_STEPS 400        /* several launches */
+
+/* x = 0, then @n times x += 1; in the middle something that no batch takes sees the state of then. */
+static void
+count_up (OclQueue *queue, OclTensor x, OclTensor one, OclTensor normed, OclTensor weight, gint n)
+{
+  const OclLayerNorm norm = { weight, weight, 1e-6f };
+
+  ocl_fill (queue, x, 0);
+  for (gint i = 0; i < n; i++) {
+    ocl_add (queue, x, x, one);
+    if (i == n / 2)
+      ocl_layer_norm (queue, normed, x, &norm);
+  }
+}
+
+GST_START_TEST (test_gathered_in_order)
+{
+  OclDevice *device = open_device ();
+  OclQueue *queue = new_queue (device);
+  g_autoptr (GError) error = NULL;
+  g_autofree gfloat *got = g_new (gfloat, GATHER_ROWS * GATHER_COLS);
+  OclTensor x = ocl_tensor_new (device, GATHER_ROWS, GATHER_COLS, NULL), normed = ocl_tensor_new (device, GATHER_ROWS, GATHER_COLS, NULL);
+  OclTensor one = ocl_tensor_new (device, GATHER_ROWS, GATHER_COLS, NULL), weight = ocl_tensor_new (device, 1, GATHER_COLS, NULL);
+
+  ocl_fill (queue, one, 1);
+  ocl_fill (queue, weight, 3);
+  for (gint gather = 0; gather < 2; gather++) {
+    ocl_queue_gather (queue, gather);
+    count_up (queue, x, one, normed, weight, GATHER_STEPS);
+    fail_unless (ocl_tensor_read (queue, x, got));      /* waits for all of it */
+    for (gint i = 0; i < GATHER_ROWS * GATHER_COLS; i++)
+      fail_unless (got[i] == GATHER_STEPS, "%g of %d steps", got[i], GATHER_STEPS);
+    fail_unless (ocl_tensor_read (queue, normed, got)); /* of a row of equal values: its bias */
+    for (gint i = 0; i < GATHER_ROWS * GATHER_COLS; i++)
+      fail_unless (got[i] == 3, "%g", got[i]);
+  }
+  ocl_fill (queue, x, 5);
+  ocl_queue_gather (queue, FALSE);      /* submits what there is */
+  ocl_add (queue, x, x, one);
+  fail_unless (ocl_tensor_read (queue, x, got) && got[0] == 6);
+  fail_unless (ocl_queue_finish (queue, &error));
+  ocl_tensor_clear (device, &x);
+  ocl_tensor_clear (device, &normed);
+  ocl_tensor_clear (device, &one);
+  ocl_tensor_clear (device, &weight);
+  ocl_queue_free (queue);
+  ocl_device_unref (device);
+}
+GST_END_TEST;
+
+/* A buffer may go as soon as what uses it is enqueued, gathered or not. */
+GST_START_TEST (test_gathered_buffers_live)
+{
+  OclDevice *device = open_device ();
+  OclQueue *queue = new_queue (device);
+  OclTensor x = ocl_tensor_new (device, 1, 64, NULL), passing;
+  gfloat got[64];
+
+  ocl_fill (queue, x, 1);
+  ocl_queue_gather (queue, TRUE);
+  for (gint i = 0; i < 200; i++) {      /* more than a launch has buffers */
+    passing = ocl_tensor_new (device, 1, 64, NULL);
+    ocl_copy (queue, passing, x);
+    ocl_add (queue, x, x, passing);
+    ocl_tensor_clear (device, &passing);
+    if (i % 20 == 19)
+      ocl_fill (queue, x, 1);
+  }
+  for (gint i = 0; i < 3; i++)
+    ocl_add (queue, x, x, x);
+  fail_unless (ocl_tensor_read (queue, x, got));
+  for (gint i = 0; i < 64; i++)
+    fail_unless (got[i] == 8, "%g", got[i]);
+  ocl_tensor_clear (device, &x);
+  ocl_queue_free (queue);
+  ocl_device_unref (device);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_gathered_launch_fails)
+{
+  OclDevice *device = open_device ();
+  OclQueue *queue = new_queue (device);
+  g_autoptr (GError) error = NULL;
+  OclTensor x = ocl_tensor_new (device, 1, 64, NULL);
+  gfloat got[64];
+
+  for (gint fails = 1; fails >= 0; fails--) {
+    ocl_fault_inject (fails ? "launch:1" : NULL);
+    ocl_queue_gather (queue, TRUE);
+    ocl_fill (queue, x, 2);
+    ocl_add (queue, x, x, x);
+    ocl_queue_gather (queue, FALSE);
+    fail_unless (ocl_tensor_read (queue, x, got) == !fails);
+    fail_unless (ocl_queue_finish (queue, &error) == !fails);
+    if (fails)
+      assert_error (error, OCL_ERROR_OUT_OF_MEMORY, "CL_OUT_OF_RESOURCES");
+    g_clear_error (&error);
+  }
+  fail_unless (got[0] == 4);
+  ocl_tensor_clear (device, &x);
+  ocl_queue_free (queue);
+  ocl_device_unref (device);
+}
+GST_END_TEST;
+
 /* ---- programs and their cache -------------------------------------------------------- */
 
 static void
@@ -749,6 +860,9 @@ runtime_suite (void)
   tcase_add_test (tests, test_device_is_shared);
   tcase_add_test (tests, test_device_tells);
   tcase_add_test (tests, test_proof_in_child);
+  tcase_add_test (tests, test_gathered_in_order);
+  tcase_add_test (tests, test_gathered_buffers_live);
+  tcase_add_test (tests, test_gathered_launch_fails);
   tcase_add_test (tests, test_build_error_has_log);
   tcase_add_test (tests, test_kernels_from_disk);
   tcase_add_test (tests, test_warm_start_compiles_nothing);
