@@ -115,7 +115,8 @@ gboolean ocl_queue_check (OclQueue *queue, cl_int status, const gchar *what);
  * @program: name of a file in opencl/kernels/ without ".cl"
  * @options: (nullable): build options, such as "-DTILE=8"
  *
- * Kernels are cached in the queue, so their arguments are this session's own. They are built at their first launch.
+ * Kernels are cached in the queue, so their arguments are this session's own. One that ocl_queue_gather() makes part of a
+ * batch is not built on its own.
  *
  * Returns: (transfer none) (nullable): the kernel, or %NULL with the queue failed
  */
