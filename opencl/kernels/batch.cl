@@ -6,7 +6,7 @@
 
 DECLARATIONS
 
-#define N_BUFFERS 96            // OCL_BATCH_BUFFERS
+#define N_BUFFERS 96            // MAX_BUFFERS of batch.c
 #define MAX_WORDS 96
 #define PATIENCE 20000          // pauses: some 0.5 ms
 
