@@ -433,6 +433,7 @@ run_part (OclBatch *batch, cl_command_queue handle, Part *part)
   status = ocl_fault (OCL_FAULT_LAUNCH);
   if (status == CL_SUCCESS)
     status = set_arguments (batch, part, mem, steps_at, words_at);
+  /* All launches of a batch's program have one size: they need none of enqueue.c's care. */
   if (status == CL_SUCCESS)
     status = clEnqueueNDRangeKernel (handle, batch->kernel, 1, NULL, &global, ocl_single_item, 0, NULL, NULL);
   clReleaseMemObject (mem);     /* the driver keeps it until then */

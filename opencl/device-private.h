@@ -24,7 +24,31 @@ struct _OclDevice
   GMutex batch_lock;
   GPtrArray *batch_programs;    /* of OclBatchProgram; guarded by batch_lock */
   GHashTable *programs;         /* key of source and options -> cl_program; guarded by build_lock */
+  gboolean grows_alone;         /* what these three are for: enqueue.c */
+  GRWLock launch_lock;
+  GPtrArray *queues;            /* of cl_command_queue; guarded by launch_lock */
+  GHashTable *widest;           /* key of a kernel -> Widest; guarded by launch_lock */
 };
+
+void ocl_device_init_launches (OclDevice *device, gboolean is_pocl, const gchar *driver_version);
+void ocl_device_clear_launches (OclDevice *device);
+/** Each queue of the device, as long as it is there. */
+void ocl_device_add_queue (OclDevice *device, cl_command_queue queue);
+void ocl_device_remove_queue (OclDevice *device, cl_command_queue queue);
+
+#define OCL_MAX_DIMS 3
+
+/** Arguments are set already. */
+typedef struct
+{
+  const gchar *key;             /* tells @kernel from the device's others */
+  cl_kernel kernel;
+  guint n_dims;
+  const gsize *global, *local;
+} OclLaunch;
+
+/** clEnqueueNDRangeKernel(), of which a driver's threads may run several queues' at once. @event may be NULL. */
+cl_int ocl_device_enqueue (OclDevice *device, cl_command_queue queue, const OclLaunch *launch, cl_event *event);
 
 const gchar *ocl_status_name (cl_int status);
 /** Sets @error to "@what: STATUS", with the code that suits @status. */

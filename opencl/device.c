@@ -135,6 +135,7 @@ device_fill (OclDevice *device, GError **error)
   /* For a binary of a linked program PoCL compiles each kernel once more than it is needed, for work-groups of any size. What
    * runs is compiled for its own, of what was not linked yet, too, and PoCL keeps it. */
   device->links_apart = strstr (version, "PoCL") || strstr (version, "pocl");
+  ocl_device_init_launches (device, device->links_apart, driver);
   clGetDeviceInfo (device->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
   device->compute_units = MAX (units, 1);
   if (clGetDeviceInfo (device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof size, &size, NULL) == CL_SUCCESS)
@@ -161,6 +162,7 @@ device_free (OclDevice *device)
   g_clear_pointer (&device->programs, g_hash_table_unref);
   if (device->context)
     clReleaseContext (device->context);
+  ocl_device_clear_launches (device);
   g_mutex_clear (&device->lock);
   g_mutex_clear (&device->build_lock);
   g_mutex_clear (&device->batch_lock);

@@ -125,7 +125,8 @@ OclKernel *ocl_queue_get_kernel (OclQueue *queue, const gchar *program, const gc
 
 /**
  * ocl_queue_run:
- * @local: (nullable): work-group sizes, or %NULL to let the driver choose
+ * @global: (array length=n_dims): work-items
+ * @local: (array length=n_dims): those of a work-group; only an operation knows what its kernel is fast with
  * @...: size, pointer of each kernel argument, ended by (gsize) 0
  *
  * Sets the arguments and enqueues @kernel; a %NULL kernel is skipped. With

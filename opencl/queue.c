@@ -47,6 +47,7 @@ ocl_queue_new (OclDevice *device, GError **error)
   queue = g_new0 (OclQueue, 1);
   queue->device = ocl_device_ref (device);
   queue->handle = handle;
+  ocl_device_add_queue (device, handle);
   queue->kernels = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) ocl_kernel_free);
   if (device->bits & OCL_DEVICE_BATCH && !profile)
     queue->batch = ocl_batch_new (device);
@@ -140,6 +141,7 @@ ocl_queue_free (OclQueue *queue)
     ocl_device_release (queue->device, queue->scratch[i]);
   ocl_batch_free (queue->batch);
   g_hash_table_unref (queue->kernels);
+  ocl_device_remove_queue (queue->device, queue->handle);
   clReleaseCommandQueue (queue->handle);
   g_clear_error (&queue->error);
   ocl_device_unref (queue->device);
@@ -275,6 +277,7 @@ set_arguments (OclQueue *queue, OclKernel *kernel, va_list args)
 static void
 launch (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *global, const gsize *local, va_list args)
 {
+  const OclLaunch what = { kernel->key, kernel->made, n_dims, global, local };
   Launch timed = { NULL, kernel->key };
   cl_int status;
 
@@ -283,11 +286,10 @@ launch (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *global, c
     return;
   status = ocl_fault (OCL_FAULT_LAUNCH);
   if (status == CL_SUCCESS)
-    status = clEnqueueNDRangeKernel (queue->handle, kernel->made, n_dims, NULL, global, local, 0, NULL,
-        queue->launches ? &timed.event : NULL);
+    status = ocl_device_enqueue (queue->device, queue->handle, &what, queue->launches ? &timed.event : NULL);
   if (G_UNLIKELY (status != CL_SUCCESS)) {
-    g_autofree gchar *what = g_strdup_printf ("Cannot run the kernel %s", kernel->key);
-    ocl_queue_check (queue, status, what);
+    g_autofree gchar *message = g_strdup_printf ("Cannot run the kernel %s", kernel->key);
+    ocl_queue_check (queue, status, message);
   } else if (queue->launches) {
     g_array_append_val (queue->launches, timed);
   }
