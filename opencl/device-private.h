@@ -5,6 +5,8 @@
 
 G_BEGIN_DECLS
 
+typedef struct _OclRegion OclRegion;
+
 struct _OclDevice
 {
   gint refs;                    /* guarded by the registry's lock */
@@ -17,6 +19,7 @@ struct _OclDevice
   guint bits, compute_units;
   guint64 max_alloc, global_memory;
   guint64 allocated;            /* guarded by lock, as all below */
+  OclRegion *region;            /* where the next weight may go */
   GMutex lock;
   OclProgressFunc progress;
   gpointer progress_data;
@@ -54,9 +57,11 @@ const gchar *ocl_status_name (cl_int status);
 /** Sets @error to "@what: STATUS", with the code that suits @status. */
 void ocl_set_status_error (GError **error, cl_int status, const gchar *what);
 
-/** A buffer, accounted; NULL with @error naming the sizes. */
+/** A buffer, accounted; NULL with @error naming the sizes. CL_MEM_READ_ONLY is for what is written once, the weights. */
 cl_mem ocl_device_alloc (OclDevice *device, cl_mem_flags flags, gsize bytes, GError **error);
 void ocl_device_release (OclDevice *device, cl_mem mem);
+/** Before the device goes. */
+void ocl_device_clear_memory (OclDevice *device);
 
 /** The compiled program; compiled, or loaded from the cache, at its first use. A reference for the caller. */
 cl_program ocl_device_get_program (OclDevice *device, const gchar *name, const gchar *options, GError **error);

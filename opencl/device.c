@@ -163,6 +163,7 @@ device_free (OclDevice *device)
   if (device->context)
     clReleaseContext (device->context);
   ocl_device_clear_launches (device);
+  ocl_device_clear_memory (device);
   g_mutex_clear (&device->lock);
   g_mutex_clear (&device->build_lock);
   g_mutex_clear (&device->batch_lock);
@@ -298,59 +299,4 @@ ocl_device_set_progress (OclDevice *device, OclProgressFunc func, gpointer user_
   device->progress = func;
   device->progress_data = user_data;
   g_mutex_unlock (&device->lock);
-}
-
-/* ---- memory -------------------------------------------------------------------- */
-
-gsize
-ocl_device_get_allocated (OclDevice *device)
-{
-  gsize bytes;
-
-  g_mutex_lock (&device->lock);
-  bytes = device->allocated;
-  g_mutex_unlock (&device->lock);
-  return bytes;
-}
-
-static void
-account (OclDevice *device, gint64 bytes)
-{
-  g_mutex_lock (&device->lock);
-  device->allocated += bytes;
-  g_mutex_unlock (&device->lock);
-}
-
-cl_mem
-ocl_device_alloc (OclDevice *device, cl_mem_flags flags, gsize bytes, GError **error)
-{
-  cl_int status = ocl_fault (OCL_FAULT_ALLOC);
-  cl_mem mem = NULL;
-
-  bytes = MAX (bytes, 4);
-  if (status == CL_SUCCESS && bytes > device->max_alloc)
-    status = CL_INVALID_BUFFER_SIZE;
-  if (status == CL_SUCCESS)
-    mem = clCreateBuffer (device->context, flags, bytes, NULL, &status);
-  if (!mem) {
-    g_set_error (error, OCL_ERROR, OCL_ERROR_OUT_OF_MEMORY,
-        "%s: no buffer of %" G_GSIZE_FORMAT " bytes (%s); %" G_GSIZE_FORMAT " bytes are in use, one buffer may have %"
-        G_GUINT64_FORMAT ", the device has %" G_GUINT64_FORMAT, device->name, bytes, ocl_status_name (status),
-        ocl_device_get_allocated (device), device->max_alloc, device->global_memory);
-    return NULL;
-  }
-  account (device, bytes);
-  return mem;
-}
-
-void
-ocl_device_release (OclDevice *device, cl_mem mem)
-{
-  gsize bytes = 0;
-
-  if (!mem)
-    return;
-  clGetMemObjectInfo (mem, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
-  account (device, -(gint64) bytes);
-  clReleaseMemObject (mem);
 }

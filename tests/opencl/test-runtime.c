@@ -7,6 +7,7 @@
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Each test runs in its own process (libcheck forks), with an empty cache of programs; what the CPU can run is proven once. */
 static gchar *cache_dir, *proofs_dir;
@@ -816,6 +817,56 @@ GST_START_TEST (test_variants_are_forced)
 }
 GST_END_TEST;
 
+static gsize
+resident_bytes (void)
+{
+  g_autofree gchar *text = NULL;
+  gulong total, resident;
+
+  fail_unless (g_file_get_contents ("/proc/self/statm", &text, NULL, NULL));
+  fail_unless (sscanf (text, "%lu %lu", &total, &resident) == 2);
+  return resident * sysconf (_SC_PAGESIZE);
+}
+
+#define WEIGHT_BYTES (12 << 20)
+
+static cl_mem
+filled_weight (OclDevice *device, OclQueue *queue, cl_uint value)
+{
+  cl_mem mem = ocl_device_alloc (device, CL_MEM_READ_ONLY, WEIGHT_BYTES, NULL);
+
+  fail_unless (mem && clEnqueueFillBuffer (ocl_queue_get_handle (queue), mem, &value, sizeof value, 0, WEIGHT_BYTES, 0, NULL,
+          NULL) == CL_SUCCESS);
+  fail_unless (ocl_queue_finish (queue, NULL));
+  return mem;
+}
+
+/* The memory of a model that goes is free, whatever another one still holds beside it. */
+GST_START_TEST (test_memory_goes_back)
+{
+  OclDevice *device = open_device ();
+  OclQueue *queue = new_queue (device);
+  cl_mem stays = filled_weight (device, queue, 1), goes[3];
+  cl_uint *got = g_malloc (WEIGHT_BYTES);
+  gsize before = resident_bytes ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (goes); i++)
+    goes[i] = filled_weight (device, queue, 2);
+  fail_unless (resident_bytes () > before + 2 * WEIGHT_BYTES);
+  for (guint i = 0; i < G_N_ELEMENTS (goes); i++)
+    ocl_device_release (device, goes[i]);
+  fail_unless (resident_bytes () < before + WEIGHT_BYTES, "%zu kB more", (resident_bytes () - before) >> 10);
+  fail_unless (clEnqueueReadBuffer (ocl_queue_get_handle (queue), stays, CL_TRUE, 0, WEIGHT_BYTES, got, 0, NULL, NULL) == CL_SUCCESS);
+  for (guint i = 0; i < WEIGHT_BYTES / sizeof *got; i++)
+    fail_unless (got[i] == 1);
+  fail_unless_equals_uint64 (ocl_device_get_allocated (device), WEIGHT_BYTES);
+  ocl_device_release (device, stays);
+  g_free (got);
+  ocl_queue_free (queue);
+  ocl_device_unref (device);
+}
+GST_END_TEST;
+
 /* ---- threads ------------------------------------------------------------------------- */
 
 /* Opens, computes and closes again and again beside others that do the same. */
@@ -921,6 +972,7 @@ runtime_suite (void)
   tcase_add_test (tests, test_views);
   tcase_add_test (tests, test_weight_in_chunks);
   tcase_add_test (tests, test_product_of_wrong_shapes);
+  tcase_add_test (tests, test_memory_goes_back);
   tcase_add_test (tests, test_profile);
   tcase_add_test (tests, test_variants_are_forced);
   tcase_add_test (tests, test_threads_share_a_device);
