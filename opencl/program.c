@@ -211,12 +211,18 @@ compile (OclDevice *device, const gchar *name, const gchar *source, const gchar 
   return NULL;
 }
 
+/* PoCL (3.1, pocl_write_file()) replaces the file that it keeps a linked program in by removing it first, and gives up where
+ * another process, which starts at the same time, has just done that. */
+#define LINK_ATTEMPTS 5
+
 static cl_program
 link_programs (OclDevice *device, const gchar *name, const cl_program *compiled, guint n, GError **error)
 {
-  cl_int status;
-  cl_program program = clLinkProgram (device->context, 1, &device->id, NULL, n, compiled, NULL, NULL, &status);
+  cl_int status = CL_LINK_PROGRAM_FAILURE;
+  cl_program program = NULL;
 
+  for (guint i = 0; i < LINK_ATTEMPTS && !program && status == CL_LINK_PROGRAM_FAILURE; i++)
+    program = clLinkProgram (device->context, 1, &device->id, NULL, n, compiled, NULL, NULL, &status);
   if (status == CL_SUCCESS)
     return program;
   set_build_error (device, program, name, status, error);
