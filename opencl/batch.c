@@ -193,6 +193,17 @@ link_kernels (OclDevice *device, const GPtrArray *kernels, GError **error)
   return ocl_device_link_program (device, (const OclProgramPart *) parts->data, parts->len, error);
 }
 
+/* find_kernel (), remembered: a token has some hundred steps. Programs live as long as the device. */
+static gint
+number_in (const OclBatchProgram *program, OclKernel *kernel)
+{
+  if (kernel->numbered_in != program) {
+    kernel->numbered_in = program;
+    kernel->number = find_kernel (program->kernels, kernel);
+  }
+  return kernel->number;
+}
+
 static gboolean
 covers (const OclBatchProgram *program, const OclBatch *batch)
 {
@@ -200,7 +211,7 @@ covers (const OclBatchProgram *program, const OclBatch *batch)
     const Part *part = batch->parts->pdata[i];
 
     for (guint k = 0; k < part->kernels->len; k++)
-      if (find_kernel (program->kernels, part->kernels->pdata[k]) < 0)
+      if (number_in (program, part->kernels->pdata[k]) < 0)
         return FALSE;
   }
   return TRUE;
@@ -389,7 +400,7 @@ write_part (OclBatch *batch, Part *part, cl_ulong *steps_at, cl_ulong *words_at,
   g_autoptr (GByteArray) all = g_byte_array_new ();
 
   for (guint i = 0; i < part->steps->len; i++)
-    g_array_index (part->steps, BatchStep, i).function = find_kernel (batch->program->kernels, part->kernels->pdata[i]);
+    g_array_index (part->steps, BatchStep, i).function = number_in (batch->program, part->kernels->pdata[i]);
   g_byte_array_set_size (all, 2 * COUNTER_BYTES * part->steps->len);
   memset (all->data, 0, all->len);
   *steps_at = all->len;

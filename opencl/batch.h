@@ -7,6 +7,9 @@
 
 G_BEGIN_DECLS
 
+/** What a device keeps of batches. */
+typedef struct _OclBatchProgram OclBatchProgram;
+
 /** A kernel of a queue, built at its first launch. */
 struct _OclKernel
 {
@@ -14,6 +17,8 @@ struct _OclKernel
   gchar *key;                   /* "program name options" */
   cl_kernel made;               /* NULL until then */
   gint is_step;                 /* whether it can be part of a batch; -1: not known yet */
+  const OclBatchProgram *numbered_in;   /* whose function @number is */
+  gint number;                  /* -1: it has none */
 };
 
 OclKernel *ocl_kernel_new (const gchar *program, const gchar *name, const gchar *options);
@@ -33,8 +38,6 @@ void ocl_batch_add (OclBatch *batch, OclQueue *queue, cl_command_queue handle, O
 /** Enqueues what was added on @handle, which is @queue's. Failures are the queue's. */
 void ocl_batch_submit (OclBatch *batch, OclQueue *queue, cl_command_queue handle);
 
-/** What a device keeps of batches. */
-typedef struct _OclBatchProgram OclBatchProgram;
 void ocl_batch_program_free (OclBatchProgram *program);
 
 G_END_DECLS

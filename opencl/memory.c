@@ -2,8 +2,9 @@
  *
  * A CPU reads 4 to 10 % faster from pages of 2 MB than of 4 KB (whole tokens and a plain loop, on a Zen 4 with two threads), as
  * fewer of its fetches ahead end at a page. Linux gives them to those who ask for them, where all 2 MB lie in one mapping. So
- * weights and what is large lie side by side in regions of such pages. What is freed there goes back to the system, which what
- * the C library keeps in its heaps for a next time does not: 0.2 GB after a picture and a clip.
+ * weights, all of which is used, lie side by side in regions of such pages. Another large buffer has a mapping of its own, of
+ * which what nobody touches, the keys and values of positions to come, takes no memory. What is freed goes back to the
+ * system, which what the C library keeps in its heaps for a next time does not: 0.2 GB after a picture and a clip.
  */
 #include "device-private.h"
 
@@ -11,7 +12,8 @@
 #include <unistd.h>
 
 #define LARGE_PAGE (2u << 20)
-#define REGION_BYTES (32 * LARGE_PAGE)  /* for several buffers; what is not used of it costs addresses only */
+#define REGION_BYTES (32 * LARGE_PAGE)  /* for several weights; what is not used of it costs addresses only */
+#define LARGE_BUFFER (2u << 20)
 
 struct _OclRegion
 {
@@ -40,9 +42,8 @@ region_unref (OclRegion *region)
 }
 
 static OclRegion *
-region_new (gsize size)
+region_new (gsize size, gboolean large_pages)
 {
-#ifdef MADV_HUGEPAGE
   const gsize mapped = size + LARGE_PAGE;
   guint8 *mapping = mmap (NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   OclRegion *region;
@@ -55,22 +56,22 @@ region_new (gsize size)
   region->mapped = mapped;
   region->start = mapping + (LARGE_PAGE - GPOINTER_TO_SIZE (mapping) % LARGE_PAGE) % LARGE_PAGE;
   region->size = size;
-  madvise (region->start, size, MADV_HUGEPAGE);
-  return region;
-#else
-  return NULL;
+#ifdef MADV_HUGEPAGE
+  if (large_pages)
+    madvise (region->start, size, MADV_HUGEPAGE);
 #endif
+  return region;
 }
 
-/* A reference to one with room for @size, or NULL. With the device's lock. */
+/* A reference to one with room for @size of weights, or NULL. With the device's lock. */
 static OclRegion *
 get_region (OclDevice *device, gsize size)
 {
   if (size > REGION_BYTES / 2)
-    return region_new (size);
+    return region_new (size, TRUE);
   if (!device->region || device->region->size - device->region->used < size) {
     g_clear_pointer (&device->region, region_unref);
-    device->region = region_new (REGION_BYTES);
+    device->region = region_new (REGION_BYTES, TRUE);
   }
   if (device->region)
     g_atomic_int_inc (&device->region->refs);
@@ -78,14 +79,14 @@ get_region (OclDevice *device, gsize size)
 }
 
 static Place *
-place_new (OclDevice *device, gsize bytes)
+place_new (OclDevice *device, cl_mem_flags flags, gsize bytes)
 {
   const gsize page = sysconf (_SC_PAGESIZE), size = (bytes + page - 1) / page * page;
   Place *place = NULL;
   OclRegion *region;
 
   g_mutex_lock (&device->lock);
-  region = get_region (device, size);
+  region = flags & CL_MEM_READ_ONLY ? get_region (device, size) : region_new (size, FALSE);
   if (region) {
     place = g_new (Place, 1);
     *place = (Place) { region, region->start + region->used, size };
@@ -110,8 +111,8 @@ place_free (cl_mem mem, gpointer data)
 static cl_mem
 create_in_region (OclDevice *device, cl_mem_flags flags, gsize bytes)
 {
-  const gboolean worth = device->bits & OCL_DEVICE_CPU && (flags & CL_MEM_READ_ONLY || bytes >= LARGE_PAGE);
-  Place *place = worth ? place_new (device, bytes) : NULL;
+  const gboolean worth = device->bits & OCL_DEVICE_CPU && (flags & CL_MEM_READ_ONLY || bytes >= LARGE_BUFFER);
+  Place *place = worth ? place_new (device, flags, bytes) : NULL;
   cl_int status;
   cl_mem mem;
 

@@ -7,8 +7,8 @@
     compare.py picture --llama-mtmd-cli PROGRAM --mmproj MMPROJ.gguf --image P --audio W [NAME=]MODEL.gguf...
                                                                 a picture of 768 x 768, and all to the first token: of ours with
                                                                 the clip and 64 tokens of text, of llama.cpp without
-    compare.py draw --plot OUT.svg SPEED.json [OTHERS.json...]
-    all with [--machine NAME] [--json speed.json] [--plot OUT.svg] [--build build] [--threads 2] [--rounds 3]
+    compare.py draw SPEED.json [OTHERS.json...]
+    all with [--machine NAME] [--json speed.json] [--plot OUT.svg] [--roofline OUT.svg] [--build build] [--threads 2] [--rounds 3]
 
 Of each side the best of all rounds counts. What is measured joins what the JSON file has already, so that a table can
 be put together piece by piece. Language models run with 8-bit activations on both sides. The share of the machine's
@@ -55,19 +55,19 @@ def limits(a):
     return {"read_GBps": statistics.median(read), "fma_GFLOPs": max(flops)}
 
 
-def row(work, unit, ours, peer, name, share=None, of=None):
-    """@ours, @peer: of all rounds. Seconds are better if fewer."""
+def row(work, unit, ours, peer, name, share=None, of=None, intensity=None):
+    """@ours, @peer: of all rounds. Seconds are better if fewer. @intensity: operations for each byte of weights."""
     less = unit == "s"
     best = min if less else max
     ours, peer = best(ours), best(peer)
     return {"work": work, "unit": unit, "ours": ours, "peer": peer, "peer_name": name,
-            "ratio": peer / ours if less else ours / peer, "share": share(ours) if share else None, "of": of}
+            "ratio": peer / ours if less else ours / peer, "share": share(ours) if share else None, "of": of, "intensity": intensity}
 
 
 # ---- language models ------------------------------------------------------------------------------------------------
 
 def read_model(path):
-    """-> bytes that a decoded token has to read, operations of a prefilled one.
+    """-> {"prefill": of PREFILL tokens, "decode": of one}, each the bytes that have to be read and the operations.
 
     Of tables that rows are looked up in only the head counts. Gemma 3n's layers without keys and values of their own
     run for the last position only; a model's embedding of the prompt has its matrices beside the layers."""
@@ -77,17 +77,20 @@ def read_model(path):
     layers = reader.fields[f"{architecture}.block_count"].contents()
     shared = reader.fields.get(f"{architecture}.attention.shared_kv_layers")
     owned = layers - shared.contents() if shared else layers
-    read = operations = 0
+    work = {"prefill": [0, 0], "decode": [0, 0]}
+    head = "output.weight" if any(t.name == "output.weight" for t in reader.tensors) else "token_embd.weight"
     for t in reader.tensors:
         table = t.name in ("token_embd.weight", "per_layer_token_embd.weight", "output.weight")
         layer = re.match(r"blk\.(\d+)\.", t.name)
         unused = layer and int(layer[1]) >= owned and re.search(r"attn_[kv]\.", t.name)
-        if not table and not unused:
-            read += int(t.n_bytes)
-        if len(t.shape) > 1 and not table and (not layer or int(layer[1]) < owned):
-            operations += 2 * int(t.n_elements)
-    tensors = {t.name: int(t.n_bytes) for t in reader.tensors}
-    return read + tensors.get("output.weight", tensors["token_embd.weight"]), operations
+        matrix = int(t.n_elements) if len(t.shape) > 1 else 0
+        if t.name == head or not table and not unused:
+            work["decode"][0] += int(t.n_bytes)
+            work["decode"][1] += 2 * matrix
+        if not table and (not layer or int(layer[1]) < owned):
+            work["prefill"][0] += int(t.n_bytes)
+            work["prefill"][1] += 2 * matrix * PREFILL
+    return work
 
 
 def gemma_text(a, path):
@@ -109,17 +112,18 @@ def named(model):
 def text(a):
     for model in a.models:
         name, path = named(model)
-        read, operations = read_model(path)
+        work = read_model(path)
         rows, ours, peer = [], [], []
         for i in range(a.rounds):
             say(f"{name}: round {i + 1} of {a.rounds}, gst-gemma")
             ours.append(gemma_text(a, path))
             say(f"{name}: round {i + 1} of {a.rounds}, llama.cpp")
             peer.append(llama_text(a, path))
+        read, operations = work["decode"][0], work["prefill"][1] / PREFILL
         for key, share, of in (("prefill", lambda x: x * operations / (PER_FMA["int8"] * a.limits["fma_GFLOPs"] * 1e9), "8-bit peak"),
                                ("decode", lambda x: x * read / a.limits["read_GBps"] / 1e9, "read bandwidth")):
             rows.append(row(f"{name}, {key}", "tokens/s", [r[f"{key}_tokens_per_second"] for r in ours], [r[key] for r in peer],
-                            "llama.cpp", share, of))
+                            "llama.cpp", share, of, work[key][1] / work[key][0]))
         rows[-1]["memory"] = {k: ours[-1][k] for k in ours[-1] if k.endswith("_bytes")}
         yield from rows
 
@@ -164,7 +168,9 @@ def picture(a):
 PER_FMA = {"f32": 1, "int16": 2, "int8": 4}     # how many times as many operations as float32 multiply-adds
 
 # 12 blocks of 1536 x: two feed-forward layers, attention's four matrices, two of the convolution; of 750 frames
-USM_OPERATIONS = 12 * 2 * (4 * 1536 * 6144 + 4 * 1536**2 + 3 * 1536**2) * 750
+USM_WEIGHTS = 12 * (4 * 1536 * 6144 + 4 * 1536**2 + 3 * 1536**2)
+USM_OPERATIONS = 2 * USM_WEIGHTS * 750
+MOBILENET_WEIGHTS = 294e6
 
 
 def share_of_peak(a, operations, activations):
@@ -187,7 +193,8 @@ def audio(a):
     rows = (("float32 weights", ("f32", "f32"), peer["f32"], "transformers float32"),
             ("bfloat16 weights", ("bf16", "f32"), fastest, "transformers, its fastest"),
             ("bfloat16 weights, int16", ("bf16", "int16"), fastest, "transformers, its fastest"))
-    return [row(f"USM, 30 s, {what}", "s", ours[kind], seconds, name, *share_of_peak(a, USM_OPERATIONS, kind[1]))
+    return [row(f"USM, 30 s, {what}", "s", ours[kind], seconds, name, *share_of_peak(a, USM_OPERATIONS, kind[1]),
+                USM_OPERATIONS / USM_WEIGHTS / {"f32": 4, "bf16": 2}[kind[0]])
             for what, kind, seconds, name in rows]
 
 
@@ -209,7 +216,8 @@ def vision(a):
                 say(f"vision: round {i + 1} of {a.rounds}, {r}, timm {kind}")
                 out = output(a, sys.executable, TESTS / "vision/bench_reference.py", "--type", kind, "--compile", "--threads", a.threads, r)
                 peer[r] += [float(s) for s in re.findall(rf"^timm .* {r}: ([\d.]+) s", out, re.M)]
-    return [row(f"MobileNet-V5 at {r}{names[kind]}", "s", seconds, peer[r], "timm, its fastest", *share_of_peak(a, operations[r], kind))
+    return [row(f"MobileNet-V5 at {r}{names[kind]}", "s", seconds, peer[r], "timm, its fastest", *share_of_peak(a, operations[r], kind),
+                operations[r] / MOBILENET_WEIGHTS / 2)
             for (r, kind), seconds in ours.items()]
 
 
@@ -253,6 +261,44 @@ def draw(machines, path):
     figure.savefig(path, metadata={"Date": None})
 
 
+PEAKS = {"float32 peak": ("f32", "#5b9a55"), "16-bit peak": ("int16", "#d98b3a"), "8-bit peak": ("int8", "#3b74c4"),
+         "read bandwidth": ("int8", "#3b74c4")}
+
+
+def reached(r, limits):
+    """-> its operations a second, in thousands of millions"""
+    if r["of"] == "read bandwidth":
+        return r["share"] * limits["read_GBps"] * r["intensity"]
+    return r["share"] * limits["fma_GFLOPs"] * PER_FMA[PEAKS[r["of"]][0]]
+
+
+def draw_roofline(data, path):
+    """What of our own work reaches, under what the machine could do: a roof for each width of numbers."""
+    import matplotlib
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "compare", "font.size": 9})
+    limits = data["limits"]
+    rows = sorted((r for r in data["rows"] if r.get("intensity")), key=lambda r: (r["intensity"], reached(r, limits)))
+    figure, axes = plt.subplots(figsize=(8.5, 5), layout="constrained")
+    xs = [1, 10 * max(r["intensity"] for r in rows)]
+    for peak, (name, color) in PEAKS.items():
+        if peak == "read bandwidth":
+            continue
+        roof = limits["fma_GFLOPs"] * PER_FMA[name]
+        axes.plot([xs[0], roof / limits["read_GBps"], xs[1]], [limits["read_GBps"] * xs[0], roof, roof], color=color, lw=1.2)
+        axes.annotate(f"{peak}, {roof:.0f}", (xs[1], roof), color=color, ha="right", va="bottom")
+    axes.text(5, 4 * limits["read_GBps"], f"{limits['read_GBps']:.1f} GB/s from memory")
+    for i, r in enumerate(rows, 1):
+        at = r["intensity"], reached(r, limits)
+        axes.plot(*at, "o", color=PEAKS[r["of"]][1], ms=5, label=f"{i}  {r['work']}")
+        axes.annotate(str(i), at, xytext=(4, -3) if i % 2 else (-4, -3), textcoords="offset points", ha="left" if i % 2 else "right")
+    axes.set(xscale="log", yscale="log", xlim=xs, xlabel="operations for each byte of weights that has to be read",
+             ylabel="thousand million operations a second")
+    figure.legend(loc="outside right upper", handlelength=1, frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("work", choices=["text", "picture", "audio", "vision", "draw"])
@@ -267,7 +313,8 @@ def main():
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--json", type=Path, default=Path("speed.json"))
-    ap.add_argument("--plot", type=Path)
+    ap.add_argument("--plot", type=Path, help="bars of the ratios")
+    ap.add_argument("--roofline", type=Path, help="the work under the machine's limits")
     a = ap.parse_intermixed_args()
     if a.work == "draw":
         machines = [json.loads(Path(m).read_text()) for m in a.models]
@@ -283,6 +330,8 @@ def main():
     print(f"\n{machines[0]['limits']}\n{table(machines[0], machines[1:])}")
     if a.plot:
         draw(machines, a.plot)
+    if a.roofline:
+        draw_roofline(machines[0], a.roofline)
 
 
 if __name__ == "__main__":
