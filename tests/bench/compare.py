@@ -101,8 +101,12 @@ def gemma_text(a, path):
 
 
 def llama_text(a, path):
-    out = json.loads(output(a, a.llama_bench, "-m", path, "-p", PREFILL, "-n", DECODE, "-t", a.threads, "-r", 3, "-o", "json"))
-    return {"prefill" if r["n_prompt"] else "decode": max(r["samples_ts"]) for r in out}
+    """As gemma_text(): medians of three, decoding after the prefill."""
+    speeds = {}
+    for key, work in (("prefill", ("-p", PREFILL, "-n", 0)), ("decode", ("-p", 0, "-n", DECODE, "-d", PREFILL))):
+        out = json.loads(output(a, a.llama_bench, "-m", path, *work, "-t", a.threads, "-r", 3, "-o", "json"))
+        speeds[key] = statistics.median(out[0]["samples_ts"])
+    return speeds
 
 
 def named(model):
