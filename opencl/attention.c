@@ -175,7 +175,7 @@ ocl_qkv_norm_rope (OclQueue *q, OclTensor qkv, const OclKvCache *cache, const Oc
 #define MAX_HEAD_DIM 512        /* of kernels/attention.cl */
 #define MAX_LINES 32            /* of kernels/attention-cpu.cl */
 #define ITEMS_PER_UNIT 2
-#define MIN_SPLIT_KEYS 256      /* fewer keys of a head are not worth a second launch */
+#define MIN_SPLIT_KEYS 64       /* fewer keys of a head are not worth the step that adds splits up */
 #define UNLIMITED (1 << 30)     /* positions are far below it: no sum of the two overflows */
 
 typedef struct
