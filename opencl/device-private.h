@@ -41,11 +41,10 @@ void ocl_device_remove_queue (OclDevice *device, cl_command_queue queue);
 
 #define OCL_MAX_DIMS 3
 
-/** Arguments are set already. */
+/** Of a kernel that is made and has its arguments. */
 typedef struct
 {
-  const gchar *key;             /* tells @kernel from the device's others */
-  cl_kernel kernel;
+  const OclKernel *kernel;
   guint n_dims;
   const gsize *global, *local;
 } OclLaunch;

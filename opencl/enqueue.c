@@ -69,7 +69,8 @@ fits (const Widest *widest, const Widest *launch)
 static cl_int
 enqueue (cl_command_queue queue, const OclLaunch *launch, cl_event *event)
 {
-  return clEnqueueNDRangeKernel (queue, launch->kernel, launch->n_dims, NULL, launch->global, launch->local, 0, NULL, event);
+  return clEnqueueNDRangeKernel (queue, launch->kernel->made, launch->n_dims, NULL, launch->global, launch->local, 0, NULL,
+      event);
 }
 
 /* With nothing else on the device. */
@@ -93,10 +94,10 @@ enqueue_widest (OclDevice *device, cl_command_queue queue, const OclLaunch *laun
 
   g_rw_lock_writer_lock (&device->launch_lock);
   status = enqueue_alone (device, queue, launch, event);
-  widest = g_hash_table_lookup (device->widest, launch->key);
+  widest = g_hash_table_lookup (device->widest, launch->kernel->key);
   if (!widest) {
     widest = g_new0 (Widest, 1);
-    g_hash_table_insert (device->widest, g_strdup (launch->key), widest);
+    g_hash_table_insert (device->widest, g_strdup (launch->kernel->key), widest);
   }
   if (!fits (widest, size))
     *widest = *size;
@@ -114,7 +115,7 @@ ocl_device_enqueue (OclDevice *device, cl_command_queue queue, const OclLaunch *
   if (!device->grows_alone)
     return enqueue (queue, launch, event);
   g_rw_lock_reader_lock (&device->launch_lock);
-  known = fits (g_hash_table_lookup (device->widest, launch->key), &size);
+  known = fits (g_hash_table_lookup (device->widest, launch->kernel->key), &size);
   if (known)
     status = enqueue (queue, launch, event);
   g_rw_lock_reader_unlock (&device->launch_lock);

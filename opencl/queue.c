@@ -277,7 +277,7 @@ set_arguments (OclQueue *queue, OclKernel *kernel, va_list args)
 static void
 launch (OclQueue *queue, OclKernel *kernel, guint n_dims, const gsize *global, const gsize *local, va_list args)
 {
-  const OclLaunch what = { kernel->key, kernel->made, n_dims, global, local };
+  const OclLaunch what = { kernel, n_dims, global, local };
   Launch timed = { NULL, kernel->key };
   cl_int status;
 
