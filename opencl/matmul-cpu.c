@@ -93,7 +93,7 @@ run (OclQueue *q, const OclMatmulArgs *args, const gchar *target, gint tile_rows
 
   g_snprintf (options, sizeof options, "%s%s", ocl_matmul_type_option (args->w->type), target);
   for (guint i = 0; i < args->w->n_chunks; i++) {
-    if (args->x.rows == 1)
+    if (args->x.rows == 1 && args->w->layout == OCL_LAYOUT_PANELS)
       run_gemv (q, args, &args->w->chunks[i], options);
     else
       run_gemm (q, args, &args->w->chunks[i], options, tile_rows, tile_panels);

@@ -19,7 +19,7 @@ ocl_matmul_int24_match (OclDevice *device, gconstpointer data)
   const OclTypeInfo *info = ocl_type_info (args->w->type);
 
   return !(args->flags & OCL_MATMUL_INT8_ACTIVATIONS) && info->block > 1 && info->bits < 8 && args->x.rows == 1
-      && args->w->cols <= OCL_GEMV_COLS;
+      && args->w->cols <= OCL_GEMV_COLS && args->w->layout == OCL_LAYOUT_PANELS;
 }
 
 /* Without VNNI, many rows go no faster than in float32 (0.9-1.2 of FMA against 1.1), which is exact. */
@@ -55,7 +55,7 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint til
   const gsize values = (gsize) (M + tile_rows - 1) / tile_rows * tile_rows * K;
   const cl_ulong scales_at = (values + 63) / 64 * 64, sums_at = scales_at + values / 32 * 4;
   cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + values / 16 * 4);
-  const gboolean many = M > FEW_ROWS;
+  const gboolean many = M > FEW_ROWS || args->w->layout != OCL_LAYOUT_PANELS;
   OclKernel *quantize = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_quantize_many" : "matmul_quantize", options);
   OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_int8_many" : "matmul_int8", options);
   const gsize rows = M;
@@ -81,7 +81,7 @@ run (OclQueue *q, const OclMatmulArgs *args, const gchar *target, gint tile_rows
   gchar options[96];
 
   g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d", ocl_matmul_type_option (args->w->type), target, OCL_GEMV_COLS);
-  if (allowed && (args->x.rows > 1 || args->w->cols > OCL_GEMV_COLS))
+  if (allowed && (args->x.rows > 1 || args->w->cols > OCL_GEMV_COLS || args->w->layout != OCL_LAYOUT_PANELS))
     run_gemm (q, args, options, tile_rows, tile_panels);
   else
     for (guint i = 0; i < args->w->n_chunks; i++)

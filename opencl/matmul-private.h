@@ -20,7 +20,6 @@ typedef struct
 #define OCL_INT8_BW "-DCPU_AVX512 -DINT8_BW"
 #define OCL_INT8_AVXVNNI "-DINT8_AVXVNNI"
 #define OCL_INT8_AVX2 "-DINT8_AVX2"
-#define OCL_GEMV_COLS 16384     /* of a row that a work-group quantizes on its stack */
 
 /** "-DTYPE_Q4_0": which layout a kernel reads. */
 const gchar *ocl_matmul_type_option (OclType type);
@@ -31,7 +30,8 @@ OclTensor ocl_matmul_chunk_y (const OclMatmulArgs *args, const OclWeightChunk *c
 /** The kernel arguments of PANELS () in kernels/panel.clh; scales must not be NULL everywhere. */
 #define OCL_ARG_PANELS(weight, chunk) OCL_ARG ((chunk)->data), \
     OCL_ARG_BUFFER, (chunk)->scales ? &(chunk)->scales : &(chunk)->data, \
-    sizeof (cl_ulong), &(weight)->panel_bytes, sizeof (cl_ulong), &(weight)->scale_bytes, OCL_ARG ((chunk)->first_panel)
+    sizeof (cl_ulong), &(weight)->panel_bytes, sizeof (cl_ulong), &(weight)->scale_bytes, \
+    sizeof (cl_ulong), &(weight)->line_bytes, sizeof (cl_ulong), &(weight)->block_bytes, OCL_ARG ((chunk)->first_panel)
 
 /** What a work-group of one work-item takes; group (i, j) has panels i * group_panels .. and rows j * group_rows ... */
 typedef struct

@@ -22,10 +22,10 @@ ocl_panel_bytes (OclType type, gint cols)
   }
 }
 
-/* Bytes of scales of a block of the type in all rows. */
-static gsize
-block_scale_bytes (const OclTypeInfo *info)
+gsize
+ocl_panel_block_bytes (OclType type)
 {
+  const OclTypeInfo *info = ocl_type_info (type);
   gsize multipliers = info->block == 256 ? info->block / info->part * (info->min_sign ? 2 : 1) : 0;
 
   return info->n_halves * HALVES + multipliers * OCL_PANEL;
@@ -36,7 +36,16 @@ ocl_panel_scale_bytes (OclType type, gint cols)
 {
   const OclTypeInfo *info = ocl_type_info (type);
 
-  return info->block > 1 ? (gsize) cols / info->block * block_scale_bytes (info) : 0;
+  return info->block > 1 ? (gsize) cols / info->block * ocl_panel_block_bytes (type) : 0;
+}
+
+/* Where a row's words of the block of 32 with column k begin in a panel. */
+static gsize
+word_at (const OclWeight *weight, gint row, gint k)
+{
+  const gsize word = weight->layout == OCL_LAYOUT_ROWS ? weight->panel_bytes / OCL_PANEL : sizeof (guint32);
+
+  return k / 32 * ocl_type_info (weight->type)->bits * weight->line_bytes + row * word;
 }
 
 static inline guint32
@@ -74,27 +83,27 @@ pack_bf16 (const guint8 *row, gint r, gint from, gint to, gint cols, guint32 *ou
   }
 }
 
-/* The words of a row, 16 apart. */
+/* The words of a row, @step apart. */
 static void
-pack_quads (const guint32 *quads, guint bits, guint32 *out)
+pack_quads (const guint32 *quads, guint bits, guint32 *out, gsize step)
 {
   const guint32 low = 0x0f0f0f0fu;
   guint32 planes[2] = { 0, 0 };
 
   if (bits == 8) {
     for (guint j = 0; j < 8; j++)
-      out[j * OCL_PANEL] = quads[j];
+      out[j * step] = quads[j];
     return;
   }
   for (guint j = 0; j < 4; j++)
-    out[j * OCL_PANEL] = (quads[2 * j] & low) | (quads[2 * j + 1] & low) << 4;
+    out[j * step] = (quads[2 * j] & low) | (quads[2 * j + 1] & low) << 4;
   for (guint j = 0; j < 8; j++) {
     guint32 high = quads[j] >> 4 & low;
 
     planes[bits == 6 ? j / 4 : 0] |= high << (bits == 6 ? j % 4 * 2 : j);
   }
   for (guint p = 0; p < bits - 4; p++)
-    out[(4 + p) * OCL_PANEL] = planes[p];
+    out[(4 + p) * step] = planes[p];
 }
 
 static void
@@ -119,22 +128,23 @@ pack_scales (const OclTypeInfo *info, const OclPiece *piece, guint number, gint 
 }
 
 static void
-pack_quantized (const OclTypeInfo *info, OclType type, const guint8 *row, gint r, gint k, guint8 *data, guint8 *scales)
+pack_quantized (const OclWeight *weight, const guint8 *row, gint r, gint k, guint8 *data, guint8 *scales)
 {
+  const OclTypeInfo *info = ocl_type_info (weight->type);
   const guint number = k % info->block / 32;
   OclPiece piece = { { 0 } };   /* scales of 0: whatever q is, padding is 0 */
 
   if (row)
-    ocl_type_read_piece (type, row + k / info->block * info->bytes, number, &piece);
-  pack_quads (piece.quads, info->bits, (guint32 *) (data + ocl_panel_bytes (type, k)) + r);
-  pack_scales (info, &piece, number, r, scales + k / info->block * block_scale_bytes (info));
+    ocl_type_read_piece (weight->type, row + k / info->block * info->bytes, number, &piece);
+  pack_quads (piece.quads, info->bits, (guint32 *) (data + word_at (weight, r, k)), weight->line_bytes / sizeof (guint32));
+  pack_scales (info, &piece, number, r, scales + k / info->block * weight->block_bytes);
 }
 
 void
-ocl_pack_panel (OclType type, const guint8 *const rows[OCL_PANEL], gint cols, guint8 *data, guint8 *scales)
+ocl_pack_panel (const OclWeight *weight, const guint8 *const rows[OCL_PANEL], guint8 *data, guint8 *scales)
 {
-  const gint step = type == OCL_TYPE_F32 ? 16 : 32;
-  const OclTypeInfo *info = ocl_type_info (type);
+  const OclType type = weight->type;
+  const gint step = type == OCL_TYPE_F32 ? 16 : 32, cols = weight->cols;
 
   for (gint k = 0; k < cols; k += step) {
     gint to = MIN (k + step, cols);
@@ -147,7 +157,7 @@ ocl_pack_panel (OclType type, const guint8 *const rows[OCL_PANEL], gint cols, gu
       else if (type == OCL_TYPE_BF16)
         pack_bf16 (rows[r], r, k, to, cols, (guint32 *) data);
       else
-        pack_quantized (info, type, rows[r], r, k, data, scales);
+        pack_quantized (weight, rows[r], r, k, data, scales);
     }
   }
 }
@@ -155,28 +165,28 @@ ocl_pack_panel (OclType type, const guint8 *const rows[OCL_PANEL], gint cols, gu
 /* ---- references ------------------------------------------------------------------------ */
 
 static gint
-panel_q (guint bits, const guint32 *words, gint k)
+panel_q (guint bits, const guint32 *words, gsize step, gint k)
 {
   const gint quad = k / 4, byte = k % 4 * 8;
 
   if (bits == 8)
-    return words[quad * OCL_PANEL] >> byte & 255;
-  gint q = words[quad / 2 * OCL_PANEL] >> (byte + quad % 2 * 4) & 15;
+    return words[quad * step] >> byte & 255;
+  gint q = words[quad / 2 * step] >> (byte + quad % 2 * 4) & 15;
   if (bits == 5)
-    q |= (words[4 * OCL_PANEL] >> (byte + quad) & 1) << 4;
+    q |= (words[4 * step] >> (byte + quad) & 1) << 4;
   else if (bits == 6)
-    q |= (words[(4 + quad / 4) * OCL_PANEL] >> (byte + quad % 4 * 2) & 3) << 4;
+    q |= (words[(4 + quad / 4) * step] >> (byte + quad % 4 * 2) & 3) << 4;
   return q;
 }
 
 static gfloat
-quantized_value (OclType type, const guint8 *data, const guint8 *scales, gint row, gint k)
+quantized_value (const OclWeight *weight, const guint8 *data, const guint8 *scales, gint row, gint k)
 {
-  const OclTypeInfo *info = ocl_type_info (type);
-  const guint8 *block = scales + k / info->block * block_scale_bytes (info);
+  const OclTypeInfo *info = ocl_type_info (weight->type);
+  const guint8 *block = scales + k / info->block * weight->block_bytes;
   const guint8 *multipliers = block + info->n_halves * HALVES + k % info->block / 32 * 2 * OCL_PANEL + row;
-  const guint32 *words = (const guint32 *) (data + ocl_panel_bytes (type, k / 32 * 32)) + row;
-  gint q = panel_q (info->bits, words, k % 32) - info->zero;
+  const guint32 *words = (const guint32 *) (data + word_at (weight, row, k));
+  gint q = panel_q (info->bits, words, weight->line_bytes / sizeof (guint32), k % 32) - info->zero;
   gfloat d = ocl_half_to_float (ocl_load_u16 (block + 2 * row)), m = 0;
 
   if (info->n_halves > 1)
@@ -189,12 +199,12 @@ quantized_value (OclType type, const guint8 *data, const guint8 *scales, gint ro
 }
 
 gfloat
-ocl_panel_value (OclType type, const guint8 *data, const guint8 *scales, gint row, gint k)
+ocl_panel_value (const OclWeight *weight, const guint8 *data, const guint8 *scales, gint row, gint k)
 {
   const guint16 *halves = (const guint16 *) data;
   gsize pair = ((gsize) k / 2 * OCL_PANEL + row) * 2 + k % 2;
 
-  switch (type) {
+  switch (weight->type) {
     case OCL_TYPE_F32:
       return ((const gfloat *) data)[(gsize) k * OCL_PANEL + row];
     case OCL_TYPE_F16:
@@ -202,6 +212,6 @@ ocl_panel_value (OclType type, const guint8 *data, const guint8 *scales, gint ro
     case OCL_TYPE_BF16:
       return ocl_bf16_to_float (halves[pair]);
     default:
-      return quantized_value (type, data, scales, row, k);
+      return quantized_value (weight, data, scales, row, k);
   }
 }

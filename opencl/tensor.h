@@ -72,6 +72,24 @@ typedef struct _OclWeight OclWeight;
  * Returns: (transfer full) (nullable):
  */
 OclWeight *ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError **error);
+
+/** How a weight lies in memory; see pack.h. */
+typedef enum
+{
+  OCL_LAYOUT_PANELS,            /* for products with all of it */
+  OCL_LAYOUT_ROWS,              /* for ocl_gated_matmul(): of one row of x, few of its rows (outputs) are read */
+  OCL_LAYOUT_COLUMNS            /* for ocl_sparse_matmul(): few of its columns (inputs) are read */
+} OclLayout;
+
+/**
+ * ocl_weight_new_sparse:
+ * @layout: what is wished; a weight for which the device has no kernels that read less is made as by ocl_weight_new()
+ *
+ * A weight of one matrix of which decoding reads a part, for matrix products only.
+ *
+ * Returns: (transfer full) (nullable):
+ */
+OclWeight *ocl_weight_new_sparse (OclDevice *device, const OclMatrix *matrix, OclLayout layout, GError **error);
 void ocl_weight_free (OclWeight *weight);
 
 /** Rows first .. first + n - 1. */

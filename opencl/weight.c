@@ -7,6 +7,7 @@
 
 #define SLAB (32u << 20)        /* bytes mapped at a time: the extra memory on a device with its own */
 #define MAX_THREADS 8
+#define LINE (OCL_PANEL * sizeof (guint32))
 
 typedef struct
 {
@@ -42,7 +43,7 @@ run_job (gpointer data)
 
     for (gint r = 0; r < OCL_PANEL; r++)
       rows[r] = find_row (job, (job->first_panel + p) * OCL_PANEL + r);
-    ocl_pack_panel (weight->type, rows, weight->cols, job->data + p * weight->panel_bytes,
+    ocl_pack_panel (weight, rows, job->data + p * weight->panel_bytes,
         job->scales ? job->scales + p * weight->scale_bytes : NULL);
   }
   return NULL;
@@ -55,7 +56,7 @@ pack_parallel (const PackJob *all)
   GThread *threads[MAX_THREADS] = { NULL };
   gint n = CLAMP ((gint) g_get_num_processors (), 1, MAX_THREADS);
 
-  if (all->n_panels * all->weight->panel_bytes < 1u << 20)      /* less than what starting threads takes */
+  if (all->n_panels * ocl_panel_bytes (all->weight->type, all->weight->cols) < 1u << 20)        /* less than what starting threads takes */
     n = 1;
   for (gint i = 0; i < n; i++) {
     gint from = (gint64) all->n_panels * i / n, to = (gint64) all->n_panels * (i + 1) / n;
@@ -73,6 +74,26 @@ pack_parallel (const PackJob *all)
   for (gint i = 0; i < n; i++)
     if (threads[i])
       g_thread_join (threads[i]);
+}
+
+/* Of the data of so many panels. Words of rows are read 16 at a time, up to 15 too many. */
+static gsize
+chunk_bytes (const OclWeight *weight, gint n_panels)
+{
+  switch (weight->layout) {
+    case OCL_LAYOUT_COLUMNS:
+      return ocl_panel_bytes (weight->type, weight->cols) / LINE * weight->line_bytes;
+    case OCL_LAYOUT_ROWS:
+      return n_panels * weight->panel_bytes + LINE;
+    default:
+      return n_panels * weight->panel_bytes;
+  }
+}
+
+static gsize
+chunk_scale_bytes (const OclWeight *weight, gint n_panels)
+{
+  return n_panels * ocl_panel_scale_bytes (weight->type, weight->cols);
 }
 
 static gpointer
@@ -96,11 +117,29 @@ unmap (OclQueue *queue, cl_mem mem, gpointer mapped)
         "Cannot unmap the memory of a weight");
 }
 
+/* Panels whose lines are among each other are one piece of memory. */
+static void
+fill_columns (OclQueue *queue, const OclWeight *weight, const OclWeightChunk *chunk, const OclMatrix *matrix)
+{
+  PackJob job = { matrix, 1, weight, 0, chunk->n_panels };
+
+  job.data = map_for_writing (queue, chunk->data, 0, chunk_bytes (weight, chunk->n_panels));
+  job.scales = map_for_writing (queue, chunk->scales, 0, chunk_scale_bytes (weight, chunk->n_panels));
+  if (job.data && job.scales)
+    pack_parallel (&job);
+  unmap (queue, chunk->data, job.data);
+  unmap (queue, chunk->scales, job.scales);
+}
+
 static void
 fill_chunk (OclQueue *queue, const OclWeight *weight, const OclWeightChunk *chunk, const OclMatrix *parts, guint n_parts)
 {
   gint step = MAX (SLAB / weight->panel_bytes, 1);
 
+  if (weight->layout == OCL_LAYOUT_COLUMNS) {
+    fill_columns (queue, weight, chunk, parts);
+    return;
+  }
   for (gint p = 0; p < chunk->n_panels && !ocl_queue_failed (queue); p += step) {
     gint n = MIN (step, chunk->n_panels - p);
     PackJob job = { parts, n_parts, weight, chunk->first_row / OCL_PANEL + p, n };
@@ -120,9 +159,9 @@ allocate_chunk (OclWeight *weight, OclWeightChunk *chunk, gint first_panel, gint
   chunk->first_row = first_panel * OCL_PANEL;
   chunk->n_panels = n_panels;
   chunk->rows = MIN (n_panels * OCL_PANEL, weight->rows - chunk->first_row);
-  chunk->data = ocl_device_alloc (weight->device, CL_MEM_READ_ONLY, n_panels * weight->panel_bytes, error);
+  chunk->data = ocl_device_alloc (weight->device, CL_MEM_READ_ONLY, chunk_bytes (weight, n_panels), error);
   if (chunk->data && weight->scale_bytes > 0)
-    chunk->scales = ocl_device_alloc (weight->device, CL_MEM_READ_ONLY, n_panels * weight->scale_bytes, error);
+    chunk->scales = ocl_device_alloc (weight->device, CL_MEM_READ_ONLY, chunk_scale_bytes (weight, n_panels), error);
   return chunk->data && (chunk->scales || weight->scale_bytes == 0);
 }
 
@@ -146,8 +185,26 @@ check_parts (const OclMatrix *parts, guint n_parts, gint64 *rows, GError **error
   return FALSE;
 }
 
-OclWeight *
-ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError **error)
+static void
+lay_out (OclWeight *weight, OclLayout layout, gint n_panels)
+{
+  weight->layout = layout;
+  weight->panel_bytes = ocl_panel_bytes (weight->type, weight->cols);
+  weight->scale_bytes = ocl_panel_scale_bytes (weight->type, weight->cols);
+  weight->line_bytes = LINE;
+  weight->block_bytes = ocl_panel_block_bytes (weight->type);
+  if (layout == OCL_LAYOUT_ROWS)
+    weight->line_bytes = sizeof (guint32);
+  if (layout == OCL_LAYOUT_COLUMNS) {
+    weight->panel_bytes = LINE;
+    weight->line_bytes = (n_panels | 1) * LINE;
+    weight->scale_bytes = weight->block_bytes;
+    weight->block_bytes *= n_panels;
+  }
+}
+
+static OclWeight *
+new_weight (OclDevice *device, const OclMatrix *parts, guint n_parts, OclLayout layout, GError **error)
 {
   OclWeight *weight;
   OclQueue *queue;
@@ -165,10 +222,9 @@ ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError
   weight->type = parts[0].type;
   weight->rows = rows;
   weight->cols = parts[0].cols;
-  weight->panel_bytes = ocl_panel_bytes (weight->type, weight->cols);
-  weight->scale_bytes = ocl_panel_scale_bytes (weight->type, weight->cols);
   n_panels = (rows + OCL_PANEL - 1) / OCL_PANEL;
-  step = CLAMP (device->max_alloc / weight->panel_bytes, 1, (guint64) n_panels);
+  lay_out (weight, layout, n_panels);
+  step = CLAMP (device->max_alloc / ocl_panel_bytes (weight->type, weight->cols), 1, (guint64) n_panels);
   weight->n_chunks = (n_panels + step - 1) / step;
   weight->chunks = g_new0 (OclWeightChunk, weight->n_chunks);
   ok = TRUE;
@@ -182,6 +238,29 @@ ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError
   if (!ok)
     g_clear_pointer (&weight, ocl_weight_free);
   return weight;
+}
+
+OclWeight *
+ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError **error)
+{
+  return new_weight (device, parts, n_parts, OCL_LAYOUT_PANELS, error);
+}
+
+/* What kernels/matmul-gated.cl and matmul-sparse.cl take. */
+static gboolean
+can_be_sparse (OclDevice *device, const OclMatrix *m, OclLayout layout)
+{
+  const gsize bytes = (gsize) m->rows * m->cols + (gsize) m->cols * LINE;
+  const gint most = layout == OCL_LAYOUT_ROWS ? OCL_GATED_COLS : OCL_GEMV_COLS;
+
+  return device->bits & OCL_DEVICE_AVX2 && ocl_type_info (m->type)->block > 1 && m->rows % OCL_PANEL == 0
+      && m->cols <= most && bytes <= device->max_alloc;
+}
+
+OclWeight *
+ocl_weight_new_sparse (OclDevice *device, const OclMatrix *matrix, OclLayout layout, GError **error)
+{
+  return new_weight (device, matrix, 1, can_be_sparse (device, matrix, layout) ? layout : OCL_LAYOUT_PANELS, error);
 }
 
 /* ---- views ------------------------------------------------------------------------------ */

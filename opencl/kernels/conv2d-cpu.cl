@@ -52,11 +52,13 @@ start_with (float *y, long ys, const float *bias, int rows, int cols)
 #ifndef TYPE_F32
 // out [n][16]: columns k0 ...
 INLINE void
-dequantize (float *out, __global const uchar *data, __global const uchar *scales, int k0, int n)
+dequantize (float *out, PANELS (w), long panel, int k0, int n)
 {
+  __global const uchar *data = PANEL_DATA (w, panel), *scales = PANEL_SCALES (w, panel);
+
   for (int k = k0; k < k0 + n; k++, out += PANEL)
     for (int lane = 0; lane < PANEL; lane++)
-      out[lane] = panel_value (data, lane, k) * panel_scale (scales, lane, k / PART);
+      out[lane] = panel_value (data, w_line, WORD_STEP (w), lane, k) * panel_scale (scales, w_block, lane, k / PART);
 }
 #endif
 
@@ -89,7 +91,7 @@ convolve (float *y, long ys, const float *x, PANELS (w), const float *bias, cons
 #ifdef TYPE_F32
           columns[j] = FLAT (const float, PANEL_DATA (w, panel)) + (long) (dy * run + k) * PANEL;
 #else
-          dequantize (block[j], PANEL_DATA (w, panel), PANEL_SCALES (w, panel), dy * run + k, min (KC, run - k));
+          dequantize (block[j], PANEL_VALUES (w), panel, dy * run + k, min (KC, run - k));
           columns[j] = block[j];
 #endif
         }
@@ -114,7 +116,7 @@ conv2d (TENSOR (y), TENSOR (x), PANELS (w), TENSOR (bias), const int N, const in
   const int first = get_group_id (0) * group_panels, row = get_group_id (1) * row_step;
   const Shape shape = { height, width, channels, size, stride, pad_top, pad_left, out_width };
 
-  convolve (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), w_data, w_scales, w_step, w_scale_step,
-      w_first, bias ? FLAT (const float, ROW (bias, 0)) : 0, &shape, N, row, min (row + row_step, out_height), first,
+  convolve (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), PANEL_VALUES (w),
+      bias ? FLAT (const float, ROW (bias, 0)) : 0, &shape, N, row, min (row + row_step, out_height), first,
       min (first + group_panels, n_panels));
 }

@@ -24,7 +24,7 @@ conv2d (TENSOR (y), TENSOR (x), PANELS (w), TENSOR (bias), int N, int height, in
     for (int c = 0; c < channels; c++) {
       int k = tap * channels + c;
 
-      sum = fma (pixel[c], panel_value (data, lane, k) * panel_scale (scales, lane, k / PART), sum);
+      sum = fma (pixel[c], panel_value (data, w_line, WORD_STEP (w), lane, k) * panel_scale (scales, w_block, lane, k / PART), sum);
     }
   }
   ROW (y, row)[n] = sum;

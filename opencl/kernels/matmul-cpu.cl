@@ -8,6 +8,7 @@
 #include "cpu.clh"
 #include "gemm.clh"
 #include "quants.clh"
+#include "lines.clh"
 #include "unpack.clh"
 #include "step.clh"
 
@@ -111,7 +112,7 @@ gemm (float *y, long ys, const float *x, long xs, const Panels *w, int M, int N,
 #ifdef TYPE_F32
           columns[j] = (const float *) (w->data + panel * w->step) + (long) k * PANEL;
 #else
-          unpack (block[j], w->data + panel * w->step, w->scales + panel * w->scale_step, k, n);
+          unpack (block[j], w, panel, k, n);
           columns[j] = block[j];
 #endif
         }
@@ -210,7 +211,7 @@ matmul_gemm (TENSOR (y), TENSOR (x), PANELS (w), const int M, const int N, const
   const Panels panels = FLAT_PANELS (w);
 
 #ifndef TYPE_F32
-  if (M >= 2 && M <= 6) {
+  if (M >= 2 && M <= 6 && w_line == LINE) {
     few_rows (FLAT (float, ROW (y, 0)), y_stride, FLAT (const float, ROW (x, 0)), x_stride, &panels, M, N, K,
         first, min (first + group_panels, n_panels));
     return;

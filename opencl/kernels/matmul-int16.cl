@@ -5,6 +5,7 @@
 #include "panel.clh"
 #include "cpu.clh"
 #include "quants.clh"
+#include "lines.clh"
 #include "unpack.clh"
 #include "int16.clh"
 
@@ -32,12 +33,12 @@ matmul_quantize (TENSOR (x), __global uchar *quantized, const ulong scales_at, c
 
 // n columns from k0 on.
 INLINE void
-pack_block (uchar *panel, const uchar *w, const uchar *s, int k0, int n)
+pack_block (uchar *packed, const Panels *w, long panel, int k0, int n)
 {
   float values[BLOCK * PANEL] __attribute__ ((aligned (64)));
 
-  unpack (values, w, s, k0, n);
-  quantize_panel (panel, values, n);
+  unpack (values, w, panel, k0, n);
+  quantize_panel (packed, values, n);
 }
 
 // Part i of n of what is at data comes from memory while other panels are multiplied.
@@ -67,13 +68,13 @@ multiply (float *y, long ys, const short *q, const float *scales, const Panels *
       for (int j = 0; j < NP; j++) {
         const long panel = min (p + j, last - 1);       // a panel past the last is computed, not stored
 
-        pack_block (panels[j], w->data + panel * w->step, w->scales + panel * w->scale_step, b * BLOCK, n);
+        pack_block (panels[j], w, panel, b * BLOCK, n);
       }
       for (int t = 0; t < n_tiles; t++) {
         const int m = t * MR;
         const long at = ((long) t * n_blocks + b) * MR;
 
-        for (int j = 0; j < NP && next_p + j < last; j++)
+        for (int j = 0; j < NP && next_p + j < last && w->line == LINE; j++)
           prefetch_part (w->data + (next_p + j) * w->step + PANEL_BYTES (next * BLOCK), PANEL_BYTES (min (K - next * BLOCK, BLOCK)),
               t, n_tiles);
         tile (y + m * ys + p * PANEL, ys, q + at * BLOCK, BLOCK, scales + at, packed, n, min (M - m, MR), b == 0,

@@ -2,6 +2,7 @@
 // weights go from memory through registers into sums. For more, KC columns of NP panels are unpacked to bytes in
 // the first-level cache, once for all rows.
 #include "int8.clh"
+#include "lines.clh"
 #include "step.clh"
 
 #ifndef STEPS
@@ -86,20 +87,18 @@ typedef struct
 #endif
 } Unpacked;
 
-// n_blocks from first.
 INLINE void
-unpack (Unpacked *to, const uchar *w, const uchar *ws, int first, int n_blocks)
+unpack (Unpacked *to, const uchar *w, const uchar *ws, int n_blocks)
 {
-  w += (long) first * BLOCK_BYTES;
   for (int b = 0; b < n_blocks; b++, w += BLOCK_BYTES) {
     UNROLL
     for (int c = 0; c < 4; c++)
       load_quads (to->quads + b * 8 + c * 2, w, c);
     UNROLL
     for (int h = 0; h < PARTS; h++) {
-      to->scales[b * PARTS + h] = load_scale (ws, (first + b) * PARTS + h);
+      to->scales[b * PARTS + h] = load_scale (ws, b * PARTS + h);
 #ifdef WITH_OFFSET
-      to->offsets[b * PARTS + h] = load_offset (ws, (first + b) * PARTS + h);
+      to->offsets[b * PARTS + h] = load_offset (ws, b * PARTS + h);
 #endif
     }
   }
@@ -189,6 +188,7 @@ multiply_chunk (float *out, const char *q, const float *scales, const PartSum *s
     int p, int last)
 {
   Unpacked block[NP] __attribute__ ((aligned (64)));
+  uchar lines[LINES_ROOM (KC)] __attribute__ ((aligned (64))), scales_room[SCALES_ROOM (KC)];
 
   for (int k = chunk; k < min (K, chunk + KCHUNK); k += KC) {
     const int n_blocks = min (K - k, KC) / 32;
@@ -196,7 +196,7 @@ multiply_chunk (float *out, const char *q, const float *scales, const PartSum *s
     for (int j = 0; j < NP; j++) {
       const long panel = min (p + j, last - 1);         // a panel past the last is computed, not stored
 
-      unpack (&block[j], w->data + panel * w->step, w->scales + panel * w->scale_step, k / 32, n_blocks);
+      unpack (&block[j], lines_of (w, panel, k, n_blocks * 32, lines), scales_of (w, panel, k, n_blocks * 32, scales_room), n_blocks);
     }
     add_tiles (out, q + k * MR, scales + k / 32 * MR, sums + k / PART * MR, block, M, K, n_blocks, k == chunk);
   }

@@ -26,7 +26,7 @@ matmul_portable (TENSOR (y), TENSOR (x), PANELS (w), const int M, const int N, c
     for (int i = 0; i < TM; i++)
       part[i] = sum[i] = 0;
     for (int k = k0; k < k0 + end; k++) {
-      const float value = panel_value (data, lane, k);
+      const float value = panel_value (data, w_line, WORD_STEP (w), lane, k);
 
       for (int i = 0; i < TM; i++) {
         const float xk = AT (x, min (m0 + i, M - 1), k);
@@ -35,7 +35,7 @@ matmul_portable (TENSOR (y), TENSOR (x), PANELS (w), const int M, const int N, c
         sum[i] += xk;
       }
     }
-    const float scale = panel_scale (s, lane, k0 / PART), offset = panel_offset (s, lane, k0 / PART);
+    const float scale = panel_scale (s, w_block, lane, k0 / PART), offset = panel_offset (s, w_block, lane, k0 / PART);
     for (int i = 0; i < TM; i++)
       acc[i] += scale * part[i] + offset * sum[i];
   }
@@ -64,5 +64,6 @@ unpack_rows (__global float *out, PANELS (w), const int first_panel, const int K
   __global const uchar *s = PANEL_SCALES (w, panel);
 
   out[(long) row * K + k] =
-      panel_scale (s, lane, k / PART) * panel_value (data, lane, k) + panel_offset (s, lane, k / PART);
+      panel_scale (s, w_block, lane, k / PART) * panel_value (data, w_line, WORD_STEP (w), lane, k)
+      + panel_offset (s, w_block, lane, k / PART);
 }

@@ -87,7 +87,7 @@ ref_read_chunk (OclQueue *q, const OclWeight *w, const OclWeightChunk *chunk)
       gsize panel = chunk->first_panel + r / OCL_PANEL;
 
       for (gint k = 0; k < w->cols; k++)
-        rows[(gsize) r * w->cols + k] = ocl_panel_value (w->type, data + panel * w->panel_bytes,
+        rows[(gsize) r * w->cols + k] = ocl_panel_value (w, data + panel * w->panel_bytes,
             scales ? scales + panel * w->scale_bytes : NULL, r % OCL_PANEL, k);
     }
   }

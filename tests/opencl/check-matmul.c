@@ -64,10 +64,23 @@ expect (Check *c, OclType type, const guint8 *w, const gfloat *x, gint M, gint N
   }
 }
 
-/* One weight of one to three stacked parts. */
+/* As decoding reads a part of it. */
+static OclWeight *
+make_sparse (Check *c, const OclMatrix *matrix, OclLayout layout)
+{
+  g_autoptr (GError) error = NULL;
+  OclWeight *weight = ocl_weight_new_sparse (check_device (c), matrix, layout, &error);
+
+  if (!weight)
+    check_fail (c, "%s", error->message);
+  return weight;
+}
+
+/* One weight of one to three stacked parts, or of one in another layout. */
 static OclWeight *
 make_weight (Check *c, OclType type, const guint8 *data, gint N, gint K)
 {
+  const OclLayout layout = check_int (c, 0, OCL_LAYOUT_COLUMNS);
   gsize bytes = ocl_type_row_bytes (type, K);
   gint first = check_int (c, 1, N), second = check_int (c, 0, N - first);
   gint ends[3] = { first, first + second, N };
@@ -76,6 +89,8 @@ make_weight (Check *c, OclType type, const guint8 *data, gint N, gint K)
   g_autoptr (GError) error = NULL;
   OclWeight *weight;
 
+  if (layout != OCL_LAYOUT_PANELS)
+    return make_sparse (c, &(OclMatrix) { type, N, K, data }, layout);
   for (gint i = 0, row = 0; i < 3; row = ends[i++])
     if (ends[i] > row)
       parts[n_parts++] = (OclMatrix) { type, ends[i] - row, K, data + row * bytes };
@@ -101,12 +116,12 @@ make_view (Check *c, OclType type, const guint8 *data, gint N, gint K)
 
   for (gint n = 0; n < N; n++)
     memcpy (larger + (before + n + (n >= split ? skipped : 0)) * bytes, data + n * part, part);
-  whole = ocl_weight_new (check_device (c), &matrix, 1, &error);
+  whole = make_sparse (c, &matrix, check_int (c, 0, OCL_LAYOUT_COLUMNS));
   if (whole) {
     check_keep (c, whole, (GDestroyNotify) ocl_weight_free);
     view = split ? ocl_weight_view (whole, ranges, 2, K, &error) : ocl_weight_view (whole, ranges + 1, 1, K, &error);
   }
-  if (!view)
+  if (whole && !view)
     check_fail (c, "%s", error->message);
   return view;
 }
@@ -119,6 +134,8 @@ random_shape (Check *c, OclType type, gint *M, gint *N, gint *K)
 
   *M = rows[check_case (c) / OCL_N_TYPES % G_N_ELEMENTS (rows)];
   *N = check_int (c, 1, check_int (c, 0, 3) ? 70 : 400);
+  if (check_int (c, 0, 1))
+    *N = (*N + 15) / 16 * 16;           /* may lie as decoding wants it */
   *K = check_int (c, 1, check_int (c, 0, 3) ? 130 : 900);
   if (*M * *N < 300 && check_int (c, 0, 7) == 0)
     *K = check_int (c, 2000, 2600);     /* beyond what kernels take at a time */
