@@ -37,12 +37,29 @@ load_attention (Loader *ld, Gemma3nLayer *l)
   l->post_attn_norm = load_tensor (ld, "post_attention_norm", 1, c->hidden);
 }
 
+/* Behind a sparse gate decoding reads few rows of up and few columns of down. */
+static void
+load_ffn (Loader *ld, Gemma3nLayer *l)
+{
+  const GemmaTextConfig *c = &ld->model->config;
+  const gint C = c->hidden, F = c->ffn[ld->base.layer];
+  static const gchar *const gate_up[] = { "ffn_gate", "ffn_up" };
+
+  if (c->gemma3n.sparsity[ld->base.layer] > 0) {
+    l->gate_up.part[l->gate_up.n_parts++] = load_weight (ld, "ffn_gate", F, C);
+    l->gate_up.part[l->gate_up.n_parts++] = gemma_lm_load_sparse (&ld->base, "ffn_up", F, C, OCL_LAYOUT_ROWS);
+    l->ffn_down = gemma_lm_load_sparse (&ld->base, "ffn_down", C, F, OCL_LAYOUT_COLUMNS);
+  } else {
+    l->gate_up = gemma_lm_load_stack (&ld->base, 2, gate_up, (gint[]){ F, F }, C);
+    l->ffn_down = load_weight (ld, "ffn_down", C, F);
+  }
+}
+
 static void
 load_layer (Loader *ld, Gemma3nLayer *l)
 {
   const GemmaTextConfig *c = &ld->model->config;
-  gint C = c->hidden, S = c->gemma3n.n_altup, F = c->ffn[ld->base.layer];
-  static const gchar *const gate_up[] = { "ffn_gate", "ffn_up" };
+  gint C = c->hidden, S = c->gemma3n.n_altup;
 
   l->kv_layer = gemma_text_config_kv_layer (c, ld->base.layer);
   if (l->kv_layer < 0) {
@@ -64,8 +81,7 @@ load_layer (Loader *ld, Gemma3nLayer *l)
   l->laurel_r = load_weight (ld, "laurel_r", C, c->gemma3n.laurel_rank);
   l->laurel_norm = load_tensor (ld, "laurel_post_norm", 1, C);
   l->ffn_norm = load_tensor (ld, "ffn_norm", 1, C);
-  l->gate_up = gemma_lm_load_stack (&ld->base, 2, gate_up, (gint[]){ F, F }, C);
-  l->ffn_down = load_weight (ld, "ffn_down", C, F);
+  load_ffn (ld, l);
   l->post_ffn_norm = load_tensor (ld, "post_ffw_norm", 1, C);
   l->ple_gate = load_weight (ld, "inp_gate", c->gemma3n.ple_dim, C);
   l->ple_proj = load_weight (ld, "proj", C, c->gemma3n.ple_dim);

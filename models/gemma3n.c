@@ -216,14 +216,14 @@ feed_forward (Session *s, const Gemma3nSubLayer *l, OclTensor y, OclTensor x)
   OclTensor gate = ocl_tensor_cols (gate_up, 0, F), up = ocl_tensor_cols (gate_up, F, F);
   OclTensor ffn = ocl_tensor_cols (top (s->arena.ffn, x.rows), 0, F);
   const OclMatmulFlags flags = s->session.params.matmul_flags;
-  if (x.rows == 1 && l->up && ocl_gated_matmul_reads_less (s->session.queue, l->up, flags)) {
+  if (x.rows == 1 && l->up && ocl_gated_matmul_reads_less (s->session.queue, l->up)) {
     multiply (s, gate, x, l->gate);
     ocl_gated_matmul (s->session.queue, ffn, gate, x, l->up, sparsity, flags);
   } else {
     gemma_lm_session_multiply_stack (&s->session, gate_up, x, &l->gate_up);
     ocl_gated_gelu (s->session.queue, ffn, gate, up, sparsity);
   }
-  multiply (s, y, ffn, l->ffn_down);
+  ocl_sparse_matmul (s->session.queue, y, ffn, l->ffn_down, flags);
 }
 
 /**

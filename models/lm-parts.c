@@ -43,14 +43,20 @@ find (GemmaLmLoader *ld, OclMatrix *m, const gchar *name, gint rows, gint cols)
 }
 
 OclWeight *
-gemma_lm_load_weight (GemmaLmLoader *ld, const gchar *name, gint rows, gint cols)
+gemma_lm_load_sparse (GemmaLmLoader *ld, const gchar *name, gint rows, gint cols, OclLayout layout)
 {
   OclMatrix m;
   if (ld->failed || !find (ld, &m, name, rows, cols))
     return NULL;
-  OclWeight *w = ocl_weight_new (ld->device, &m, 1, ld->error);
+  OclWeight *w = ocl_weight_new_sparse (ld->device, &m, layout, ld->error);
   ld->failed = !w;
   return w;
+}
+
+OclWeight *
+gemma_lm_load_weight (GemmaLmLoader *ld, const gchar *name, gint rows, gint cols)
+{
+  return gemma_lm_load_sparse (ld, name, rows, cols, OCL_LAYOUT_PANELS);
 }
 
 GemmaLmStack

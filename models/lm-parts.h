@@ -29,6 +29,8 @@ typedef struct
 /** A small tensor in float32: "NAME.weight", or "blk.LAYER.NAME.weight". */
 OclTensor gemma_lm_load_tensor (GemmaLmLoader *ld, const gchar *name, gint rows, gint cols);
 OclWeight *gemma_lm_load_weight (GemmaLmLoader *ld, const gchar *name, gint rows, gint cols);
+/** One of which decoding reads a part; see ocl_weight_new_sparse(). */
+OclWeight *gemma_lm_load_sparse (GemmaLmLoader *ld, const gchar *name, gint rows, gint cols, OclLayout layout);
 /** Matrices @names of @rows[i] x @cols, merged where neighbours have the same type. */
 GemmaLmStack gemma_lm_load_stack (
     GemmaLmLoader *ld, guint n, const gchar *const *names, const gint *rows, gint cols);

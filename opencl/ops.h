@@ -31,12 +31,18 @@ void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclM
 
 /**
  * y [M][N] = gelu (max (0, gate - cutoff)) * (x [M][K] * w^T), w [N][K], gate [M][N]; cutoff and gelu of ocl_gated_gelu().
- * Of one row, CPUs read what the gate lets through only: groups of 16 rows of w.
+ * Of one row, CPUs read only the rows of w that the gate lets through, if w is in OCL_LAYOUT_ROWS.
  */
 void ocl_gated_matmul (OclQueue *q, OclTensor y, OclTensor gate, OclTensor x, const OclWeight *w, gfloat sparsity,
     OclMatmulFlags flags);
 /** Whether it does so here, for such a weight. */
-gboolean ocl_gated_matmul_reads_less (OclQueue *q, const OclWeight *w, OclMatmulFlags flags);
+gboolean ocl_gated_matmul_reads_less (OclQueue *q, const OclWeight *w);
+
+/**
+ * ocl_matmul() where most of x is 0, as behind such a gate: of one row, CPUs read of w, if it is in OCL_LAYOUT_COLUMNS,
+ * only the groups of 8 columns (4 of Q8_0) in which x is not all 0.
+ */
+void ocl_sparse_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclMatmulFlags flags);
 
 /* ---- norms and elementwise (norm.c, elementwise.c) ----------------------------- */
 

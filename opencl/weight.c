@@ -246,14 +246,16 @@ ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError
   return new_weight (device, parts, n_parts, OCL_LAYOUT_PANELS, error);
 }
 
-/* What kernels/matmul-gated.cl and matmul-sparse.cl take. */
+/* What kernels/matmul-gated.cl and matmul-sparse.cl take, in 8 bits and in 24. */
 static gboolean
 can_be_sparse (OclDevice *device, const OclMatrix *m, OclLayout layout)
 {
+  const OclTypeInfo *info = ocl_type_info (m->type);
+  const guint needed = info->bits < 8 ? OCL_DEVICE_AVX2 : OCL_DEVICE_AVX512VNNI | OCL_DEVICE_AVXVNNI;
   const gsize bytes = (gsize) m->rows * m->cols + (gsize) m->cols * LINE;
   const gint most = layout == OCL_LAYOUT_ROWS ? OCL_GATED_COLS : OCL_GEMV_COLS;
 
-  return device->bits & OCL_DEVICE_AVX2 && ocl_type_info (m->type)->block > 1 && m->rows % OCL_PANEL == 0
+  return device->bits & needed && info->block > 1 && m->rows % OCL_PANEL == 0
       && m->cols <= most && bytes <= device->max_alloc;
 }
 

@@ -1,80 +1,141 @@
-// y [1][N] = gelu (max (0, gate - cutoff)) * (x [1][K] * w^T) on a CPU: as in matmul-int8.cl, but panels whose 16 gates are
-// all closed are not read. N is a multiple of 16. With -DINT24, x keeps 24 bits.
+// y [1][N] = gelu (max (0, gate - cutoff)) * (x [1][K] * w^T) on a CPU, w in rows (OCL_LAYOUT_ROWS): those whose gate is open
+// are gathered, 16 to a panel, and multiplied as in matmul-int8.cl. N is a multiple of 16. With -DINT24, x keeps 24 bits.
 #include "int8.clh"
+#include "lines.clh"
 #include "rows.clh"
 #include "step.clh"
 #include "sparse.clh"
 #ifdef INT24
 #include "int24.clh"
+#define GATHERED 1              // panels at a time
+#else
+#define GATHERED NP
 #endif
 
-INLINE int
-is_open (const float *gates)
+typedef struct
 {
-  return largest (LOAD_FLOAT (gates), LOAD_FLOAT (gates)) > 0;
+  uchar lines[LINES_ROOM (GEMV_COLS)] __attribute__ ((aligned (64)));
+  uchar scales[SCALES_ROOM (GEMV_COLS)];
+} Gathered;
+
+// Whatever is worked on meanwhile, these are on their way.
+INLINE void
+prefetch_rows (const uchar *const *rows, long bytes)
+{
+  for (int r = 0; r < PANEL; r++)
+    for (long at = 0; at < bytes; at += LINE)
+      __builtin_prefetch (rows[r] + at, 0, 3);
 }
+
+// The arrays of n values of a block of scales: lane @from becomes lane @to.
+#define COPY_LANE(type, n) \
+  for (int i = 0; i < (n); i++, out += PANEL * sizeof (type), s += PANEL * sizeof (type)) \
+    ((type *) out)[to] = ((const type *) s)[from];
 
 INLINE void
-multiply_by (float *y, float16 v)
+gather_scales (uchar *out, int to, const uchar *s, int from, int K)
 {
-  STORE_FLOAT (y, LOAD_FLOAT (y) * v);
-}
-
-// Panels first .. last - 1 of y, which has what the gates let through.
-#ifdef INT24
-CPU_TARGET void
-multiply_open (float *y, const float *x, const Panels *w, int K, int first, int last)
-{
-  const int blocks = K / 32;
-  Wide wide;
-
-  widen (&wide, x, blocks);
-  for (long p = first; p < last; p++)
-    if (is_open (y + p * PANEL))
-      multiply_by (y + p * PANEL, dot_wide (&wide, w->data + p * w->step, w->scales + p * w->scale_step, blocks));
-}
-#else
-CPU_TARGET void
-multiply_open (float *y, const float *x, const Panels *w, int K, int first, int last)
-{
-  const int blocks = K / 32;
-  char q[GEMV_COLS] __attribute__ ((aligned (64)));
-  float scales[GEMV_COLS / 32], out[NP * PANEL];
-  PartSum sums[GEMV_COLS / PART];
-
-  quantize (q, scales, sums, x, blocks);
-  for (int p = first; p < last;) {
-    const uchar *panels[NP], *panel_scales[NP];
-    long open[NP];
-    int n = 0;
-
-    for (; p < last && n < NP; p++)
-      if (is_open (y + p * PANEL))
-        open[n++] = p;
-    if (n == 0)
-      return;
-    for (int j = 0; j < NP; j++) {
-      const long panel = open[min (j, n - 1)];          // one that is missing is computed, not stored
-
-      panels[j] = w->data + panel * w->step;
-      panel_scales[j] = w->scales + panel * w->scale_step;
-    }
-    tile_1 (out, 0, q, scales, sums, panels, panel_scales, blocks, blocks, 1, NP * PANEL);
-    for (int j = 0; j < n; j++)
-      multiply_by (y + open[j] * PANEL, LOAD_FLOAT (out + j * PANEL));
+  for (int k = 0; k < K; k += SCALE_COLUMNS) {
+    COPY_LANE (ushort, ARRAYS)
+#ifdef SUPER
+    COPY_LANE (uchar, 256 / PART * ARRAYS)
+#endif
   }
 }
+
+// Rows at [16] of w.
+INLINE void
+gather (Gathered *to, const Panels *w, const int *at, int K)
+{
+  const uchar *rows[PANEL];
+
+  for (int r = 0; r < PANEL; r++)
+    rows[r] = w->data + at[r] / PANEL * w->step + at[r] % PANEL * (w->step / PANEL);
+  prefetch_rows (rows, LINES_AT (K) * 4);
+  for (int r = 0; r < PANEL; r++)
+    gather_scales (to->scales, r, w->scales + at[r] / PANEL * w->scale_step, at[r] % PANEL, K);
+  lines_of_rows (to->lines, rows, 0, LINES_AT (K));
+}
+
+// x as products take it.
+typedef struct
+{
+#ifdef INT24
+  Wide wide;
+#else
+  char q[GEMV_COLS] __attribute__ ((aligned (64)));
+  float scales[GEMV_COLS / 32];
+  PartSum sums[GEMV_COLS / PART];
 #endif
+} Row;
+
+INLINE void
+prepare (Row *row, const float *x, int blocks)
+{
+#ifdef INT24
+  widen (&row->wide, x, blocks);
+#else
+  quantize (row->q, row->scales, row->sums, x, blocks);
+#endif
+}
+
+// Values at [n] of y, times their products; at has room for GATHERED * PANEL.
+INLINE void
+multiply_rows (float *y, const Row *x, const Panels *w, int K, int *at, int n)
+{
+  Gathered panels[GATHERED];
+  float out[GATHERED * PANEL];
+
+  for (int i = n; i < GATHERED * PANEL; i++)
+    at[i] = at[n - 1];                  // one that is missing is computed, not stored
+  for (int j = 0; j < GATHERED; j++)
+    gather (&panels[j], w, at + j * PANEL, K);
+#ifdef INT24
+  STORE_FLOAT (out, dot_wide (&x->wide, panels[0].lines, panels[0].scales, K / 32));
+#else
+  const uchar *lines[NP], *scales[NP];
+
+  for (int j = 0; j < NP; j++) {
+    lines[j] = panels[j].lines;
+    scales[j] = panels[j].scales;
+  }
+  tile_1 (out, 0, x->q, x->scales, x->sums, lines, scales, K / 32, K / 32, 1, NP * PANEL);
+#endif
+  for (int i = 0; i < n; i++)
+    y[at[i]] *= out[i];
+}
+
+// Rows first .. last - 1 of y, which has what the gates let through.
+CPU_TARGET void
+multiply_open (float *y, const float *x, const Panels *w, int K, int first, int last)
+{
+  Row row;
+  int at[GATHERED * PANEL], n = 0;
+
+  prepare (&row, x, K / 32);
+  for (int i = first; i < last; i++) {
+    if (!(y[i] > 0))
+      continue;
+    at[n++] = i;
+    if (n == GATHERED * PANEL) {
+      multiply_rows (y, &row, w, K, at, n);
+      n = 0;
+    }
+  }
+  if (n > 0)
+    multiply_rows (y, &row, w, K, at, n);
+}
 
 // The cutoff is found by every group for itself: cheaper than a launch and waiting for it.
 KERNEL (matmul_gated, TENSOR_ARG (y), TENSOR_ARG (gate), TENSOR_ARG (x), PANELS_ARG (w), INT_ARG (K),
     INT_ARG (n_panels), INT_ARG (group_panels), INT_ARG (first_row), INT_ARG (n_gates), FLOAT_ARG (sparsity))
 {
-  const int first = get_group_id (0) * group_panels, last = min (first + group_panels, n_panels);
+  const int first = get_group_id (0) * group_panels * PANEL;
+  const int last = min (first + group_panels * PANEL, n_panels * PANEL);
   const float cutoff = cutoff_of (ROW (gate, 0), n_gates, sparsity);
   const Panels panels = FLAT_PANELS (w);
 
-  for (int c = first * PANEL; c < last * PANEL; c += PANEL) {
+  for (int c = first; c < last; c += PANEL) {
     const float16 v = fmax (vload16 (0, ROW (gate, 0) + first_row + c) - cutoff, 0.f);
 
     vstore16 (GELU (v), 0, ROW (y, 0) + c);

@@ -254,6 +254,55 @@ open_gate (const gfloat *gate, gint n, gfloat sparsity, gint i)
   return 0.5 * v * (1 + tanh (sqrt (2 / G_PI) * (v + 0.044715 * v * v * v)));
 }
 
+/* Scale * q and offset are rounded apart, though x may be 0 where they would not cancel. Of 32 random q, some are next to
+ * both ends of their range: scale, q and offset make no more than 5 times the largest weight of their block. */
+static void
+add_offset_rounding (OclType type, const guint8 *w, const gfloat *x, gint N, gint K, gfloat *bound)
+{
+  g_autofree gfloat *row = g_new (gfloat, K);
+
+  for (gint n = 0; n < N; n++) {
+    ocl_type_dequantize (type, w + n * ocl_type_row_bytes (type, K), row, K);
+    for (gint b = 0; b + 32 <= K; b += 32) {
+      gfloat most = 0, sum = 0;
+
+      for (gint i = b; i < b + 32; i++) {
+        most = MAX (most, fabsf (row[i]));
+        sum += fabsf (x[i]);
+      }
+      bound[n] += 5 * most * sum * 0x1p-23f;
+    }
+  }
+}
+
+/* x of zeros, but for @part of it. */
+static void
+check_sparse_matmul (Check *c)
+{
+  static const gfloat parts[] = { 0.f, 0.02f, 0.06f, 0.3f, 1.f };
+  const OclType type = check_case (c) % OCL_N_TYPES;
+  const Mode mode = ocl_type_info (type)->block > 1 && check_case (c) % 2 ? MODE_INT8 : MODE_FLOAT;
+  const gint block = ocl_type_info (type)->block, N = check_int (c, 1, 80) * 16 - (check_int (c, 0, 4) ? 0 : 3);
+  const gint K = (check_int (c, 1, 600) + block - 1) / block * block;
+  const gfloat part = parts[check_int (c, 0, 4)];
+  const guint8 *data = random_matrix (c, type, N, K);
+  OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K) : make_weight (c, type, data, N, K);
+  gfloat *x = check_values (c, 1, K, -2, 2), *want = check_values (c, 1, N, 0, 0), *bound = check_values (c, 1, N, 0, 0);
+  OclTensor y = check_output (c, 1, N);
+
+  check_describe (c, "%s N %d K %d, %g open, %s", ocl_type_info (type)->name, N, K, part, modes[mode].name);
+  if (!weight)
+    return;
+  check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
+  for (gint k = 0; k < K; k++)
+    x[k] = check_float (c, 0, 1) < part ? x[k] : 0;
+  expect_within (c, type, data, x, 1, N, K, mode, want, bound);
+  if (ocl_type_info (type)->min_sign)
+    add_offset_rounding (type, data, x, N, K, bound);
+  ocl_sparse_matmul (check_queue (c), y, check_input_from (c, 1, K, x), weight, modes[mode].flags);
+  check_expected (c, y, want, bound);
+}
+
 /* From none to all panels of 16 open. */
 static void
 check_gated_matmul (Check *c)
@@ -327,5 +376,6 @@ bench_matmul (Check *c)
 const CheckOp check_ops_matmul[] = {
   { "matmul", 572, check_matmul, bench_matmul, OCL_N_TYPES },
   { "gated_matmul", 132, check_gated_matmul, NULL, OCL_N_TYPES },
+  { "sparse_matmul", 132, check_sparse_matmul, NULL, OCL_N_TYPES },
   { NULL }
 };

@@ -1,0 +1,176 @@
+// y [1][N] = x [1][K] * w^T on a CPU, most of x being 0, w line by line (OCL_LAYOUT_COLUMNS): lines whose columns are all
+// multiplied by 0 are not read. With -DINT24, x keeps 24 bits.
+#include "int8.clh"
+#include "rows.clh"
+#include "step.clh"
+#ifdef INT24
+#include "int24.clh"
+#else
+#define DIGITS 1
+#endif
+
+#define MOST_PANELS 64          // of a work-group: their sums stay in the first-level cache
+
+#if BITS == 8
+#define LINE_WORDS 1            // of four columns each, in a line
+#else
+#define LINE_WORDS 2
+#endif
+
+// x as words of four bytes, each digit, and what goes with a part of it.
+typedef struct
+{
+#ifdef INT24
+  Wide wide;
+#else
+  char q[DIGITS][GEMV_COLS] __attribute__ ((aligned (64)));
+  float scale[GEMV_COLS / 32];
+  PartSum sums[GEMV_COLS / PART];
+#endif
+} Row;
+
+#ifdef INT24
+#define DIGIT(row, d) ((const uint *) (row)->wide.q[d])
+#else
+#define DIGIT(row, d) ((const uint *) (row)->q[d])
+#endif
+
+INLINE void
+prepare (Row *row, const float *x, int blocks)
+{
+#ifdef INT24
+  widen (&row->wide, x, blocks);
+#else
+  quantize (row->q[0], row->scale, row->sums, x, blocks);
+#endif
+}
+
+// Where sums of products of a part begin, by digit.
+INLINE void
+begin_part (int *begin, const Row *row, int part)
+{
+#if !defined (INT24)
+  begin[0] = FIRST (row->sums[part]);
+#elif defined (WITH_OFFSET)
+  begin[0] = begin[1] = begin[2] = 0;
+#else
+  begin[0] = row->wide.low[part];
+  begin[1] = 0;
+  begin[2] = row->wide.high[part];
+#endif
+}
+
+// What the sums of a part's products are, d being its scale and s where its block of scales is.
+INLINE float16
+end_part (const int16 *total, const Row *row, const uchar *s, int part)
+{
+  const float16 d = block_scale (s, part);
+#ifdef INT24
+  const int16 low = (total[1] << 8) + total[0];
+  float16 sum = (__builtin_convertvector (total[2], float16) * 65536.f + __builtin_convertvector (low, float16))
+      * (d * row->wide.scale[part * PART / 32]);
+
+#ifdef WITH_OFFSET
+  sum += block_offset (s, part) * row->wide.sum[part];
+#endif
+#else
+  float16 sum = __builtin_convertvector (total[0], float16) * (d * row->scale[part * PART / 32]);
+
+#ifdef WITH_OFFSET
+  sum += block_offset (s, part) * row->sums[part];
+#endif
+#endif
+  return sum;
+}
+
+// The lines of a part that are not all multiplied by 0.
+INLINE int
+find_open (int *open, const Row *row, int part)
+{
+  int n = 0;
+
+  for (int line = part % PARTS * PART / 4 / LINE_WORDS; line < (part % PARTS + 1) * PART / 4 / LINE_WORDS; line++) {
+    uint any = 0;
+
+    for (int d = 0; d < DIGITS; d++)
+      for (int i = 0; i < LINE_WORDS; i++)
+        any |= DIGIT (row, d)[part / PARTS * 8 + line * LINE_WORDS + i];
+    if (any)
+      open[n++] = line;
+  }
+  return n;
+}
+
+// Products of the words of a line of the block at w.
+INLINE void
+add_line (int16 *total, const uchar *w, long step, int line, const uint *const *words)
+{
+  uint16 quads[2];
+
+#if BITS == 8
+  quads[0] = LOAD_UINT (w + line * step);
+#else
+  load_quads_apart (quads, w, step, line);
+#endif
+  UNROLL
+  for (int d = 0; d < DIGITS; d++) {
+    Sums run = BEGIN (total[d]);
+
+    UNROLL
+    for (int i = 0; i < LINE_WORDS; i++)
+      run = ADD (run, quads[i], words[d][line * LINE_WORDS + i]);
+    total[d] = END (total[d], run);
+  }
+}
+
+// acc [n] += the products of a part with n panels from first on.
+INLINE void
+add_part (float16 *acc, const Row *row, const Panels *w, int first, int n, int part)
+{
+  const uchar *data = w->data + (long) (part / PARTS * BITS) * w->line + first * w->step;
+  const uchar *scales = w->scales + BLOCK_OF (part) * w->block + first * w->scale_step;
+  const uint *words[DIGITS];
+  int open[8], begin[DIGITS];
+  const int n_open = find_open (open, row, part);
+
+  if (n_open == 0)
+    return;
+  begin_part (begin, row, part);
+  for (int d = 0; d < DIGITS; d++)
+    words[d] = DIGIT (row, d) + part / PARTS * 8;
+  for (int p = 0; p < n; p++) {
+    int16 total[DIGITS];
+
+    UNROLL
+    for (int d = 0; d < DIGITS; d++)
+      total[d] = (int16) (begin[d]);
+    for (int i = 0; i < n_open; i++)
+      add_line (total, data + p * LINE, w->line, open[i], words);
+    acc[p] += end_part (total, row, scales + p * SCALE_BLOCK, part);
+  }
+}
+
+CPU_TARGET void
+multiply_columns (float *y, const float *x, const Panels *w, int N, int K, int first, int last)
+{
+  float16 acc[MOST_PANELS];
+  Row row;
+
+  prepare (&row, x, K / 32);
+  for (int p = 0; p < last - first; p++)
+    acc[p] = 0;
+  for (int part = 0; part < K / PART; part++)
+    add_part (acc, &row, w, first, last - first, part);
+  for (int p = 0; p < last - first; p++)
+    store_columns (y + (first + p) * PANEL, acc[p], N - (first + p) * PANEL);
+}
+
+KERNEL (matmul_sparse, TENSOR_ARG (y), TENSOR_ARG (x), PANELS_ARG (w), INT_ARG (N), INT_ARG (K), INT_ARG (n_panels),
+    INT_ARG (group_panels))
+{
+  const int first = get_group_id (0) * group_panels;
+  const Panels panels = FLAT_PANELS (w);
+
+  multiply_columns (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), &panels, N, K, first,
+      min (first + group_panels, n_panels));
+}
