@@ -3,6 +3,7 @@
 #include "launch.h"
 #include "matmul-private.h"
 
+#define GATED_GROUPS 2          /* a unit: each finds the cutoff and prepares x for itself */
 #define MOST_PANELS 64          /* of a work-group of matmul_sparse */
 
 typedef struct
@@ -73,15 +74,17 @@ run_gated (OclQueue *q, const GatedArgs *a, const gchar *target)
   const OclMatmulArgs *p = &a->product;
   const cl_int K = p->w->cols, n_gates = a->gate.cols;
   OclKernel *kernel = get_kernel (q, p, target, "matmul-gated", "matmul_gated");
+  const gint groups = GATED_GROUPS * ocl_device_get_compute_units (ocl_queue_get_device (q));
 
   for (guint i = 0; i < p->w->n_chunks; i++) {
     const OclWeightChunk *chunk = &p->w->chunks[i];
     const OclTensor y = ocl_matmul_chunk_y (p, chunk);
-    const OclMatmulCut cut = ocl_matmul_cut (q, p, chunk, 1, 2);
     const cl_int n_panels = chunk->n_panels, first_row = chunk->first_row;
+    const cl_int group_panels = ocl_divide_up (n_panels, groups);
+    const gsize global = ocl_divide_up (n_panels, group_panels);
 
-    ocl_queue_run (q, kernel, 1, cut.global, ocl_single_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->gate), OCL_ARG_TENSOR (p->x),
-        OCL_ARG_PANELS (p->w, chunk), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARG (first_row),
+    ocl_queue_run (q, kernel, 1, &global, ocl_single_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (a->gate), OCL_ARG_TENSOR (p->x),
+        OCL_ARG_PANELS (p->w, chunk), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (group_panels), OCL_ARG (first_row),
         OCL_ARG (n_gates), OCL_ARG (a->sparsity), OCL_ARGS_END);
   }
 }
