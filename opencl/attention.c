@@ -301,12 +301,11 @@ static void
 run_attention (OclQueue *q, const AttentionArgs *a, const AttentionCut *cut, OclTensor o, cl_mem partial,
     const gchar *options)
 {
-  static const gsize single[3] = { 1, 1, 1 };
   const OclAttention *p = &a->p;
   gint group = get_group (a), back = get_back (a), ahead = get_ahead (a), n_keys = get_n_keys (a);
   gint n_memory = count_rows (p->memory.k);
 
-  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention-cpu", "attention", options), 3, cut->global, single,
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention-cpu", "attention", options), 3, cut->global, ocl_single_item,
       OCL_ARG_TENSOR (o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k), OCL_ARG_TENSOR (a->cache.v),
       OCL_ARG_TENSOR (p->memory.k), OCL_ARG_TENSOR (p->memory.v), OCL_ARG (n_memory), OCL_ARG (partial),
       OCL_ARG (a->o.rows), OCL_ARG (cut->row_step), OCL_ARG (group), OCL_ARG (cut->part_heads), OCL_ARG (p->head_dim),

@@ -2,7 +2,7 @@
 
 #define ITEMS_PER_UNIT 4        /* evens out items of unequal cost */
 
-const gsize ocl_single_item[2] = { 1, 1 };
+const gsize ocl_single_item[3] = { 1, 1, 1 };
 const gsize ocl_row_group[2] = { OCL_GROUP_SIZE, 1 };
 
 gboolean

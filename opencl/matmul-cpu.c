@@ -6,13 +6,14 @@
 #define GROUP_BYTES 65536.0
 #define GROUP_FLOPS 4e5
 #define GROUPS_PER_UNIT 8
-#define GEMV_GROUPS_PER_UNIT 4          /* each may have to prepare x for itself */
+#define FEW_GROUPS_PER_UNIT 4           /* each may have to prepare x for itself, or reads a line of all its panels */
 
 /* Panels a work-group computes: a multiple of @unit, such that there are enough groups but none is tiny. */
 static gint
-group_panels (OclQueue *q, gint n_panels, gint unit, gint M, gdouble bytes, gdouble flops)
+group_panels (OclQueue *q, const OclWeight *w, gint n_panels, gint unit, gint M, gdouble bytes, gdouble flops)
 {
-  gint most = ocl_device_get_compute_units (ocl_queue_get_device (q)) * (M > 1 ? GROUPS_PER_UNIT : GEMV_GROUPS_PER_UNIT);
+  gint per_unit = w->layout == OCL_LAYOUT_COLUMNS || M == 1 ? FEW_GROUPS_PER_UNIT : GROUPS_PER_UNIT;
+  gint most = ocl_device_get_compute_units (ocl_queue_get_device (q)) * per_unit;
   gint groups = CLAMP ((gint) MIN (MAX (bytes / GROUP_BYTES, flops / GROUP_FLOPS), 1e6), 1, most);
 
   return ocl_divide_up (ocl_divide_up (n_panels, groups), unit) * unit;
@@ -27,7 +28,7 @@ ocl_matmul_cut (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *ch
   OclMatmulCut cut;
   gint wanted = MIN (2 * ocl_device_get_compute_units (ocl_queue_get_device (q)), flops / GROUP_FLOPS), row_groups;
 
-  cut.group_panels = group_panels (q, chunk->n_panels, tile_panels, M,
+  cut.group_panels = group_panels (q, args->w, chunk->n_panels, tile_panels, M,
       (gdouble) chunk->n_panels * ocl_panel_bytes (args->w->type, args->w->cols), flops);
   cut.global[0] = ocl_divide_up (chunk->n_panels, cut.group_panels);
   row_groups = CLAMP (wanted / (gint) cut.global[0], 1, ocl_divide_up (M, 4 * tile_rows));
@@ -57,8 +58,6 @@ ocl_matmul_cut_many (OclQueue *q, const OclMatmulArgs *args, const OclWeightChun
   return cut;
 }
 
-static const gsize one_item[2] = { 1, 1 };
-
 static void
 run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *options)
 {
@@ -67,7 +66,7 @@ run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 1);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
 
-  ocl_queue_run (q, kernel, 1, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
+  ocl_queue_run (q, kernel, 1, cut.global, ocl_single_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
       OCL_ARG_PANELS (args->w, chunk), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels),
       OCL_ARGS_END);
 }
@@ -81,7 +80,7 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
   const cl_int M = args->x.rows, N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
   const OclMatmulCut cut = ocl_matmul_cut_many (q, args, chunk, tile_rows, tile_panels);
 
-  ocl_queue_run (q, kernel, 2, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
+  ocl_queue_run (q, kernel, 2, cut.global, ocl_single_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
       OCL_ARG_PANELS (args->w, chunk), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels),
       OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);
 }

@@ -18,8 +18,6 @@ ocl_matmul_int16_match (OclDevice *device, gconstpointer data)
   return (args->flags & allowing) != 0 && args->x.rows > FEW_ROWS;
 }
 
-static const gsize one_item[2] = { 1, 1 };
-
 /* The scratch buffer has the integers of all rows, then their scales, with room for whole tiles. */
 void
 ocl_matmul_int16_vnni (OclQueue *q, gconstpointer data)
@@ -32,7 +30,7 @@ ocl_matmul_int16_vnni (OclQueue *q, gconstpointer data)
   gchar options[64];
 
   g_snprintf (options, sizeof options, "%s -DCPU_AVX512", ocl_matmul_type_option (args->w->type));
-  ocl_queue_run (q, ocl_queue_get_kernel (q, "matmul-int16", "matmul_quantize", options), 1, &rows, one_item,
+  ocl_queue_run (q, ocl_queue_get_kernel (q, "matmul-int16", "matmul_quantize", options), 1, &rows, ocl_single_item,
       OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at), OCL_ARG (K), OCL_ARGS_END);
   for (guint i = 0; i < args->w->n_chunks; i++) {
     const OclWeightChunk *chunk = &args->w->chunks[i];
@@ -40,7 +38,7 @@ ocl_matmul_int16_vnni (OclQueue *q, gconstpointer data)
     const OclMatmulCut cut = ocl_matmul_cut_many (q, args, chunk, TILE_ROWS, TILE_PANELS);
     const cl_int N = chunk->rows, n_panels = chunk->n_panels;
 
-    ocl_queue_run (q, ocl_queue_get_kernel (q, "matmul-int16", "matmul_int16", options), 2, cut.global, one_item,
+    ocl_queue_run (q, ocl_queue_get_kernel (q, "matmul-int16", "matmul_int16", options), 2, cut.global, ocl_single_item,
         OCL_ARG_TENSOR (y), OCL_ARG (quantized), OCL_ARG (scales_at), OCL_ARG_PANELS (args->w, chunk), OCL_ARG (M),
         OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);
   }

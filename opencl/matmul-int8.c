@@ -1,4 +1,5 @@
 /* The matrix product with integer activations on CPUs: kernels/matmul-int8.cl. */
+#include "launch.h"
 #include "matmul-private.h"
 
 #define FEW_ROWS 8              /* more are worth unpacking the weights for */
@@ -32,8 +33,6 @@ ocl_matmul_int8_match_few (OclDevice *device, gconstpointer data)
       && (args->x.rows <= FEW_ROWS || ocl_variant_is_forced ("matmul", "int8-avx2"));
 }
 
-static const gsize one_item[2] = { 1, 1 };
-
 static void
 run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, const gchar *name, const gchar *options)
 {
@@ -42,7 +41,7 @@ run_gemv (OclQueue *q, const OclMatmulArgs *args, const OclWeightChunk *chunk, c
   const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, 1, 2);
   const cl_int N = chunk->rows, K = args->w->cols, n_panels = chunk->n_panels;
 
-  ocl_queue_run (q, kernel, 1, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
+  ocl_queue_run (q, kernel, 1, cut.global, ocl_single_item, OCL_ARG_TENSOR (y), OCL_ARG_TENSOR (args->x),
       OCL_ARG_PANELS (args->w, chunk), OCL_ARG (N), OCL_ARG (K), OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARGS_END);
 }
 
@@ -55,12 +54,12 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint til
   const gsize values = (gsize) (M + tile_rows - 1) / tile_rows * tile_rows * K;
   const cl_ulong scales_at = (values + 63) / 64 * 64, sums_at = scales_at + values / 32 * 4;
   cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + values / 16 * 4);
-  const gboolean many = M > FEW_ROWS || args->w->layout != OCL_LAYOUT_PANELS;
+  const gboolean many = M > FEW_ROWS;
   OclKernel *quantize = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_quantize_many" : "matmul_quantize", options);
   OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_int8_many" : "matmul_int8", options);
   const gsize rows = M;
 
-  ocl_queue_run (q, quantize, 1, &rows, one_item, OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at),
+  ocl_queue_run (q, quantize, 1, &rows, ocl_single_item, OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at),
       OCL_ARG (sums_at), OCL_ARG (K), OCL_ARGS_END);
   for (guint i = 0; i < args->w->n_chunks; i++) {
     const OclWeightChunk *chunk = &args->w->chunks[i];
@@ -68,7 +67,7 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint til
     const OclMatmulCut cut = ocl_matmul_cut (q, args, chunk, tile_rows, tile_panels);
     const cl_int N = chunk->rows, n_panels = chunk->n_panels;
 
-    ocl_queue_run (q, kernel, 2, cut.global, one_item, OCL_ARG_TENSOR (y), OCL_ARG (quantized), OCL_ARG (scales_at),
+    ocl_queue_run (q, kernel, 2, cut.global, ocl_single_item, OCL_ARG_TENSOR (y), OCL_ARG (quantized), OCL_ARG (scales_at),
         OCL_ARG (sums_at), OCL_ARG_PANELS (args->w, chunk), OCL_ARG (M), OCL_ARG (N), OCL_ARG (K),
         OCL_ARG (n_panels), OCL_ARG (cut.group_panels), OCL_ARG (cut.group_rows), OCL_ARGS_END);
   }
@@ -81,7 +80,7 @@ run (OclQueue *q, const OclMatmulArgs *args, const gchar *target, gint tile_rows
   gchar options[96];
 
   g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d", ocl_matmul_type_option (args->w->type), target, OCL_GEMV_COLS);
-  if (allowed && (args->x.rows > 1 || args->w->cols > OCL_GEMV_COLS || args->w->layout != OCL_LAYOUT_PANELS))
+  if (allowed && (args->x.rows > 1 || args->w->cols > OCL_GEMV_COLS))
     run_gemm (q, args, options, tile_rows, tile_panels);
   else
     for (guint i = 0; i < args->w->n_chunks; i++)

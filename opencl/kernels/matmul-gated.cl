@@ -5,8 +5,9 @@
 #include "rows.clh"
 #include "step.clh"
 #include "sparse.clh"
+#include "row.clh"
+
 #ifdef INT24
-#include "int24.clh"
 #define GATHERED 1              // panels at a time
 #else
 #define GATHERED NP
@@ -57,28 +58,6 @@ gather (Gathered *to, const Panels *w, const int *at, int K)
   lines_of_rows (to->lines, rows, 0, LINES_AT (K));
 }
 
-// x as products take it.
-typedef struct
-{
-#ifdef INT24
-  Wide wide;
-#else
-  char q[GEMV_COLS] __attribute__ ((aligned (64)));
-  float scales[GEMV_COLS / 32];
-  PartSum sums[GEMV_COLS / PART];
-#endif
-} Row;
-
-INLINE void
-prepare (Row *row, const float *x, int blocks)
-{
-#ifdef INT24
-  widen (&row->wide, x, blocks);
-#else
-  quantize (row->q, row->scales, row->sums, x, blocks);
-#endif
-}
-
 // Values at [n] of y, times their products; at has room for GATHERED * PANEL.
 INLINE void
 multiply_rows (float *y, const Row *x, const Panels *w, int K, int *at, int n)
@@ -91,7 +70,7 @@ multiply_rows (float *y, const Row *x, const Panels *w, int K, int *at, int n)
   for (int j = 0; j < GATHERED; j++)
     gather (&panels[j], w, at + j * PANEL, K);
 #ifdef INT24
-  STORE_FLOAT (out, dot_wide (&x->wide, panels[0].lines, panels[0].scales, K / 32));
+  STORE_FLOAT (out, dot_wide (x, panels[0].lines, panels[0].scales, K / 32));
 #else
   const uchar *lines[NP], *scales[NP];
 
@@ -99,7 +78,7 @@ multiply_rows (float *y, const Row *x, const Panels *w, int K, int *at, int n)
     lines[j] = panels[j].lines;
     scales[j] = panels[j].scales;
   }
-  tile_1 (out, 0, x->q, x->scales, x->sums, lines, scales, K / 32, K / 32, 1, NP * PANEL);
+  tile_1 (out, 0, x->q[0], x->scale, x->sums, lines, scales, K / 32, K / 32, 1, NP * PANEL);
 #endif
   for (int i = 0; i < n; i++)
     y[at[i]] *= out[i];

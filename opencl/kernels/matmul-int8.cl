@@ -49,31 +49,47 @@ matmul_quantize_many (TENSOR (x), __global char *q, const ulong scales_at, const
 #endif
 // ---- a few rows ----------------------------------------------------------------------------
 
+#define KC PIECE
+#define GATHERED 16             // panels at a time, of those whose lines are not side by side
+
+// A piece of n_panels: n columns from k on.
+INLINE void
+multiply_piece (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *piece, int M, int K,
+    int k, int n, int n_panels, int cols)
+{
+  for (int p = 0; p < n_panels; p += NP) {
+    const uchar *panels[NP], *panel_scales[NP];
+
+    for (int j = 0; j < NP; j++) {
+      const long panel = min (p + j, n_panels - 1);     // a panel past the last is computed, not stored
+
+      panels[j] = piece->data + panel * piece->step;
+      panel_scales[j] = piece->scales + panel * piece->scale_step;
+    }
+    tiles (y + p * PANEL, ys, q + k, scales + k / 32, sums + k / PART, panels, panel_scales, M, n / 32, K / 32, k == 0,
+        cols - p * PANEL);
+  }
+}
+
 CPU_TARGET void
 multiply (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
     int K, int first, int last)
 {
-  const int blocks = K / 32;
+  const int plain = w->line == LINE, step = plain ? K : KC, panels = plain ? last - first : GATHERED;
+  ROOM (room, GATHERED);
 
-  for (int p = first; p < last; p += NP) {
-    const uchar *panels[NP];
-    const uchar *panel_scales[NP];
+  for (int p = first; p < last; p += panels)
+    for (int k = 0; k < K; k += step) {
+      const int n_panels = min (last - p, panels), n = min (K - k, step);
+      const Panels piece = piece_of (w, p, n_panels, k, n, room_lines, room_scales);
 
-    for (int j = 0; j < NP; j++) {
-      const long panel = min (p + j, last - 1);         // a panel past the last is computed, not stored
-
-      panels[j] = w->data + panel * w->step;
-      panel_scales[j] = w->scales + panel * w->scale_step;
+      multiply_piece (y + p * PANEL, ys, q, scales, sums, &piece, M, K, k, n, n_panels, min (N, last * PANEL) - p * PANEL);
     }
-    tiles (y + p * PANEL, ys, q, scales, sums, panels, panel_scales, M, blocks, blocks, 1,
-        min (N, last * PANEL) - p * PANEL);
-  }
 }
 
 #ifndef STEPS
 // ---- many rows -----------------------------------------------------------------------------
 
-#define KC 256
 #define KCHUNK 2048             // columns of ROWS rows of x that all panels take before the next ones
 #define LAYOUT_MANY ((Layout) { 1, MR, 1, MR })
 
@@ -182,23 +198,27 @@ add_tiles (float *y, const char *q, const float *scales, const PartSum *sums, co
   }
 }
 
-// out [M][NP * PANEL] = sums over the columns of a chunk, of NP panels from p.
+// out [n_tiles][ROWS * NP * PANEL] = sums over the columns of a chunk, of NP panels from p each.
 INLINE void
-multiply_chunk (float *out, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int K, int chunk,
-    int p, int last)
+multiply_chunk (float (*out)[ROWS * NP * PANEL], const char *q, const float *scales, const PartSum *sums, const Panels *w,
+    int M, int K, int chunk, int p, int n_tiles, int last)
 {
+  const int n_panels = min (n_tiles * NP, last - p);
   Unpacked block[NP] __attribute__ ((aligned (64)));
-  uchar lines[LINES_ROOM (KC)] __attribute__ ((aligned (64))), scales_room[SCALES_ROOM (KC)];
+  ROOM (room, TILES * NP);
 
   for (int k = chunk; k < min (K, chunk + KCHUNK); k += KC) {
-    const int n_blocks = min (K - k, KC) / 32;
+    const int n = min (K - k, KC);
+    const Panels piece = piece_of (w, p, n_panels, k, n, room_lines, room_scales);
 
-    for (int j = 0; j < NP; j++) {
-      const long panel = min (p + j, last - 1);         // a panel past the last is computed, not stored
+    for (int t = 0; t < n_tiles; t++) {
+      for (int j = 0; j < NP; j++) {
+        const long panel = min (t * NP + j, n_panels - 1);      // a panel past the last is computed, not stored
 
-      unpack (&block[j], lines_of (w, panel, k, n_blocks * 32, lines), scales_of (w, panel, k, n_blocks * 32, scales_room), n_blocks);
+        unpack (&block[j], piece.data + panel * piece.step, piece.scales + panel * piece.scale_step, n / 32);
+      }
+      add_tiles (out[t], q + k * MR, scales + k / 32 * MR, sums + k / PART * MR, block, M, K, n / 32, k == chunk);
     }
-    add_tiles (out, q + k * MR, scales + k / 32 * MR, sums + k / PART * MR, block, M, K, n_blocks, k == chunk);
   }
 }
 
@@ -214,8 +234,7 @@ multiply_rows (float *y, long ys, const char *q, const float *scales, const Part
     for (int p = first; p < last; p += TILES * NP) {
       const int n_tiles = min ((last - p + NP - 1) / NP, TILES);
 
-      for (int t = 0; t < n_tiles; t++)
-        multiply_chunk (out[t], q, scales, sums, w, M, K, chunk, p + t * NP, last);
+      multiply_chunk (out, q, scales, sums, w, M, K, chunk, p, n_tiles, last);
       for (int m = 0; m < M; m++)
         put_row (y + m * ys + p * PANEL, out[0] + m * NP * PANEL, n_tiles, min (N, last * PANEL) - p * PANEL, chunk == 0);
     }

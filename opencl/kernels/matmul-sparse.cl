@@ -1,13 +1,8 @@
 // y [1][N] = x [1][K] * w^T on a CPU, most of x being 0, w line by line (OCL_LAYOUT_COLUMNS): lines whose columns are all
 // multiplied by 0 are not read. With -DINT24, x keeps 24 bits.
 #include "int8.clh"
-#include "rows.clh"
 #include "step.clh"
-#ifdef INT24
-#include "int24.clh"
-#else
-#define DIGITS 1
-#endif
+#include "row.clh"
 
 #define MOST_PANELS 64          // of a work-group: their sums stay in the first-level cache
 
@@ -17,33 +12,7 @@
 #define LINE_WORDS 2
 #endif
 
-// x as words of four bytes, each digit, and what goes with a part of it.
-typedef struct
-{
-#ifdef INT24
-  Wide wide;
-#else
-  char q[DIGITS][GEMV_COLS] __attribute__ ((aligned (64)));
-  float scale[GEMV_COLS / 32];
-  PartSum sums[GEMV_COLS / PART];
-#endif
-} Row;
-
-#ifdef INT24
-#define DIGIT(row, d) ((const uint *) (row)->wide.q[d])
-#else
-#define DIGIT(row, d) ((const uint *) (row)->q[d])
-#endif
-
-INLINE void
-prepare (Row *row, const float *x, int blocks)
-{
-#ifdef INT24
-  widen (&row->wide, x, blocks);
-#else
-  quantize (row->q[0], row->scale, row->sums, x, blocks);
-#endif
-}
+#define DIGIT(row, d) ((const uint *) (row)->q[d])       // words of four bytes
 
 // Where sums of products of a part begin, by digit.
 INLINE void
@@ -54,9 +23,9 @@ begin_part (int *begin, const Row *row, int part)
 #elif defined (WITH_OFFSET)
   begin[0] = begin[1] = begin[2] = 0;
 #else
-  begin[0] = row->wide.low[part];
+  begin[0] = row->low[part];
   begin[1] = 0;
-  begin[2] = row->wide.high[part];
+  begin[2] = row->high[part];
 #endif
 }
 
@@ -68,10 +37,10 @@ end_part (const int16 *total, const Row *row, const uchar *s, int part)
 #ifdef INT24
   const int16 low = (total[1] << 8) + total[0];
   float16 sum = (__builtin_convertvector (total[2], float16) * 65536.f + __builtin_convertvector (low, float16))
-      * (d * row->wide.scale[part * PART / 32]);
+      * (d * row->scale[part * PART / 32]);
 
 #ifdef WITH_OFFSET
-  sum += block_offset (s, part) * row->wide.sum[part];
+  sum += block_offset (s, part) * row->sum[part];
 #endif
 #else
   float16 sum = __builtin_convertvector (total[0], float16) * (d * row->scale[part * PART / 32]);

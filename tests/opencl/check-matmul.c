@@ -78,9 +78,8 @@ make_sparse (Check *c, const OclMatrix *matrix, OclLayout layout)
 
 /* One weight of one to three stacked parts, or of one in another layout. */
 static OclWeight *
-make_weight (Check *c, OclType type, const guint8 *data, gint N, gint K)
+make_weight (Check *c, OclType type, const guint8 *data, gint N, gint K, OclLayout layout)
 {
-  const OclLayout layout = check_int (c, 0, OCL_LAYOUT_COLUMNS);
   gsize bytes = ocl_type_row_bytes (type, K);
   gint first = check_int (c, 1, N), second = check_int (c, 0, N - first);
   gint ends[3] = { first, first + second, N };
@@ -102,7 +101,7 @@ make_weight (Check *c, OclType type, const guint8 *data, gint N, gint K)
 
 /* The same product through a view: the rows of @weight are some of a larger one's, in two ranges, and its columns the first. */
 static OclWeight *
-make_view (Check *c, OclType type, const guint8 *data, gint N, gint K)
+make_view (Check *c, OclType type, const guint8 *data, gint N, gint K, OclLayout layout)
 {
   const gint block = MAX (ocl_type_info (type)->block, 2), panels = (N + 15) / 16;
   const gint split = panels > 1 ? check_int (c, 1, panels - 1) * 16 : 0, skipped = check_int (c, 0, 3) * 16;
@@ -116,7 +115,7 @@ make_view (Check *c, OclType type, const guint8 *data, gint N, gint K)
 
   for (gint n = 0; n < N; n++)
     memcpy (larger + (before + n + (n >= split ? skipped : 0)) * bytes, data + n * part, part);
-  whole = make_sparse (c, &matrix, check_int (c, 0, OCL_LAYOUT_COLUMNS));
+  whole = make_sparse (c, &matrix, layout);
   if (whole) {
     check_keep (c, whole, (GDestroyNotify) ocl_weight_free);
     view = split ? ocl_weight_view (whole, ranges, 2, K, &error) : ocl_weight_view (whole, ranges + 1, 1, K, &error);
@@ -204,6 +203,7 @@ check_matmul (Check *c)
   guint8 *data;
   gfloat *x, *want, *bound;
   gboolean is_view;
+  OclLayout layout;
   OclTensor y;
   OclWeight *weight;
 
@@ -214,7 +214,8 @@ check_matmul (Check *c)
   check_describe (c, "%s M %d N %d K %d%s, %s", ocl_type_info (type)->name, M, N, K, is_view ? ", a view" : "",
       modes[mode].name);
   data = random_matrix (c, type, N, K);
-  weight = is_view ? make_view (c, type, data, N, K) : make_weight (c, type, data, N, K);
+  layout = check_int (c, OCL_LAYOUT_PANELS, OCL_LAYOUT_COLUMNS);
+  weight = is_view ? make_view (c, type, data, N, K, layout) : make_weight (c, type, data, N, K, layout);
   if (!weight)
     return;
   check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
@@ -286,7 +287,8 @@ check_sparse_matmul (Check *c)
   const gint K = (check_int (c, 1, 600) + block - 1) / block * block;
   const gfloat part = parts[check_int (c, 0, 4)];
   const guint8 *data = random_matrix (c, type, N, K);
-  OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K) : make_weight (c, type, data, N, K);
+  OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K, OCL_LAYOUT_COLUMNS)
+      : make_weight (c, type, data, N, K, OCL_LAYOUT_COLUMNS);
   gfloat *x = check_values (c, 1, K, -2, 2), *want = check_values (c, 1, N, 0, 0), *bound = check_values (c, 1, N, 0, 0);
   OclTensor y = check_output (c, 1, N);
 
@@ -314,7 +316,8 @@ check_gated_matmul (Check *c)
   const gint K = (check_int (c, 1, 600) + block - 1) / block * block;
   const gfloat sparsity = 0.5f, part = parts[check_int (c, 0, 3)];
   const guint8 *data = random_matrix (c, type, N, K);
-  OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K) : make_weight (c, type, data, N, K);
+  OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K, OCL_LAYOUT_ROWS)
+      : make_weight (c, type, data, N, K, OCL_LAYOUT_ROWS);
   gfloat *x = check_values (c, 1, K, -2, 2), *gate = make_gates (c, N, part);
   gfloat *want = check_values (c, 1, N, 0, 0), *bound = check_values (c, 1, N, 0, 0);
   OclTensor y = check_output (c, 1, N);
@@ -338,37 +341,44 @@ check_gated_matmul (Check *c)
 /* Shapes of the embedded model and of Gemma 3n E2B: decoding, prefill, sound and a picture at 768; the largest weight is
  * beyond any cache here. */
 static void
+bench_product (Check *c, OclType type, OclLayout layout, gint M, gint N, gint K)
+{
+  static const gchar *const layouts[] = { "", " in rows", " in columns" };
+  g_autofree gchar *label = g_strdup_printf ("%s %dx%dx%d%s", ocl_type_info (type)->name, M, N, K, layouts[layout]);
+  const gsize bytes = N * ocl_type_row_bytes (type, K);
+  const OclMatmulFlags flags = g_str_has_prefix (check_variant (c), "int8") ? OCL_MATMUL_INT8_ACTIVATIONS
+      : g_str_has_prefix (check_variant (c), "int16") ? OCL_MATMUL_INT16 : OCL_MATMUL_F32_ACTIVATIONS;
+  OclMatrix matrix = { type, N, K, NULL };
+  OclTensor x, y;
+  OclWeight *weight;
+
+  if (!check_bench_wanted (label) || (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7))
+    return;
+  matrix.data = check_keep (c, g_malloc0 (bytes), g_free);
+  weight = make_sparse (c, &matrix, layout);
+  x = check_dense (c, M, K, -1, 1);
+  y = check_dense (c, M, N, 0, 0);
+  check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
+  check_bench (c, label, (gdouble) bytes + 4.0 * M * (K + N), 2.0 * M * N * K)
+    ocl_matmul (check_queue (c), y, x, weight, flags);
+}
+
+static void
 bench_matmul (Check *c)
 {
   static const struct
   {
     gint M, N, K;
   } shapes[] = { { 1, 256, 256 }, { 1, 1024, 256 }, { 40, 256, 256 }, { 200, 1024, 256 }, { 1, 2048, 2048 },
-      { 1, 8192, 2048 }, { 1, 32768, 2048 }, { 4, 8192, 2048 }, { 240, 4096, 2048 }, { 64, 6144, 1536 },
+      { 1, 8192, 2048 }, { 1, 32768, 2048 }, { 4, 8192, 2048 }, { 4, 2048, 8192 }, { 240, 8192, 2048 }, { 64, 6144, 1536 },
       { 64, 1536, 6144 }, { 576, 2560, 1280 }, { 576, 1280, 2560 }, { 2304, 2560, 640 }, { 2304, 640, 2560 }, { 9216, 1024, 256 } };
 
-  OclMatmulFlags flags = g_str_has_prefix (check_variant (c), "int8") ? OCL_MATMUL_INT8_ACTIVATIONS
-      : g_str_has_prefix (check_variant (c), "int16") ? OCL_MATMUL_INT16 : OCL_MATMUL_F32_ACTIVATIONS;
-
   for (guint t = 0; t < OCL_N_TYPES; t++) {
-    for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
-      gint M = shapes[i].M, N = shapes[i].N, K = shapes[i].K;
-      g_autofree gchar *label = g_strdup_printf ("%s %dx%dx%d", ocl_type_info (t)->name, M, N, K);
-      OclMatrix matrix = { t, N, K, NULL };
-      gsize bytes = N * ocl_type_row_bytes (t, K);
-      g_autoptr (GError) error = NULL;
-      OclTensor x, y;
-      OclWeight *weight;
-
-      if (!check_bench_wanted (label) || (g_str_equal (check_variant (c), "ref") && (gdouble) M * N * K > 3e7))
-        continue;
-      matrix.data = check_keep (c, g_malloc0 (bytes), g_free);
-      weight = ocl_weight_new (check_device (c), &matrix, 1, &error);
-      x = check_dense (c, M, K, -1, 1);
-      y = check_dense (c, M, N, 0, 0);
-      check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
-      check_bench (c, label, (gdouble) bytes + 4.0 * M * (K + N), 2.0 * M * N * K)
-        ocl_matmul (check_queue (c), y, x, weight, flags);
+    for (guint i = 0; i < G_N_ELEMENTS (shapes); i++)
+      bench_product (c, t, OCL_LAYOUT_PANELS, shapes[i].M, shapes[i].N, shapes[i].K);
+    for (gint M = 4; M <= 240 && ocl_type_info (t)->block > 1; M *= 60) {
+      bench_product (c, t, OCL_LAYOUT_ROWS, M, 8192, 2048);
+      bench_product (c, t, OCL_LAYOUT_COLUMNS, M, 2048, 8192);
     }
   }
 }
