@@ -170,6 +170,13 @@ gemma_weights_unref (GemmaWeights *weights)
   g_free (weights);
 }
 
+void
+gemma_weights_forget_keys (GemmaWeights *weights)
+{
+  g_clear_pointer (&weights->values, g_hash_table_unref);
+  g_clear_pointer (&weights->header, g_free);
+}
+
 static GemmaEntry *
 entry_new (GemmaFile *file, gchar *name, const gchar *file_name, OclType type, const gchar *type_name, guint n_dims,
     const gint64 *dims, gsize offset, gsize bytes)

@@ -67,14 +67,16 @@ gboolean gemma_weights_is_gguf (GemmaWeights *weights);
 gboolean gemma_weights_get_int (GemmaWeights *weights, const gchar *key, gint64 *value, GError **error);
 gboolean gemma_weights_get_float (GemmaWeights *weights, const gchar *key, gdouble *value, GError **error);
 gboolean gemma_weights_get_bool (GemmaWeights *weights, const gchar *key, gboolean *value, GError **error);
-/** (transfer none): UTF-8, valid as long as @weights */
+/** (transfer none): UTF-8, valid until gemma_weights_forget_keys() */
 const gchar *gemma_weights_get_string (GemmaWeights *weights, const gchar *key, GError **error);
 gboolean gemma_weights_has_key (GemmaWeights *weights, const gchar *key);
 /** Numbers of an array key of any numeric type, or a scalar repeated @n times; the length must be @n. (transfer full) */
 gdouble *gemma_weights_get_numbers (GemmaWeights *weights, const gchar *key, guint n, GError **error);
 /** Length of an array key, or -1. */
 gint64 gemma_weights_get_length (GemmaWeights *weights, const gchar *key);
-/** The n-th string of an array of strings, not NUL-terminated, any bytes; valid as long as @weights. */
+/** The n-th string of an array of strings, not NUL-terminated, any bytes; valid until gemma_weights_forget_keys(). */
 gboolean gemma_weights_get_nth_string (GemmaWeights *weights, const gchar *key, gint64 n, const gchar **data, gsize *length);
+/** Once all are read: a vocabulary's take 11 MB. Then no key is there. */
+void gemma_weights_forget_keys (GemmaWeights *weights);
 
 G_END_DECLS
