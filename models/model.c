@@ -259,7 +259,8 @@ gemma_model_load_as (const gchar *path, const gchar *mmproj, const GemmaModelFor
   if (!model)
     return NULL;
   model->device = ocl_device_ref (device);
-  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, form->weights, error);
+  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, form->weights, error)
+      && gemma_weights_round_encoders (model->mmproj ? model->mmproj : model->weights, form->encoder_weights, error);
   if (ok && (parts & GEMMA_PART_TEXT))
     ok = gemma_weights_requantize (model->weights, form->weights, cancellable, step_progress, &step, &made, error);
   if (!ok

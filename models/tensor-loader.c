@@ -24,10 +24,16 @@ gemma_load_row (GemmaLoader *l, gint cols, const gchar *name)
 
 #define ROUNDED OCL_TYPE_Q8_0
 
+gboolean
+gemma_load_rounds (GemmaWeights *weights, OclMatmulFlags flags)
+{
+  return (flags & OCL_MATMUL_INT8_ACTIVATIONS) != 0 || gemma_weights_rounds_encoders (weights);
+}
+
 static gboolean
 rounds (const GemmaLoader *l, gint cols)
 {
-  return (l->flags & OCL_MATMUL_INT8_ACTIVATIONS) != 0 && cols % ocl_type_info (ROUNDED)->block == 0;
+  return l->rounds && cols % ocl_type_info (ROUNDED)->block == 0;
 }
 
 /* Of the weight that @parts become. */

@@ -436,6 +436,36 @@ gemma_weights_check_shape (GemmaWeights *weights, const gchar *name, gint64 rows
   return entry == NULL || groups_to (&entry->t, rows, cols) || wrong_shape (entry, 2, dims, error);
 }
 
+/* ---- encoders ------------------------------------------------------------------- */
+
+static gboolean
+is_q8_0 (const gchar *type)
+{
+  return type != NULL && g_ascii_strcasecmp (type, "q8_0") == 0;
+}
+
+gboolean
+gemma_weights_check_encoder_type (const gchar *type, GError **error)
+{
+  if (type == NULL || *type == '\0' || g_ascii_strcasecmp (type, "auto") == 0 || is_q8_0 (type))
+    return TRUE;
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING, "the encoder's weights are \"%s\"; allowed are auto and q8_0", type);
+  return FALSE;
+}
+
+gboolean
+gemma_weights_round_encoders (GemmaWeights *weights, const gchar *type, GError **error)
+{
+  weights->rounds_encoders = is_q8_0 (type);
+  return gemma_weights_check_encoder_type (type, error);
+}
+
+gboolean
+gemma_weights_rounds_encoders (GemmaWeights *weights)
+{
+  return weights->rounds_encoders;
+}
+
 /* ---- reading -------------------------------------------------------------------- */
 
 static gboolean

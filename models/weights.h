@@ -60,6 +60,15 @@ gboolean gemma_weights_read_row (GemmaWeights *weights, const GemmaTensor *tenso
 /** FALSE with @error if a block of a quantized tensor has a scale of NaN or infinity. find_matrix() calls it. */
 gboolean gemma_weights_check_scales (const GemmaTensor *tensor, GError **error);
 
+/**
+ * @type: (nullable): "q8_0": the encoders' matrices are rounded to 8 bits while they are loaded; NULL, "" and "auto" leave
+ * all as it is. FALSE with @error for others.
+ */
+gboolean gemma_weights_round_encoders (GemmaWeights *weights, const gchar *type, GError **error);
+/** The same without doing it. */
+gboolean gemma_weights_check_encoder_type (const gchar *type, GError **error);
+gboolean gemma_weights_rounds_encoders (GemmaWeights *weights);
+
 /* ---- GGUF metadata (absent in Hugging Face directories) -------------------------- */
 
 gboolean gemma_weights_is_gguf (GemmaWeights *weights);
