@@ -71,6 +71,8 @@ parse_options (EvalOptions *o, gint *argc, gchar ***argv, GError **error)
     {"weights", 'w', 0, G_OPTION_ARG_STRING, &o->weights,
         "Quantize a Hugging Face directory's language model while loading (kept in the user's cache directory): "
         "auto, q4_0, q8_0, bf16 or f32", "TYPE"},
+    {"encoder-weights", 0, 0, G_OPTION_ARG_STRING, &o->encoder_weights,
+        "auto, or q8_0: round the encoders' weights to 8 bits while loading", "TYPE"},
     {"submodel", 's', 0, G_OPTION_ARG_STRING, &o->submodel,
         "Run a part of a MatFormer model: full, E2B or another published one, or a file (see below)", "NAME|FILE"},
     {"layers", 'l', 0, G_OPTION_ARG_NONE, &o->layers, "Write what each layer puts out", NULL},
@@ -119,7 +121,7 @@ static void
 clear_options (EvalOptions *o)
 {
   gchar *strings[] = { o->model, o->mmproj, o->device, o->audio, o->image, o->prompt, o->ids, o->activations, o->kv_cache, o->submodel,
-    o->weights, o->out };
+    o->weights, o->encoder_weights, o->out };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (strings[i]);
@@ -187,7 +189,7 @@ load (Eval *eval, GError **error)
   const EvalOptions *o = eval->options;
   GemmaParts parts = (o->prompt || o->ids || o->bench ? GEMMA_PART_TEXT : 0) | (o->audio ? GEMMA_PART_AUDIO : 0)
       | (o->image ? GEMMA_PART_VISION : 0);
-  const GemmaModelForm form = { o->weights, o->matmul_flags };
+  const GemmaModelForm form = { o->weights, o->matmul_flags, o->encoder_weights };
   gint64 start = g_get_monotonic_time ();
 
   eval->device = ocl_device_open (o->device, error);

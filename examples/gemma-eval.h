@@ -7,7 +7,8 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *kv_cache, *submodel, *weights, *out;
+  gchar *model, *mmproj, *device, *audio, *image, *prompt, *ids, *activations, *kv_cache, *submodel, *weights, *encoder_weights,
+      *out;
   OclMatmulFlags matmul_flags;  /* of activations */
   gint resolution, generate;
   gboolean bench, layers;

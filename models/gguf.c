@@ -462,7 +462,7 @@ try_header (Reader *r)
 static gboolean
 read_header (Reader *r, guint8 **header)
 {
-  for (r->have = MIN (FIRST_READ, r->size);; r->have = MIN (r->have * 4, r->size)) {
+  for (r->have = MIN (FIRST_READ, r->size);; r->have = MIN (r->have * 2, r->size)) {
     g_free (*header);
     *header = g_try_malloc (MAX (r->have, 1));
     if (r->have > MAX_HEADER || *header == NULL)

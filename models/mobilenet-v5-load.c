@@ -328,6 +328,7 @@ refuse_unknown (Loader *l)
 static void
 load_stages (Loader *l, Mnv5 *m, GemmaProgressFunc progress, gpointer user_data)
 {
+  const gboolean rounds = l->base.rounds;
   gint channels = m->stem_channels;
 
   for (l->stage = 0; l->stage < m->n_stages && l->base.error == NULL; l->stage++) {
@@ -340,13 +341,14 @@ load_stages (Loader *l, Mnv5 *m, GemmaProgressFunc progress, gpointer user_data)
         progress ((gdouble) l->n_done / l->n_all, what, user_data);
       /* No skip goes around the block that leads into the last stage: rounding it alone would be an eighth of the error of
        * the soft tokens, for 3 % of the products. */
-      l->base.flags = l->stage == m->n_stages - 1 && l->block == 0 ? OCL_MATMUL_F32_ACTIVATIONS : m->base.flags;
+      l->base.rounds = rounds && !(l->stage == m->n_stages - 1 && l->block == 0);
       load_block (l, &stage->blocks[l->block], channels);
       channels = stage->blocks[l->block].out;
       l->n_done++;
     }
   }
   l->stage = l->block = -1;
+  l->base.rounds = rounds;
 }
 
 static gint
@@ -372,7 +374,7 @@ load_head (Loader *l, Mnv5 *m)
   m->fusion_project_norm = row (l, m->width, "msfa.ffn.pw_proj.bn.weight");
   m->fusion_norm = row (l, m->width, "msfa.norm.weight");
   m->soft_norm = gemma_load_row (&l->base, m->width, "mm.soft_emb_norm.weight");
-  l->base.flags = OCL_MATMUL_F32_ACTIVATIONS;   /* small, and the last */
+  l->base.rounds = FALSE;       /* small, and the last */
   m->projection = gemma_load_matrix (&l->base, m->base.text_hidden, m->width, "mm.input_projection.weight");
 }
 
@@ -397,7 +399,7 @@ GemmaVision *
 gemma_mobilenet_v5_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags,
     GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
-  Loader l = { .base = { weights, device, flags, NULL }, .stage = -1, .block = -1 };
+  Loader l = { .base = { weights, device, gemma_load_rounds (weights, flags), NULL }, .stage = -1, .block = -1 };
   Mnv5 *m = g_new0 (Mnv5, 1);
   GemmaVision *vision = &m->base;
 

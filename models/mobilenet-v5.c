@@ -10,30 +10,20 @@
 #include "opencl/ops.h"
 
 #include <math.h>
+#include <string.h>
 
-/* Activations: X is what a block reads, Y what it makes; then they change places. The others are within a block. */
-typedef enum
-{
-  X,
-  Y,
-  FINE, /* the end of the last stage but one, until the fusion */
-  A,
-  B,
-  C,
-  KEYS,
-  VALUES,
-  SOFT,
-  N_SLOTS
-} Slot;
-
-#define SLOT_COLS 1024 /* of an allocation, whose shape means nothing */
-
+/* All activations are in one buffer. A block finds x at one end of it; y comes to the other end, and after y what is within
+ * the block, which is free again when y becomes the next block's x. */
 typedef struct
 {
   GemmaVisionSession base;
-  OclTensor slots[N_SLOTS];
-  gint resolution; /* that the slots are for; they do for smaller ones, too */
+  OclTensor memory;  /* [n][PAGE] */
+  gsize taken[2];    /* values at its front and at its back */
+  gsize kept[2];     /* of these, until the end of the network: the last stage but one, for the fusion */
+  gint x_end;        /* where x is */
 } Session;
+
+#define PAGE 1024    /* values; what is taken are whole ones */
 
 static Mnv5 *
 network (Session *s)
@@ -59,7 +49,7 @@ same_padding (gint side, gint kernel, gint stride)
 
 /* ---- bands: the wide part of a block is computed for some rows of its result at a time --------- */
 
-#define BAND_VALUES (13 << 20) /* of it: more would only take memory, less compute more rows twice */
+#define BAND_VALUES (4 << 20) /* of it: more would only take memory, less compute more rows twice */
 
 /* Some rows of a convolution's result. */
 typedef struct
@@ -77,13 +67,25 @@ block_conv (const Mnv5Block *b, gint side)
   return b->middle.kernel > 0 ? same_padding (side, b->middle.kernel, b->middle.stride) : same_padding (side, 1, 1);
 }
 
+/* Of @rows, each of which makes @width values. */
+static gint
+rows_at_once (gint rows, gsize width)
+{
+  gint n_bands = (width * rows + BAND_VALUES - 1) / BAND_VALUES;
+
+  return (rows + n_bands - 1) / n_bands;
+}
+
 static gint
 band_rows (const Mnv5Block *b, const OclConv2d *p)
 {
-  gsize row = (b->kind == MNV5_EDGE ? p->out_width : p->stride * p->width) * (gsize) b->mid; /* values */
-  gint n_bands = (row * p->out_height + BAND_VALUES - 1) / BAND_VALUES;
+  return rows_at_once (p->out_height, (b->kind == MNV5_EDGE ? p->out_width : p->stride * p->width) * (gsize) b->mid);
+}
 
-  return (p->out_height + n_bands - 1) / n_bands;
+static gint
+fusion_rows (const Mnv5 *m, gint rows)
+{
+  return rows_at_once (rows, m->fusion_mid);
 }
 
 static Band
@@ -100,100 +102,104 @@ cut_band (const OclConv2d *p, gint first, gint n)
 
 /* ---- memory ----------------------------------------------------------------------------- */
 
+static gsize
+room (gint rows, gint cols)
+{
+  return ((gsize) rows * cols + PAGE - 1) / PAGE * PAGE;
+}
+
+/* Opposite to x: a block takes its y first. */
 static OclTensor
-take (Session *s, Slot slot, gint rows, gint cols)
+take (Session *s, gint rows, gint cols)
 {
-  g_assert ((gsize) rows * cols <= (gsize) s->slots[slot].rows * SLOT_COLS);
-  return (OclTensor){ s->slots[slot].mem, 0, rows, cols, cols };
+  const gsize n = room (rows, cols), all = (gsize) s->memory.rows * PAGE;
+  gsize *taken = &s->taken[!s->x_end];
+
+  *taken += n;
+  g_assert (s->taken[0] + s->taken[1] <= all);
+  return (OclTensor){ s->memory.mem, s->x_end ? *taken - n : all - *taken, rows, cols, cols };
 }
 
-/* As many values as each slot has to hold. */
-typedef struct
-{
-  gsize n[N_SLOTS];
-} Sizes;
-
+/* @x is what was taken first; nothing else is needed any more. */
 static void
-need_rows (Sizes *sizes, Slot slot, gint height, gint width, gint cols)
+becomes_x (Session *s, OclTensor x)
 {
-  sizes->n[slot] = MAX (sizes->n[slot], (gsize) height * width * cols);
+  s->taken[s->x_end] = s->kept[s->x_end];
+  s->x_end = !s->x_end;
+  s->taken[s->x_end] = s->kept[s->x_end] + room (x.rows, x.cols);
 }
 
-static void
-need (Sizes *sizes, Slot slot, gint side, gint cols)
+static gsize
+need_attention (const Mnv5Block *b, gint side)
 {
-  need_rows (sizes, slot, side, side, cols);
+  gint n = side * side, keys = shrink (side, MNV5_STRIDE);
+
+  return room (n, b->in) + room (n, b->n_heads * b->key_dim) + room (n, b->n_heads * b->value_dim) + room (n, b->key_dim)
+      + room (n, b->value_dim) + 2 * room (keys * keys, b->in);
 }
 
-/* Returns the side of the block's result. */
-static gint
-need_block (Sizes *sizes, const Mnv5Block *b, gint side)
+static gsize
+need_bottleneck (const Mnv5Block *b, gint side)
 {
-  gint start = b->start.kernel > 0 ? shrink (side, b->start.stride) : side, out = shrink (side, b->stride);
-  gint keys = shrink (side, MNV5_STRIDE), n;
-  OclConv2d p;
+  gint start = b->start.kernel > 0 ? shrink (side, b->start.stride) : side, n;
+  gsize narrow = b->start.kernel > 0 ? room (start * start, b->in) : 0;
+  OclConv2d p = block_conv (b, start);
 
-  if (b->kind == MNV5_ATTENTION) {
-    need (sizes, A, side, b->in);
-    need (sizes, B, side, b->n_heads * b->key_dim);
-    need (sizes, C, side, b->n_heads * b->value_dim);
-    need (sizes, C, keys, b->in);
-    need (sizes, KEYS, side, b->key_dim);
-    need (sizes, VALUES, side, b->value_dim);
-  } else {
-    p = block_conv (b, start);
-    n = band_rows (b, &p);
-    need (sizes, A, start, b->start.kernel > 0 ? b->in : 0);
-    need_rows (sizes, B, b->kind == MNV5_EDGE ? n : MIN ((n - 1) * p.stride + p.kernel, start), p.width, b->mid);
-    need_rows (sizes, C, n, out, b->middle.kernel > 0 ? b->mid : 0);
-  }
-  need (sizes, X, out, b->out);
-  need (sizes, Y, out, b->out);
-  return out;
+  n = band_rows (b, &p);
+  if (b->kind == MNV5_EDGE)
+    return narrow + room (n * p.out_width, b->mid);
+  return narrow + room (MIN ((n - 1) * p.stride + p.kernel, start) * start, b->mid)
+      + (b->middle.kernel > 0 ? room (n * p.out_width, b->mid) : 0);
 }
 
-static void
-need_all (Sizes *sizes, const Mnv5 *m, gint resolution)
+/* Of the fusion and the embedder. */
+static gsize
+need_head (const Mnv5 *m, gint side)
+{
+  gint n = side * side;
+
+  return room (n, ocl_weight_get_cols (m->fusion_expand)) + room (n, m->width) + room (fusion_rows (m, n), m->fusion_mid)
+      + room (GEMMA_VISION_TOKENS, m->width) + room (GEMMA_VISION_TOKENS, m->base.text_hidden);
+}
+
+/* Values that are needed at once. */
+static gsize
+need_all (const Mnv5 *m, gint resolution)
 {
   gint side = shrink (resolution, MNV5_STRIDE), fine = side;
+  gsize x = room (side * side, m->stem_channels), kept = 0, most = x;
 
-  need (sizes, X, side, m->stem_channels);
   for (gint i = 0; i < m->n_stages; i++) {
-    const Mnv5Stage *stage = &m->stages[i];
+    for (gint j = 0; j < m->stages[i].n_blocks; j++) {
+      const Mnv5Block *b = &m->stages[i].blocks[j];
+      gint out = shrink (side, b->stride);
+      gsize y = room (out * out, b->out), within;
 
-    fine = side;
-    for (gint j = 0; j < stage->n_blocks; j++)
-      side = need_block (sizes, &stage->blocks[j], side);
-    if (i == m->n_stages - 2)
-      need (sizes, FINE, side, stage->blocks[stage->n_blocks - 1].out);
+      within = b->kind == MNV5_ATTENTION ? need_attention (b, side) : need_bottleneck (b, side);
+      most = MAX (most, kept + x + y + within);
+      x = y;
+      side = out;
+    }
+    if (i == m->n_stages - 2) {
+      kept = x;
+      x = 0;
+      fine = side;
+    }
   }
-  need (sizes, A, fine, ocl_weight_get_cols (m->fusion_expand));
-  need (sizes, B, fine, m->fusion_mid);
-  need (sizes, C, fine, m->width);
-  need (sizes, A, MNV5_GRID, m->width);
-  need (sizes, SOFT, MNV5_GRID, m->base.text_hidden);
+  return MAX (most, kept + x + need_head (m, fine));
 }
 
 static gboolean
 reserve (GemmaVisionSession *base, gint resolution, GError **error)
 {
   Session *s = (Session *) base;
-  Sizes sizes = { { 0 } };
+  const gsize pages = need_all (network (s), resolution) / PAGE;
 
-  if (resolution <= s->resolution)
+  if (pages <= (gsize) s->memory.rows)
     return TRUE;
-  need_all (&sizes, network (s), resolution);
-  s->resolution = 0;
-  for (gint i = 0; i < N_SLOTS; i++) {
-    gsize rows = sizes.n[i] / SLOT_COLS + 1;
-
-    ocl_tensor_clear (base->vision->device, &s->slots[i]);
-    s->slots[i] = ocl_tensor_new (base->vision->device, MIN (rows, G_MAXINT), SLOT_COLS, error);
-    if (s->slots[i].mem == NULL)
-      return FALSE;
-  }
-  s->resolution = resolution;
-  return TRUE;
+  ocl_tensor_clear (base->vision->device, &s->memory);
+  s->memory = ocl_tensor_new (base->vision->device, MIN (pages, G_MAXINT), PAGE, error);
+  return s->memory.mem != NULL;
 }
 
 /* ---- parts ------------------------------------------------------------------------------- */
@@ -225,11 +231,11 @@ product (Session *s, OclTensor y, OclTensor x, const OclWeight *w)
   ocl_matmul (s->base.queue, y, x, w, s->base.vision->flags);
 }
 
-/* Into @slot: RMS (depthwise (x)), then GELU if @gelu. */
+/* RMS (depthwise (x)), then GELU if @gelu. */
 static OclTensor
-depthwise_rows (Session *s, Slot slot, OclTensor x, const OclConv2d *p, const Mnv5Depthwise *d, gboolean gelu)
+depthwise_rows (Session *s, OclTensor x, const OclConv2d *p, const Mnv5Depthwise *d, gboolean gelu)
 {
-  OclTensor y = take (s, slot, p->out_height * p->out_width, x.cols);
+  OclTensor y = take (s, p->out_height * p->out_width, x.cols);
 
   ocl_depthwise2d (s->base.queue, y, x, d->weight, p);
   norm (s, y, y, d->norm, gelu);
@@ -238,15 +244,15 @@ depthwise_rows (Session *s, Slot slot, OclTensor x, const OclConv2d *p, const Mn
 
 /* The same for a whole picture of *@side, which becomes that of the result. */
 static OclTensor
-depthwise (Session *s, Slot slot, OclTensor x, gint *side, const Mnv5Depthwise *d)
+depthwise (Session *s, OclTensor x, gint *side, const Mnv5Depthwise *d)
 {
   OclConv2d p = same_padding (*side, d->kernel, d->stride);
 
   *side = p.out_width;
-  return depthwise_rows (s, slot, x, &p, d, FALSE);
+  return depthwise_rows (s, x, &p, d, FALSE);
 }
 
-/* ---- blocks: x [side * side][I] in slot X becomes y [side * side][O] in slot Y ------------- */
+/* ---- blocks: x [side * side][I] becomes y [side * side][O] ---------------------------------- */
 
 /* The rows of a picture of @width that are @n from @first. */
 static OclTensor
@@ -271,7 +277,7 @@ static OclTensor
 edge_band (Session *s, const Mnv5Block *b, const Band *band, OclTensor x)
 {
   const OclConv2d *p = &band->conv;
-  OclTensor wide = take (s, B, band->n * p->out_width, b->mid);
+  OclTensor wide = take (s, band->n * p->out_width, b->mid);
 
   ocl_conv2d (s->base.queue, wide, picture_rows (x, p->width, band->first_in, p->height), b->conv, (OclTensor){ 0 }, p,
       s->base.vision->flags);
@@ -284,57 +290,56 @@ static OclTensor
 inverted_band (Session *s, const Mnv5Block *b, const Band *band, OclTensor x)
 {
   const OclConv2d *p = &band->conv;
-  OclTensor wide = take (s, B, p->height * p->width, b->mid);
+  OclTensor wide = take (s, p->height * p->width, b->mid);
 
   product (s, wide, picture_rows (x, p->width, band->first_in, p->height), b->expand);
   norm (s, wide, wide, b->expand_norm, TRUE);
-  return b->middle.kernel > 0 ? depthwise_rows (s, C, wide, p, &b->middle, TRUE) : wide;
+  return b->middle.kernel > 0 ? depthwise_rows (s, wide, p, &b->middle, TRUE) : wide;
 }
 
 /*
  * Of an edge: y = RMS (project (GELU (RMS (conv (x))))) [+ x]; of an inverted bottleneck:
  * y = scale * RMS (project (GELU (RMS (dw (GELU (RMS (expand (RMS (dw (x))))))))))  [+ x], each dw if there is one.
  */
-static OclTensor
-run_bottleneck (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
+static void
+run_bottleneck (Session *s, const Mnv5Block *b, OclTensor y, OclTensor x, gint side)
 {
-  OclTensor narrow = b->start.kernel > 0 ? depthwise (s, A, x, side, &b->start) : x, y;
-  OclConv2d p = block_conv (b, *side);
+  OclTensor narrow = b->start.kernel > 0 ? depthwise (s, x, &side, &b->start) : x;
+  OclConv2d p = block_conv (b, side);
   gint rows = band_rows (b, &p);
+  const gsize taken = s->taken[!s->x_end];
 
-  y = take (s, Y, p.out_height * p.out_width, b->out);
   for (gint first = 0; first < p.out_height; first += rows) {
     Band band = cut_band (&p, first, MIN (rows, p.out_height - first));
     OclTensor wide = b->kind == MNV5_EDGE ? edge_band (s, b, &band, narrow) : inverted_band (s, b, &band, narrow);
 
     narrow_band (s, b, &band, y, wide, x);
+    s->taken[!s->x_end] = taken;
   }
-  *side = p.out_width;
-  return y;
 }
 
-/* Into @slot: keys or values of x, at half the size where the file has a convolution for that. */
+/* Keys or values of x, at half the size where the file has a convolution for that. */
 static OclTensor
-key_or_value (Session *s, Slot slot, OclTensor x, gint side, const Mnv5Depthwise *down, const OclWeight *w)
+key_or_value (Session *s, OclTensor x, gint side, const Mnv5Depthwise *down, const OclWeight *w)
 {
-  OclTensor from = down->kernel > 0 ? depthwise (s, C, x, &side, down) : x;
-  OclTensor y = take (s, slot, from.rows, ocl_weight_get_rows (w));
+  OclTensor from = down->kernel > 0 ? depthwise (s, x, &side, down) : x;
+  OclTensor y = take (s, from.rows, ocl_weight_get_rows (w));
 
   product (s, y, from, w);
   return y;
 }
 
 /* y = scale * out (softmax (q k^T / sqrt (d)) v) [+ x], q, k and v of RMS (x) */
-static OclTensor
-run_attention (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
+static void
+run_attention (Session *s, const Mnv5Block *b, OclTensor y, OclTensor x, gint side)
 {
-  OclTensor normed = take (s, A, x.rows, b->in), queries = take (s, B, x.rows, b->n_heads * b->key_dim);
-  OclTensor mix = take (s, C, x.rows, b->n_heads * b->value_dim), y = take (s, Y, x.rows, b->out), keys, values;
+  OclTensor normed = take (s, x.rows, b->in), queries = take (s, x.rows, b->n_heads * b->key_dim);
+  OclTensor mix = take (s, x.rows, b->n_heads * b->value_dim), keys, values;
 
   norm (s, normed, x, b->norm, FALSE);
   product (s, queries, normed, b->query);
-  keys = key_or_value (s, KEYS, normed, *side, &b->key_down, b->key);
-  values = key_or_value (s, VALUES, normed, *side, &b->value_down, b->value);
+  keys = key_or_value (s, normed, side, &b->key_down, b->key);
+  values = key_or_value (s, normed, side, &b->value_down, b->value);
   ocl_multi_query_attention (s->base.queue, mix, queries, keys, values, b->n_heads, 1 / sqrtf (b->key_dim),
       s->base.vision->flags);
   product (s, y, mix, b->project);
@@ -342,17 +347,20 @@ run_attention (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
     ocl_scale_cols (s->base.queue, y, y, b->scale);
   if (b->skip)
     ocl_add (s->base.queue, y, y, x);
-  return y;
 }
 
 static OclTensor
 run_block (Session *s, const Mnv5Block *b, OclTensor x, gint *side)
 {
-  OclTensor y, old = s->slots[X];
+  gint out = shrink (*side, b->stride);
+  OclTensor y = take (s, out * out, b->out);
 
-  y = b->kind == MNV5_ATTENTION ? run_attention (s, b, x, side) : run_bottleneck (s, b, x, side);
-  s->slots[X] = s->slots[Y];
-  s->slots[Y] = old;
+  if (b->kind == MNV5_ATTENTION)
+    run_attention (s, b, y, x, *side);
+  else
+    run_bottleneck (s, b, y, x, *side);
+  becomes_x (s, y);
+  *side = out;
   return y;
 }
 
@@ -363,22 +371,20 @@ run_stem (Session *s, OclTensor pixels, gint *side)
 {
   const Mnv5 *m = network (s);
   OclConv2d p = same_padding (*side, MNV5_STEM_KERNEL, MNV5_STRIDE);
-  OclTensor x, y = s->slots[Y];
+  OclTensor x;
 
-  if (y.rows > s->slots[X].rows) { /* the picture before has left them so */
-    s->slots[Y] = s->slots[X];
-    s->slots[X] = y;
-  }
-  x = take (s, X, p.out_height * p.out_width, m->stem_channels);
-
+  memset (s->taken, 0, sizeof s->taken);
+  memset (s->kept, 0, sizeof s->kept);
+  x = take (s, p.out_height * p.out_width, m->stem_channels);
   ocl_conv2d (s->base.queue, x, pixels, m->stem, m->stem_bias, &p, OCL_MATMUL_F32_ACTIVATIONS);
   norm (s, x, x, m->stem_norm, TRUE);
   gemma_vision_session_observe (&s->base, "stem", x);
+  becomes_x (s, x);
   *side = p.out_width;
   return x;
 }
 
-/* FALSE if it was stopped. @fine_side: of the last stage but one, whose result is kept in its slot. */
+/* FALSE if it was stopped. @fine: of the last stage but one, which is kept. */
 static gboolean
 run_stages (Session *s, OclTensor *x, gint *side, OclTensor *fine, gint *fine_side)
 {
@@ -395,9 +401,9 @@ run_stages (Session *s, OclTensor *x, gint *side, OclTensor *fine, gint *fine_si
     }
     if (i != m->n_stages - 2)
       continue;
-    *fine = take (s, FINE, x->rows, x->cols);
+    *fine = *x;
     *fine_side = *side;
-    ocl_copy (s->base.queue, *fine, *x);
+    s->kept[s->x_end] = s->taken[s->x_end];
   }
   return TRUE;
 }
@@ -407,17 +413,24 @@ static OclTensor
 fuse (Session *s, OclTensor fine, gint fine_side, OclTensor coarse, gint side)
 {
   const Mnv5 *m = network (s);
-  OclTensor both = take (s, A, fine.rows, fine.cols + coarse.cols), wide = take (s, B, fine.rows, m->fusion_mid);
-  OclTensor y = take (s, C, fine.rows, m->width), grid = take (s, A, GEMMA_VISION_TOKENS, m->width);
+  OclTensor both = take (s, fine.rows, fine.cols + coarse.cols), y = take (s, fine.rows, m->width);
+  OclTensor grid = take (s, GEMMA_VISION_TOKENS, m->width);
+  const gint rows = fusion_rows (m, fine.rows);
+  OclTensor wide = take (s, rows, m->fusion_mid);
   OclResize2d enlarge = { OCL_RESIZE_NEAREST, side, side, fine_side, fine_side };
   OclResize2d reduce = { fine_side % MNV5_GRID == 0 ? OCL_RESIZE_AVERAGE : OCL_RESIZE_BILINEAR, fine_side, fine_side,
     MNV5_GRID, MNV5_GRID };
 
   ocl_copy (s->base.queue, ocl_tensor_cols (both, 0, fine.cols), fine);
   ocl_resize2d (s->base.queue, ocl_tensor_cols (both, fine.cols, coarse.cols), coarse, &enlarge);
-  product (s, wide, both, m->fusion_expand);
-  norm (s, wide, wide, m->fusion_expand_norm, TRUE);
-  product (s, y, wide, m->fusion_project);
+  for (gint first = 0; first < y.rows; first += rows) {
+    gint n = MIN (rows, y.rows - first);
+    OclTensor band = ocl_tensor_rows (wide, 0, n);
+
+    product (s, band, ocl_tensor_rows (both, first, n), m->fusion_expand);
+    norm (s, band, band, m->fusion_expand_norm, TRUE);
+    product (s, ocl_tensor_rows (y, first, n), band, m->fusion_project);
+  }
   norm (s, y, y, m->fusion_project_norm, FALSE);
   ocl_resize2d (s->base.queue, grid, y, &reduce);
   norm (s, grid, grid, m->fusion_norm, FALSE);
@@ -430,7 +443,7 @@ static OclTensor
 embed (Session *s, OclTensor x)
 {
   const Mnv5 *m = network (s);
-  OclTensor soft = take (s, SOFT, x.rows, m->base.text_hidden);
+  OclTensor soft = take (s, x.rows, m->base.text_hidden);
   OclRmsNorm first = OCL_RMS_NORM_INIT (m->soft_norm, MNV5_EPS / m->width);
 
   ocl_rms_norm (s->base.queue, x, x, &first);
@@ -457,8 +470,7 @@ session_clear (GemmaVisionSession *base)
 {
   Session *s = (Session *) base;
 
-  for (gint i = 0; i < N_SLOTS; i++)
-    ocl_tensor_clear (base->vision->device, &s->slots[i]);
+  ocl_tensor_clear (base->vision->device, &s->memory);
 }
 
 const GemmaVisionClass gemma_mobilenet_v5_class = { "MobileNet-V5", "v.conv_stem.conv.weight", gemma_mobilenet_v5_load,

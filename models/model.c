@@ -259,12 +259,15 @@ gemma_model_load_as (const gchar *path, const gchar *mmproj, const GemmaModelFor
   if (!model)
     return NULL;
   model->device = ocl_device_ref (device);
-  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, form->weights, error);
+  ok = !check_cancelled (model, cancellable, error) && gemma_weights_check_type (path, form->weights, error)
+      && gemma_weights_round_encoders (model->mmproj ? model->mmproj : model->weights, form->encoder_weights, error);
   if (ok && (parts & GEMMA_PART_TEXT))
     ok = gemma_weights_requantize (model->weights, form->weights, cancellable, step_progress, &step, &made, error);
   if (!ok
       || !load_parts (model, parts, form->encoder_flags, made ? QUANTIZING : 0., cancellable, progress, user_data, error))
     g_clear_pointer (&model, gemma_model_unref);
+  if (model)
+    gemma_weights_forget_keys (model->weights);
   return model;
 }
 
@@ -400,22 +403,26 @@ vision_embedding (GemmaModel *model, GemmaWeights *weights, const GemmaTensor *t
 {
   const GemmaTextConfig *text = &model->config->text;
   gint n = table->n_dims >= 1 && table->dims[0] > 0 && table->dims[0] <= 1 << 16 ? table->dims[0] : 1;
-  g_autofree gfloat *norm = NULL, *projection = NULL, *x = NULL;
+  const GemmaTensor *projection = gemma_weights_find (weights, "mm.input_projection.weight", error, 2, n, text->hidden);
+  g_autofree gfloat *norm = NULL, *x = NULL, *factors = NULL;
 
-  table = gemma_weights_find (weights, "mm.embedding.weight", error, 2, n, model->config->vision_vocab_size);
-  if (!table)
+  if (projection)
+    table = gemma_weights_find (weights, "mm.embedding.weight", error, 2, n, model->config->vision_vocab_size);
+  if (!projection || !table)
     return FALSE;
   x = g_new (gfloat, n);
+  factors = g_new (gfloat, n);
   if (!gemma_weights_read_row (weights, table, k, x, error)
-      || !(norm = gemma_weights_read_f32 (weights, "mm.hard_emb_norm.weight", 1, n, error))
-      || !(projection = gemma_weights_read_f32 (weights, "mm.input_projection.weight", text->hidden, n, error)))
+      || !(norm = gemma_weights_read_f32 (weights, "mm.hard_emb_norm.weight", 1, n, error)))
     return FALSE;
   rms_norm (x, n, norm, text->rms_eps);
   for (gint i = 0; i < text->hidden; i++) {
     gdouble sum = 0.;
 
+    if (!gemma_weights_read_row (weights, projection, i, factors, error))
+      return FALSE;
     for (gint j = 0; j < n; j++)
-      sum += (gdouble) projection[(gsize) i * n + j] * x[j];
+      sum += (gdouble) factors[j] * x[j];
     row[i] = sum;
   }
   rms_norm (row, text->hidden, NULL, text->rms_eps);

@@ -34,6 +34,7 @@ typedef struct
    * weight-cache.h; NULL or "auto" as it is */
   const gchar *weights;
   OclMatmulFlags encoder_flags; /* of gemma_usm_load() and gemma_vision_load() */
+  const gchar *encoder_weights; /* (nullable): "q8_0" rounds the encoders' matrices; NULL or "auto" as they are */
 } GemmaModelForm;
 
 GemmaModel *gemma_model_load_as (const gchar *path, const gchar *mmproj, const GemmaModelForm *form, OclDevice *device,

@@ -179,7 +179,7 @@ GemmaVision *
 gemma_siglip_load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags,
     GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
-  Loader l = { .base = { weights, device, flags, NULL }, .layer = -1 };
+  Loader l = { .base = { weights, device, gemma_load_rounds (weights, flags), NULL }, .layer = -1 };
   Siglip *m = g_new0 (Siglip, 1);
   GemmaVision *vision = &m->base;
 

@@ -24,46 +24,49 @@ gemma_load_row (GemmaLoader *l, gint cols, const gchar *name)
 
 #define ROUNDED OCL_TYPE_Q8_0
 
+gboolean
+gemma_load_rounds (GemmaWeights *weights, OclMatmulFlags flags)
+{
+  return (flags & OCL_MATMUL_INT8_ACTIVATIONS) != 0 || gemma_weights_rounds_encoders (weights);
+}
+
 static gboolean
 rounds (const GemmaLoader *l, gint cols)
 {
-  return (l->flags & OCL_MATMUL_INT8_ACTIVATIONS) != 0 && cols % ocl_type_info (ROUNDED)->block == 0;
+  return l->rounds && cols % ocl_type_info (ROUNDED)->block == 0;
 }
 
-/* @data [rows][cols], which it frees, as the matrix that the products are to have. */
-static OclMatrix
-convert (const GemmaLoader *l, gint rows, gint cols, gfloat *data)
+/* Of the weight that @parts become. */
+static OclType
+choose_type (const GemmaLoader *l, const OclMatrix *parts, guint n)
 {
-  OclMatrix matrix = { OCL_TYPE_F32, rows, cols, data };
-  gsize bytes = ocl_type_row_bytes (ROUNDED, cols);
+  gboolean same = TRUE;
 
-  if (data == NULL || !rounds (l, cols))
-    return matrix;
-  matrix.type = ROUNDED;
-  matrix.data = g_malloc (rows * bytes);
-  ocl_type_quantize (ROUNDED, data, (gpointer) matrix.data, (gint64) rows * cols);
-  g_free (data);
-  return matrix;
+  for (guint i = 1; i < n; i++)
+    same = same && parts[i].type == parts[0].type;
+  if (same && (ocl_type_info (parts[0].type)->block > 1 || !rounds (l, parts[0].cols)))
+    return parts[0].type;
+  return rounds (l, parts[0].cols) ? ROUNDED : OCL_TYPE_F32;
+}
+
+static OclWeight *
+make_weight (GemmaLoader *l, const OclMatrix *parts, guint n)
+{
+  return l->error != NULL ? NULL : ocl_weight_new_of (l->device, choose_type (l, parts, n), parts, n, &l->error);
 }
 
 OclWeight *
 gemma_load_stack (GemmaLoader *l, gint rows, gint cols, const gchar *const *names, guint n)
 {
   OclMatrix parts[3] = { { 0 } };
-  OclWeight *weight = NULL;
-  gboolean as_they_are = TRUE;
 
   g_assert (n <= G_N_ELEMENTS (parts));
   for (guint i = 0; i < n && l->error == NULL; i++)
-    if (gemma_weights_find_matrix (l->weights, names[i], rows, cols, &parts[i], &l->error))
-      as_they_are &= parts[i].type == parts[0].type && (ocl_type_info (parts[i].type)->block > 1 || !rounds (l, cols));
-  for (guint i = 0; !as_they_are && i < n; i++)
-    parts[i] = convert (l, rows, cols, gemma_load_f32 (l, names[i], rows, cols));
-  if (l->error == NULL)
-    weight = ocl_weight_new (l->device, parts, n, &l->error);
-  for (guint i = 0; !as_they_are && i < n; i++)
-    g_free ((gpointer) parts[i].data);
-  return weight;
+    gemma_weights_find_matrix (l->weights, names[i], rows, cols, &parts[i], &l->error);
+  for (guint i = 0; i < n && l->error == NULL; i++)
+    if (parts[i].type != choose_type (l, parts, n))
+      gemma_weights_check_values (l->weights, names[i], &l->error);
+  return make_weight (l, parts, n);
 }
 
 OclWeight *
@@ -101,11 +104,10 @@ gemma_load_kernel (GemmaLoader *l, gint height, gint width, gint in, gint out, c
 OclWeight *
 gemma_load_conv (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name)
 {
-  OclMatrix matrix = convert (l, out, height * width * in, gemma_load_kernel (l, height, width, in, out, name));
-  OclWeight *weight = matrix.data != NULL ? ocl_weight_new (l->device, &matrix, 1, &l->error) : NULL;
+  g_autofree gfloat *kernel = gemma_load_kernel (l, height, width, in, out, name);
+  const OclMatrix matrix = { OCL_TYPE_F32, out, height * width * in, kernel };
 
-  g_free ((gpointer) matrix.data);
-  return weight;
+  return make_weight (l, &matrix, 1);
 }
 
 OclTensor

@@ -11,9 +11,12 @@ typedef struct
 {
   GemmaWeights *weights;
   OclDevice *device;
-  OclMatmulFlags flags; /* of the products: OCL_MATMUL_INT8_ACTIVATIONS rounds matrices that are wider to Q8_0 */
+  gboolean rounds; /* matrices that are wider to Q8_0 */
   GError *error;
 } GemmaLoader;
+
+/** Whether matrices are rounded for products of these @flags, or because the user wants it. */
+gboolean gemma_load_rounds (GemmaWeights *weights, OclMatmulFlags flags);
 
 /** [rows][cols] in float32 on the host. (transfer full) (nullable) */
 gfloat *gemma_load_f32 (GemmaLoader *l, const gchar *name, gint rows, gint cols);
@@ -27,7 +30,7 @@ OclWeight *gemma_load_matrix (GemmaLoader *l, gint rows, gint cols, const gchar 
 
 /** A convolution's kernel [out][in][height][width] as [out][(y * width + x) * in + channel]. (transfer full) (nullable) */
 gfloat *gemma_load_kernel (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name);
-/** The same as a weight of float32, or as @l's flags round it. */
+/** The same as a weight of float32, or rounded. */
 OclWeight *gemma_load_conv (GemmaLoader *l, gint height, gint width, gint in, gint out, const gchar *name);
 /** A depthwise convolution's kernel [channels][1][height][width] as [height * width][channels]. */
 OclTensor gemma_load_depthwise (GemmaLoader *l, gint height, gint width, gint channels, const gchar *name);

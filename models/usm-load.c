@@ -97,14 +97,16 @@ load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, gint n)
 {
   gint hidden = c->hidden;
   const gchar *w = ".weight";
+  const gboolean rounds = gemma_weights_rounds_encoders (l->base.weights);
   const gchar *qkv[] = { block_name (l, n, "attn_q", w), block_name (l, n, "attn_k", w),
     block_name (l, n, "attn_v", w) };
 
+  b->attention.relative = load_relative (l, c, block_name (l, n, "linear_pos", w));
+  l->base.rounds = rounds;
   load_feed_forward (l, &b->start, hidden, n, "");
   b->attention.pre_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "ln1", w));
   b->attention.qkv = gemma_load_stack (&l->base, hidden, hidden, qkv, 3);
   b->attention.q_scale = load_q_scale (l, hidden / c->n_heads, block_name (l, n, "per_dim_scale", ""));
-  b->attention.relative = load_relative (l, c, block_name (l, n, "linear_pos", w));
   b->attention.out = gemma_load_matrix (&l->base, hidden, hidden, block_name (l, n, "attn_out", w));
   b->attention.post_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "ln2", w));
   b->conv.pre_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "conv_norm", w));
@@ -113,6 +115,7 @@ load_block (Loader *l, GemmaUsmBlock *b, const GemmaAudioConfig *c, gint n)
   b->conv.conv_norm = gemma_load_row (&l->base, hidden, block_name (l, n, "norm_conv", w));
   b->conv.end = gemma_load_matrix (&l->base, hidden, hidden, block_name (l, n, "conv_pw2", w));
   load_feed_forward (l, &b->end, hidden, n, "_1");
+  l->base.rounds = FALSE;
   b->norm = gemma_load_row (&l->base, hidden, block_name (l, n, "layer_pre_norm", w));
 }
 
@@ -190,7 +193,7 @@ static GemmaUsm *
 load (GemmaWeights *weights, const GemmaConfig *config, OclDevice *device, OclMatmulFlags flags, gboolean tower,
     GemmaProgressFunc progress, gpointer user_data, GError **error)
 {
-  Loader l = { .base = { weights, device, OCL_MATMUL_F32_ACTIVATIONS, NULL } };
+  Loader l = { .base = { weights, device, FALSE, NULL } };
   GemmaUsm *usm;
 
   if (!check_config (config, weights, error))

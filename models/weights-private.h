@@ -37,6 +37,7 @@ struct _GemmaWeights
   GHashTable *by_name;          /* GGUF name -> GemmaEntry */
   GHashTable *values;           /* GGUF: key -> value, see gguf.c */
   guint8 *header;               /* GGUF: a copy of the metadata, into which values point */
+  gboolean rounds_encoders;
   GMutex lock;                  /* for GemmaEntry.copy */
   GemmaWeights *overlay;        /* (nullable): whose entries by_name has instead of those in entries */
 };

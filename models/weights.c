@@ -170,6 +170,13 @@ gemma_weights_unref (GemmaWeights *weights)
   g_free (weights);
 }
 
+void
+gemma_weights_forget_keys (GemmaWeights *weights)
+{
+  g_clear_pointer (&weights->values, g_hash_table_unref);
+  g_clear_pointer (&weights->header, g_free);
+}
+
 static GemmaEntry *
 entry_new (GemmaFile *file, gchar *name, const gchar *file_name, OclType type, const gchar *type_name, guint n_dims,
     const gint64 *dims, gsize offset, gsize bytes)
@@ -429,6 +436,36 @@ gemma_weights_check_shape (GemmaWeights *weights, const gchar *name, gint64 rows
   return entry == NULL || groups_to (&entry->t, rows, cols) || wrong_shape (entry, 2, dims, error);
 }
 
+/* ---- encoders ------------------------------------------------------------------- */
+
+static gboolean
+is_q8_0 (const gchar *type)
+{
+  return type != NULL && g_ascii_strcasecmp (type, "q8_0") == 0;
+}
+
+gboolean
+gemma_weights_check_encoder_type (const gchar *type, GError **error)
+{
+  if (type == NULL || *type == '\0' || g_ascii_strcasecmp (type, "auto") == 0 || is_q8_0 (type))
+    return TRUE;
+  g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_SETTING, "the encoder's weights are \"%s\"; allowed are auto and q8_0", type);
+  return FALSE;
+}
+
+gboolean
+gemma_weights_round_encoders (GemmaWeights *weights, const gchar *type, GError **error)
+{
+  weights->rounds_encoders = is_q8_0 (type);
+  return gemma_weights_check_encoder_type (type, error);
+}
+
+gboolean
+gemma_weights_rounds_encoders (GemmaWeights *weights)
+{
+  return weights->rounds_encoders;
+}
+
 /* ---- reading -------------------------------------------------------------------- */
 
 static gboolean
@@ -525,6 +562,34 @@ gemma_weights_check_scales (const GemmaTensor *tensor, GError **error)
       for (guint h = 0; h < info->n_halves; h++)
         if ((chunk[i + info->half_at[h] + 1] & 0x7c) == 0x7c)
           return not_finite (entry, at + i, "a block scale", error);
+  }
+  return TRUE;
+}
+
+/* The exponent of NaN and infinity is all ones: bits of the last two bytes of a float or bfloat16, or of a half's last one. */
+static gboolean
+is_infinite (const guint8 *end, OclType type)
+{
+  return type == OCL_TYPE_F16 ? (end[-1] & 0x7c) == 0x7c : (end[-1] & 0x7f) == 0x7f && end[-2] & 0x80;
+}
+
+gboolean
+gemma_weights_check_values (GemmaWeights *weights, const gchar *name, GError **error)
+{
+  GemmaEntry *entry = (GemmaEntry *) gemma_weights_peek (weights, name);
+  guint8 chunk[CHUNK];
+
+  if (entry == NULL || entry->t.type >= OCL_N_TYPES || ocl_type_info (entry->t.type)->block > 1)
+    return TRUE;
+  const gsize size = ocl_type_row_bytes (entry->t.type, 1);
+  for (gsize at = 0; at < entry->t.bytes; at += CHUNK / size * size) {
+    const gsize n = MIN (CHUNK / size * size, entry->t.bytes - at);
+
+    if (!gemma_file_read (entry->file, entry->offset + at, chunk, n, error))
+      return FALSE;
+    for (gsize i = size; i <= n; i += size)
+      if (is_infinite (chunk + i, entry->t.type))
+        return not_finite (entry, at + i - size, "a value", error);
   }
   return TRUE;
 }

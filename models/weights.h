@@ -59,6 +59,17 @@ gboolean gemma_weights_read_row (GemmaWeights *weights, const GemmaTensor *tenso
 
 /** FALSE with @error if a block of a quantized tensor has a scale of NaN or infinity. find_matrix() calls it. */
 gboolean gemma_weights_check_scales (const GemmaTensor *tensor, GError **error);
+/** FALSE with @error if a value of tensor @name, which is not quantized, is NaN or infinite: before it is rounded. */
+gboolean gemma_weights_check_values (GemmaWeights *weights, const gchar *name, GError **error);
+
+/**
+ * @type: (nullable): "q8_0": the encoders' matrices are rounded to 8 bits while they are loaded; NULL, "" and "auto" leave
+ * all as it is. FALSE with @error for others.
+ */
+gboolean gemma_weights_round_encoders (GemmaWeights *weights, const gchar *type, GError **error);
+/** The same without doing it. */
+gboolean gemma_weights_check_encoder_type (const gchar *type, GError **error);
+gboolean gemma_weights_rounds_encoders (GemmaWeights *weights);
 
 /* ---- GGUF metadata (absent in Hugging Face directories) -------------------------- */
 
@@ -67,14 +78,16 @@ gboolean gemma_weights_is_gguf (GemmaWeights *weights);
 gboolean gemma_weights_get_int (GemmaWeights *weights, const gchar *key, gint64 *value, GError **error);
 gboolean gemma_weights_get_float (GemmaWeights *weights, const gchar *key, gdouble *value, GError **error);
 gboolean gemma_weights_get_bool (GemmaWeights *weights, const gchar *key, gboolean *value, GError **error);
-/** (transfer none): UTF-8, valid as long as @weights */
+/** (transfer none): UTF-8, valid until gemma_weights_forget_keys() */
 const gchar *gemma_weights_get_string (GemmaWeights *weights, const gchar *key, GError **error);
 gboolean gemma_weights_has_key (GemmaWeights *weights, const gchar *key);
 /** Numbers of an array key of any numeric type, or a scalar repeated @n times; the length must be @n. (transfer full) */
 gdouble *gemma_weights_get_numbers (GemmaWeights *weights, const gchar *key, guint n, GError **error);
 /** Length of an array key, or -1. */
 gint64 gemma_weights_get_length (GemmaWeights *weights, const gchar *key);
-/** The n-th string of an array of strings, not NUL-terminated, any bytes; valid as long as @weights. */
+/** The n-th string of an array of strings, not NUL-terminated, any bytes; valid until gemma_weights_forget_keys(). */
 gboolean gemma_weights_get_nth_string (GemmaWeights *weights, const gchar *key, gint64 n, const gchar **data, gsize *length);
+/** Once all are read: a vocabulary's take 11 MB. Then no key is there. */
+void gemma_weights_forget_keys (GemmaWeights *weights);
 
 G_END_DECLS

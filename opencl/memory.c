@@ -4,7 +4,8 @@
  * fewer of its fetches ahead end at a page. Linux gives them to those who ask for them, where all 2 MB lie in one mapping. So
  * weights, all of which is used, lie side by side in regions of such pages. Another large buffer has a mapping of its own, of
  * which what nobody touches, the keys and values of positions to come, takes no memory. What is freed goes back to the
- * system, which what the C library keeps in its heaps for a next time does not: 0.2 GB after a picture and a clip.
+ * system, which what the C library keeps in its heaps for a next time does not: 0.2 GB after a picture and a clip, and
+ * 60 MB of keys and values of a short context, a megabyte for each layer.
  */
 #include "device-private.h"
 
@@ -13,7 +14,7 @@
 
 #define LARGE_PAGE (2u << 20)
 #define REGION_BYTES (32 * LARGE_PAGE)  /* for several weights; what is not used of it costs addresses only */
-#define LARGE_BUFFER (2u << 20)
+#define LARGE_BUFFER (256u << 10)
 
 struct _OclRegion
 {
@@ -44,7 +45,7 @@ region_unref (OclRegion *region)
 static OclRegion *
 region_new (gsize size, gboolean large_pages)
 {
-  const gsize mapped = size + LARGE_PAGE;
+  const gsize mapped = large_pages ? size + LARGE_PAGE : size;
   guint8 *mapping = mmap (NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   OclRegion *region;
 
@@ -54,7 +55,7 @@ region_new (gsize size, gboolean large_pages)
   region->refs = 1;
   region->mapping = mapping;
   region->mapped = mapped;
-  region->start = mapping + (LARGE_PAGE - GPOINTER_TO_SIZE (mapping) % LARGE_PAGE) % LARGE_PAGE;
+  region->start = large_pages ? mapping + (LARGE_PAGE - GPOINTER_TO_SIZE (mapping) % LARGE_PAGE) % LARGE_PAGE : mapping;
   region->size = size;
 #ifdef MADV_HUGEPAGE
   if (large_pages)

@@ -72,6 +72,8 @@ typedef struct _OclWeight OclWeight;
  * Returns: (transfer full) (nullable):
  */
 OclWeight *ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError **error);
+/** The same of any types: parts that are not of @type (F32, BF16, Q8_0 or Q4_0) are converted to it row by row. */
+OclWeight *ocl_weight_new_of (OclDevice *device, OclType type, const OclMatrix *parts, guint n_parts, GError **error);
 
 /** How a weight lies in memory; see pack.h. */
 typedef enum

@@ -20,16 +20,39 @@ typedef struct
 
 /* The file's bytes of a row of the stacked parts; NULL past the end. */
 static const guint8 *
-find_row (const PackJob *job, gint row)
+find_row (const PackJob *job, gint row, OclType *type)
 {
-  gsize bytes = ocl_type_row_bytes (job->weight->type, job->weight->cols);
-
   for (guint i = 0; i < job->n_parts; i++) {
-    if (row < job->parts[i].rows)
-      return (const guint8 *) job->parts[i].data + row * bytes;
-    row -= job->parts[i].rows;
+    const OclMatrix *part = &job->parts[i];
+
+    *type = part->type;
+    if (row < part->rows)
+      return (const guint8 *) part->data + row * ocl_type_row_bytes (part->type, part->cols);
+    row -= part->rows;
   }
   return NULL;
+}
+
+/* Room for a panel's rows on their way to another type. */
+typedef struct
+{
+  gfloat *values;               /* of one row */
+  guint8 *rows;
+} Conversion;
+
+/* @row as the weight's type, until the next panel's row @r. */
+static const guint8 *
+convert_row (const OclWeight *weight, OclType type, const guint8 *row, gint r, Conversion *to)
+{
+  const gsize bytes = ocl_type_row_bytes (weight->type, weight->cols);
+
+  if (!to->values) {
+    to->values = g_new (gfloat, weight->cols);
+    to->rows = g_malloc (OCL_PANEL * bytes);
+  }
+  ocl_type_dequantize (type, row, to->values, weight->cols);
+  ocl_type_quantize (weight->type, to->values, to->rows + r * bytes, weight->cols);
+  return to->rows + r * bytes;
 }
 
 static gpointer
@@ -37,15 +60,23 @@ run_job (gpointer data)
 {
   const PackJob *job = data;
   const OclWeight *weight = job->weight;
+  Conversion conversion = { NULL, NULL };
 
   for (gint p = 0; p < job->n_panels; p++) {
     const guint8 *rows[OCL_PANEL];
 
-    for (gint r = 0; r < OCL_PANEL; r++)
-      rows[r] = find_row (job, (job->first_panel + p) * OCL_PANEL + r);
+    for (gint r = 0; r < OCL_PANEL; r++) {
+      OclType type;
+
+      rows[r] = find_row (job, (job->first_panel + p) * OCL_PANEL + r, &type);
+      if (rows[r] && type != weight->type)
+        rows[r] = convert_row (weight, type, rows[r], r, &conversion);
+    }
     ocl_pack_panel (weight, rows, job->data + p * weight->panel_bytes,
         job->scales ? job->scales + p * weight->scale_bytes : NULL);
   }
+  g_free (conversion.values);
+  g_free (conversion.rows);
   return NULL;
 }
 
@@ -165,16 +196,23 @@ allocate_chunk (OclWeight *weight, OclWeightChunk *chunk, gint first_panel, gint
   return chunk->data && (chunk->scales || weight->scale_bytes == 0);
 }
 
+/* Whether parts of @from can be in a weight of @to. */
 static gboolean
-check_parts (const OclMatrix *parts, guint n_parts, gint64 *rows, GError **error)
+fits (OclType from, OclType to, gint cols)
+{
+  return ocl_type_row_bytes (from, cols) > 0 && ocl_type_row_bytes (to, cols) > 0
+      && (from == to || ocl_type_quantize (to, NULL, NULL, 0));
+}
+
+static gboolean
+check_parts (OclType type, const OclMatrix *parts, guint n_parts, gint64 *rows, GError **error)
 {
   *rows = 0;
   for (guint i = 0; i < n_parts; i++) {
-    if (parts[i].rows <= 0 || parts[i].type != parts[0].type || parts[i].cols != parts[0].cols
-        || ocl_type_row_bytes (parts[i].type, parts[i].cols) == 0) {
+    if (parts[i].rows <= 0 || parts[i].cols != parts[0].cols || !fits (parts[i].type, type, parts[i].cols)) {
       g_set_error (error, OCL_ERROR, OCL_ERROR_FAILED,
-          "A weight cannot be made of %d x %d values of %s (parts must agree, and rows be whole blocks)", parts[i].rows,
-          parts[i].cols, ocl_type_info (parts[i].type)->name);
+          "A weight of %s cannot be made of %d x %d values of %s (parts must agree, and rows be whole blocks)",
+          ocl_type_info (type)->name, parts[i].rows, parts[i].cols, ocl_type_info (parts[i].type)->name);
       return FALSE;
     }
     *rows += parts[i].rows;
@@ -204,7 +242,7 @@ lay_out (OclWeight *weight, OclLayout layout, gint n_panels)
 }
 
 static OclWeight *
-new_weight (OclDevice *device, const OclMatrix *parts, guint n_parts, OclLayout layout, GError **error)
+new_weight (OclDevice *device, OclType type, const OclMatrix *parts, guint n_parts, OclLayout layout, GError **error)
 {
   OclWeight *weight;
   OclQueue *queue;
@@ -212,14 +250,14 @@ new_weight (OclDevice *device, const OclMatrix *parts, guint n_parts, OclLayout 
   gint n_panels, step;
   gboolean ok;
 
-  if (!check_parts (parts, n_parts, &rows, error))
+  if (!check_parts (type, parts, n_parts, &rows, error))
     return NULL;
   queue = ocl_queue_new (device, error);
   if (!queue)
     return NULL;
   weight = g_new0 (OclWeight, 1);
   weight->device = ocl_device_ref (device);
-  weight->type = parts[0].type;
+  weight->type = type;
   weight->rows = rows;
   weight->cols = parts[0].cols;
   n_panels = (rows + OCL_PANEL - 1) / OCL_PANEL;
@@ -243,7 +281,22 @@ new_weight (OclDevice *device, const OclMatrix *parts, guint n_parts, OclLayout 
 OclWeight *
 ocl_weight_new (OclDevice *device, const OclMatrix *parts, guint n_parts, GError **error)
 {
-  return new_weight (device, parts, n_parts, OCL_LAYOUT_PANELS, error);
+  const OclType type = n_parts > 0 ? parts[0].type : OCL_TYPE_F32;
+
+  for (guint i = 1; i < n_parts; i++) {
+    if (parts[i].type != type) {
+      g_set_error (error, OCL_ERROR, OCL_ERROR_FAILED, "A weight cannot be made of %s and %s", ocl_type_info (type)->name,
+          ocl_type_info (parts[i].type)->name);
+      return NULL;
+    }
+  }
+  return new_weight (device, type, parts, n_parts, OCL_LAYOUT_PANELS, error);
+}
+
+OclWeight *
+ocl_weight_new_of (OclDevice *device, OclType type, const OclMatrix *parts, guint n_parts, GError **error)
+{
+  return new_weight (device, type, parts, n_parts, OCL_LAYOUT_PANELS, error);
 }
 
 /* What kernels/matmul-gated.cl and matmul-sparse.cl take, in 8 bits and in 24. */
@@ -262,7 +315,7 @@ can_be_sparse (OclDevice *device, const OclMatrix *m, OclLayout layout)
 OclWeight *
 ocl_weight_new_sparse (OclDevice *device, const OclMatrix *matrix, OclLayout layout, GError **error)
 {
-  return new_weight (device, matrix, 1, can_be_sparse (device, matrix, layout) ? layout : OCL_LAYOUT_PANELS, error);
+  return new_weight (device, matrix->type, matrix, 1, can_be_sparse (device, matrix, layout) ? layout : OCL_LAYOUT_PANELS, error);
 }
 
 /* ---- views ------------------------------------------------------------------------------ */

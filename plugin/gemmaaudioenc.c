@@ -47,6 +47,7 @@ enum
   PROP_0,
   PROP_MODEL,
   PROP_ACTIVATIONS = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_WEIGHTS,
   PROP_VOICE_GATE,
   PROP_MUSIC_GATE,
   PROP_STATS
@@ -510,7 +511,7 @@ gst_gemma_audio_enc_set_property (GObject *object, guint id, const GValue *value
       GST_OBJECT_UNLOCK (self);
       break;
     default:
-      if (id <= PROP_ACTIVATIONS)
+      if (id <= PROP_WEIGHTS)
         gemma_model_user_set_property (&self->user, pspec, value);
       else
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -537,7 +538,7 @@ gst_gemma_audio_enc_get_property (GObject *object, guint id, GValue *value, GPar
       g_value_take_boxed (value, make_stats (self));
       break;
     default:
-      if (id <= PROP_ACTIVATIONS)
+      if (id <= PROP_WEIGHTS)
         gemma_model_user_get_property (&self->user, pspec, value);
       else
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -564,7 +565,7 @@ gst_gemma_audio_enc_class_init (GstGemmaAudioEncClass *klass)
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_audio_enc_change_state);
 
   gemma_model_user_install_properties (object_class, PROP_MODEL);
-  gemma_model_user_install_activations (object_class, PROP_ACTIVATIONS);
+  gemma_model_user_install_encoder (object_class, PROP_ACTIVATIONS);
   g_object_class_install_property (object_class, PROP_VOICE_GATE, g_param_spec_boolean ("voice-gate", "Voice gate",
           "Encode only stretches in which somebody may be speaking, each as a clip of its own; GAP events for the rest",
           FALSE, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));

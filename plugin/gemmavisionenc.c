@@ -37,6 +37,7 @@ enum
   PROP_0,
   PROP_MODEL,
   PROP_ACTIVATIONS = PROP_MODEL + GEMMA_MODEL_USER_N_PROPERTIES,
+  PROP_WEIGHTS,
   PROP_RESOLUTION,
   PROP_INTERVAL,
   PROP_MAX_RATE,
@@ -646,7 +647,7 @@ gst_gemma_vision_enc_set_property (GObject *object, guint id, const GValue *valu
 {
   GstGemmaVisionEnc *self = GST_GEMMA_VISION_ENC (object);
 
-  if (id <= PROP_ACTIVATIONS) {
+  if (id <= PROP_WEIGHTS) {
     gemma_model_user_set_property (&self->user, pspec, value);
     return;
   }
@@ -683,7 +684,7 @@ gst_gemma_vision_enc_get_property (GObject *object, guint id, GValue *value, GPa
 {
   GstGemmaVisionEnc *self = GST_GEMMA_VISION_ENC (object);
 
-  if (id <= PROP_ACTIVATIONS) {
+  if (id <= PROP_WEIGHTS) {
     gemma_model_user_get_property (&self->user, pspec, value);
     return;
   }
@@ -734,7 +735,7 @@ install_properties (GObjectClass *klass)
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   gemma_model_user_install_properties (klass, PROP_MODEL);
-  gemma_model_user_install_activations (klass, PROP_ACTIVATIONS);
+  gemma_model_user_install_encoder (klass, PROP_ACTIVATIONS);
   g_object_class_install_property (klass, PROP_RESOLUTION, g_param_spec_enum ("resolution", "Resolution",
           "Side of the square that a frame is resized to, of Gemma 3n, whose published weights are most often used with 768; "
           "Gemma 3 and T5Gemma 2 have one size of their own (896), and this is ignored",

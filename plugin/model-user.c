@@ -80,13 +80,17 @@ G_DEFINE_ENUM_TYPE (GstGemmaActivations, gst_gemma_activations,
     { OCL_MATMUL_INT8_ACTIVATIONS, "8 bits in products with quantized weights: faster, and seldom another word", "int8" })
 
 void
-gemma_model_user_install_activations (GObjectClass *klass, guint id)
+gemma_model_user_install_encoder (GObjectClass *klass, guint id)
 {
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
   g_object_class_install_property (klass, id, g_param_spec_enum ("activations", "Activations",
           "How the encoder rounds before its products: not at all; to 16 bits, which takes half the time on CPUs with VNNI and "
           "changes soft tokens by 0.1 % at most; or, of pictures and quantized weights, to 8 bits (up to 3 %)",
-          GST_TYPE_GEMMA_ACTIVATIONS, OCL_MATMUL_F32_ACTIVATIONS,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+          GST_TYPE_GEMMA_ACTIVATIONS, OCL_MATMUL_F32_ACTIVATIONS, flags));
+  g_object_class_install_property (klass, id + 1, g_param_spec_string ("weights", "Weights",
+          "Type of the encoder's weights: auto (as in the files), or q8_0, which rounds them while they are loaded: half the "
+          "memory of 16 bits, and soft tokens that differ by some percent", "auto", flags));
 }
 
 static gchar **
@@ -240,7 +244,8 @@ load_model (gpointer load_data, GCancellable *cancellable, GstGemmaModelReport r
   GST_INFO ("loading %s on %s", load->path, ocl_device_get_name (device));
   watch_compiler (device, &progress, TRUE);
 
-  const GemmaModelForm form = { load->weights, load->activations };
+  const gboolean text = (load->parts & GEMMA_PART_TEXT) != 0;
+  const GemmaModelForm form = { text ? load->weights : NULL, load->activations, text ? NULL : load->weights };
   GemmaModel *model = gemma_model_load_as (load->path, load->mmproj, &form, device, load->parts, cancellable, on_load_progress,
       &progress, error);
   gboolean ok = model != NULL;
@@ -376,7 +381,8 @@ check_settings (const LoadData *load, const gchar *const *submodels, const Gemma
     if (!widths)
       return FALSE;
   }
-  return gemma_weights_check_type (load->path, load->weights, error);
+  return load->parts & GEMMA_PART_TEXT ? gemma_weights_check_type (load->path, load->weights, error)
+      : gemma_weights_check_encoder_type (load->weights, error);
 }
 
 gboolean

@@ -36,8 +36,8 @@ void gemma_model_user_clear (GemmaModelUser *user);
 void gemma_model_user_install_properties (GObjectClass *klass, guint first_id);
 /** Installs "weights", of elements with a language model. */
 void gemma_model_user_install_weights (GObjectClass *klass, guint id);
-/** Installs "activations", of elements with an encoder; it counts when the model is loaded. */
-void gemma_model_user_install_activations (GObjectClass *klass, guint id);
+/** Installs "activations" and, as the id that follows, "weights" of an encoder; they count when the model is loaded. */
+void gemma_model_user_install_encoder (GObjectClass *klass, guint id);
 /** @pspec: one of those above */
 void gemma_model_user_set_property (GemmaModelUser *user, GParamSpec *pspec, const GValue *value);
 void gemma_model_user_get_property (GemmaModelUser *user, GParamSpec *pspec, GValue *value);

@@ -16,12 +16,12 @@ typedef struct
 } Fixture;
 
 static Fixture
-begin_as (const gchar *activations, gboolean gated)
+begin_as (const gchar *activations, const gchar *weights, gboolean gated)
 {
   Fixture f;
   GstElement *element = gst_element_factory_make ("gemmaaudioenc", NULL);
 
-  g_object_set (element, "voice-gate", gated, NULL);
+  g_object_set (element, "voice-gate", gated, "weights", weights, NULL);
   gst_util_set_object_arg (G_OBJECT (element), "activations", activations);
   f.harness = gst_harness_new_with_element (element, "sink", "src");
   gst_object_unref (element);   /* the harness holds it */
@@ -34,7 +34,7 @@ begin_as (const gchar *activations, gboolean gated)
 static Fixture
 begin (gboolean gated)
 {
-  return begin_as ("f32", gated);
+  return begin_as ("f32", "auto", gated);
 }
 
 static void
@@ -97,9 +97,9 @@ GST_END_TEST;
 
 /* The tokens of the clip when the library encodes it at once. */
 static GArray *
-encode_whole (GstBuffer *sound, OclMatmulFlags flags)
+encode_whole (GstBuffer *sound, OclMatmulFlags flags, const gchar *weights)
 {
-  const GemmaModelForm form = { NULL, flags };
+  const GemmaModelForm form = { NULL, flags, weights };
   GArray *values = g_array_new (FALSE, FALSE, sizeof (gfloat));
   g_autoptr (GError) error = NULL;
   GstMapInfo map;
@@ -123,7 +123,7 @@ GST_START_TEST (test_any_split_gives_the_same_tokens)
   static const gsize sizes[] = { 1, 160, 0 /* random */, 7777, 1 << 30 };
   gsize n = 2 * RATE + 77;
   g_autoptr (GstBuffer) sound = make_sound (n, TRUE, 0);
-  g_autoptr (GArray) whole = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS);
+  g_autoptr (GArray) whole = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS, NULL);
   GRand *rand = g_rand_new_with_seed (7);
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
@@ -155,24 +155,26 @@ get_difference (GArray *exact, GArray *values)
 }
 
 /* Near what is computed exactly, and other than that wherever the library rounds: not every CPU has what that is for. */
-GST_START_TEST (test_activations)
+GST_START_TEST (test_activations_and_weights)
 {
   static const struct
   {
     const gchar *nick;
     OclMatmulFlags flags;
+    const gchar *weights;
     gdouble tolerance;          /* what each promises */
-  } kinds[] = { { "int16", OCL_MATMUL_INT16, 1e-3 }, { "int8", OCL_MATMUL_INT8_ACTIVATIONS, 1e-2 } };
+  } kinds[] = { { "int16", OCL_MATMUL_INT16, "auto", 1e-3 }, { "int8", OCL_MATMUL_INT8_ACTIVATIONS, "auto", 1e-2 },
+    { "f32", OCL_MATMUL_F32_ACTIVATIONS, "q8_0", 4e-2 } };
   g_autoptr (GstBuffer) sound = make_sound (2 * RATE + 77, TRUE, 0);
-  g_autoptr (GArray) exact = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS);
-  g_autoptr (GArray) whole = encode_whole (sound, kinds[__i__].flags);
-  Fixture f = begin_as (kinds[__i__].nick, FALSE);
+  g_autoptr (GArray) exact = encode_whole (sound, OCL_MATMUL_F32_ACTIVATIONS, NULL);
+  g_autoptr (GArray) whole = encode_whole (sound, kinds[__i__].flags, kinds[__i__].weights);
+  Fixture f = begin_as (kinds[__i__].nick, kinds[__i__].weights, FALSE);
 
   gst_harness_push (f.harness, gst_buffer_ref (sound));
   gst_harness_push_event (f.harness, gst_event_new_eos ());
   g_autoptr (GArray) values = get_values (f.out);
   gdouble off = get_difference (exact, values);
-  GST_INFO ("%s: relative error %.2g", kinds[__i__].nick, off);
+  GST_INFO ("%s, weights %s: relative error %.2g", kinds[__i__].nick, kinds[__i__].weights, off);
   fail_unless (off < kinds[__i__].tolerance, "relative error %g", off);
   fail_unless_equals_int (off > ANY_SPLIT, get_difference (exact, whole) > ANY_SPLIT);
   end (&f);
@@ -762,7 +764,7 @@ gemmaaudioenc_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_caps);
   tcase_add_test (tc, test_any_split_gives_the_same_tokens);
-  tcase_add_loop_test (tc, test_activations, 0, 2);
+  tcase_add_loop_test (tc, test_activations_and_weights, 0, 3);
   tcase_add_test (tc, test_times);
   tcase_add_test (tc, test_token_leaves_early);
   tcase_add_test (tc, test_discont_and_hole_begin_clips);

@@ -23,13 +23,13 @@ typedef struct
 
 /* The harness is a live source: without @qos no frame is dropped, and a push waits instead. */
 static Fixture
-begin_as (const gchar *activations, gboolean qos, const gchar *format, gint width, gint height)
+begin_as (const gchar *activations, const gchar *weights, gboolean qos, const gchar *format, gint width, gint height)
 {
   Fixture f;
   g_autofree gchar *caps = g_strdup_printf (CAPS, format, width, height);
 
   f.element = gst_element_factory_make ("gemmavisionenc", NULL);
-  g_object_set (f.element, "model", vision_model_path (), "qos", qos, NULL);
+  g_object_set (f.element, "model", vision_model_path (), "qos", qos, "weights", weights, NULL);
   gst_util_set_object_arg (G_OBJECT (f.element), "activations", activations);
   f.harness = gst_harness_new_with_element (f.element, "sink", "src");
   gst_object_unref (f.element); /* the harness holds it */
@@ -42,7 +42,7 @@ begin_as (const gchar *activations, gboolean qos, const gchar *format, gint widt
 static Fixture
 begin (gboolean qos, const gchar *format, gint width, gint height)
 {
-  return begin_as ("f32", qos, format, width, height);
+  return begin_as ("f32", "auto", qos, format, width, height);
 }
 
 static void
@@ -145,19 +145,20 @@ GST_START_TEST (test_caps_and_times)
 
 GST_END_TEST;
 
-/* Each nick of activations and what the library calls it. */
+/* Each nick of activations and what the library calls it, and weights. */
 static const struct
 {
   const gchar *nick;
   OclMatmulFlags flags;
-} activations[] = { { "f32", OCL_MATMUL_F32_ACTIVATIONS }, { "int16", OCL_MATMUL_INT16 },
-  { "int8", OCL_MATMUL_INT8_ACTIVATIONS } };
+  const gchar *weights;
+} forms[] = { { "f32", OCL_MATMUL_F32_ACTIVATIONS, "auto" }, { "int16", OCL_MATMUL_INT16, "auto" },
+  { "int8", OCL_MATMUL_INT8_ACTIVATIONS, "auto" }, { "f32", OCL_MATMUL_F32_ACTIVATIONS, "q8_0" } };
 
 /* The tokens are those that the library makes of the picture. */
 GST_START_TEST (test_tokens_of_the_library)
 {
-  const GemmaModelForm form = { NULL, activations[__i__].flags };
-  Fixture f = begin_as (activations[__i__].nick, FALSE, "RGB", 64, 48);
+  const GemmaModelForm form = { NULL, forms[__i__].flags, forms[__i__].weights };
+  Fixture f = begin_as (forms[__i__].nick, forms[__i__].weights, FALSE, "RGB", 64, 48);
   g_autoptr (GstBuffer) frame = make_frame ("RGB", 64, 48, 5, 0);
   g_autofree gfloat *rows = g_new (gfloat, TOKENS);
   g_autoptr (GError) error = NULL;
@@ -666,7 +667,7 @@ gemmavisionenc_suite (void)
   vision_model_path ();         /* before the tests fork */
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_caps_and_times);
-  tcase_add_loop_test (tc, test_tokens_of_the_library, 0, G_N_ELEMENTS (activations));
+  tcase_add_loop_test (tc, test_tokens_of_the_library, 0, G_N_ELEMENTS (forms));
   tcase_add_test (tc, test_interval);
   tcase_add_test (tc, test_max_rate_counts_running_time);
   tcase_add_test (tc, test_on_change);

@@ -105,6 +105,39 @@ GST_START_TEST (test_unaligned_safetensors)
 }
 GST_END_TEST;
 
+/* What is rounded to bytes must be finite; the largest finite values are. */
+GST_START_TEST (test_values_that_are_rounded)
+{
+  static const struct
+  {
+    const gchar *type;
+    gsize size;
+    guint32 infinite, finite;
+  } types[] = { { "F32", 4, 0x7f800000, 0x7f7fffff }, { "F16", 2, 0xfc00, 0x7bff }, { "BF16", 2, 0x7fc0, 0xff7f } };
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (types); i++) {
+    const gsize size = types[i / 2].size;
+    g_autofree gchar *header = g_strdup_printf ("{\"a\": {\"dtype\": \"%s\", \"shape\": [1, 3], \"data_offsets\": [0, %d]}}",
+        types[i / 2].type, (gint) (3 * size));
+    const guint64 n = strlen (header);
+    const guint32 last = i % 2 ? types[i / 2].infinite : types[i / 2].finite;
+    guint8 values[12] = { 0 };
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    g_autoptr (GError) error = NULL;
+
+    memcpy (values + 2 * size, &last, size);
+    g_byte_array_append (bytes, (const guint8 *) &n, sizeof n);
+    g_byte_array_append (bytes, (const guint8 *) header, n);
+    g_byte_array_append (bytes, values, 3 * size);
+    GemmaWeights *weights = gemma_weights_open_safetensors_data (bytes->data, bytes->len, &error);
+    g_assert_no_error (error);
+    fail_unless_equals_int (gemma_weights_check_values (weights, "a", &error), i % 2 == 0);
+    fail_if (i % 2 && !strstr (error->message, "tensor a has a value that is not finite"), "%s", error->message);
+    gemma_weights_unref (weights);
+  }
+}
+GST_END_TEST;
+
 /* ---- finding -------------------------------------------------------------------- */
 
 GST_START_TEST (test_find_and_shapes)
@@ -720,6 +753,7 @@ readers_good_inputs_suite (void)
   tcase_add_test (tcase, test_gguf_values);
   tcase_add_test (tcase, test_safetensors_values);
   tcase_add_test (tcase, test_unaligned_safetensors);
+  tcase_add_test (tcase, test_values_that_are_rounded);
   tcase_add_test (tcase, test_find_and_shapes);
   tcase_add_test (tcase, test_names);
   tcase_add_test (tcase, test_other_names_stay);
