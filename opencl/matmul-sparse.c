@@ -4,7 +4,7 @@
 #include "matmul-private.h"
 
 #define GATED_GROUPS 2          /* a unit: each finds the cutoff and prepares x for itself */
-#define MOST_PANELS 64          /* of a work-group of matmul_sparse */
+#define MOST_PANELS 32          /* of a work-group of matmul_sparse */
 
 typedef struct
 {

@@ -20,6 +20,7 @@ as in tests/usm/bench_reference.py and tests/vision/bench_reference.py.
 """
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -70,13 +71,16 @@ def read_model(path):
     """-> {"prefill": of PREFILL tokens, "decode": of one}, each the bytes that have to be read and the operations.
 
     Of tables that rows are looked up in only the head counts. Gemma 3n's layers without keys and values of their own
-    run for the last position only; a model's embedding of the prompt has its matrices beside the layers."""
+    run for the last position only; a model's embedding of the prompt has its matrices beside the layers. Behind a sparse
+    gate decoding has to read the rows of up and the columns of down that it leaves open, of normally distributed gates."""
     from gguf import GGUFReader
     reader = GGUFReader(path)
     architecture = reader.fields["general.architecture"].contents()
     layers = reader.fields[f"{architecture}.block_count"].contents()
     shared = reader.fields.get(f"{architecture}.attention.shared_kv_layers")
     owned = layers - shared.contents() if shared else layers
+    scales = reader.fields.get(f"{architecture}.activation_sparsity_scale")
+    is_open = [math.erfc(x / math.sqrt(2)) / 2 if x > 0 else 1 for x in scales.contents()] if scales else [1] * layers
     work = {"prefill": [0, 0], "decode": [0, 0]}
     head = "output.weight" if any(t.name == "output.weight" for t in reader.tensors) else "token_embd.weight"
     for t in reader.tensors:
@@ -85,8 +89,9 @@ def read_model(path):
         unused = layer and int(layer[1]) >= owned and re.search(r"attn_[kv]\.", t.name)
         matrix = int(t.n_elements) if len(t.shape) > 1 else 0
         if t.name == head or not table and not unused:
-            work["decode"][0] += int(t.n_bytes)
-            work["decode"][1] += 2 * matrix
+            part = is_open[int(layer[1])] if layer and re.search(r"ffn_(up|down)\.", t.name) else 1
+            work["decode"][0] += int(t.n_bytes) * part
+            work["decode"][1] += 2 * matrix * part
         if not table and (not layer or int(layer[1]) < owned):
             work["prefill"][0] += int(t.n_bytes)
             work["prefill"][1] += 2 * matrix * PREFILL
