@@ -6,11 +6,15 @@
 #define STEPS 4                 /* of an audio token: 40 ms */
 #define MAX_STEPS (1 << 13)     /* five minutes; utterances are 30 s at most */
 #define EDGE .25f               /* audio tokens beside a token's time that count as well, as in training */
-#define MISS .01f               /* weight that is found anywhere: a token that is looked for in vain costs no more */
-#define SPREAD .4f              /* of the logarithm of a word's length */
+#define LATE .2f                /* audio tokens by which taught heads look later than the sound is, as measured */
+#define MISS .1f                /* weight that is found anywhere: a token that is looked for in vain costs no more */
+#define GUESS .2f               /* what is added where nothing was heard: what is not said yet is looked for in vain */
+#define SPREAD .3f              /* of the logarithm of a word's length */
 #define LONGEST 4               /* times as long as usual */
 #define PAUSE 1.f               /* what a loud audio token costs between words */
-#define QUIET 3.f               /* what a quiet one costs within a word */
+#define QUIET 5.f               /* what a quiet one costs within a word */
+#define BORDER .7f              /* what a begin or an end costs where it is as loud as beside it */
+#define DEEP 12                 /* dB: costs nothing */
 #define NEVER -1e30f
 
 /* What of a word is the same wherever it lies. */
@@ -20,6 +24,7 @@ typedef struct
   const gint *letters;
   gint n_tokens, n_letters;
   gfloat usual;                 /* length */
+  gfloat guess;                 /* GUESS if it may not have been said, else 0 */
 } Word;
 
 typedef struct
@@ -27,6 +32,7 @@ typedef struct
   const GemmaAlignmentSound *sound;
   gint n_steps;                 /* begins and ends are 0 .. n_steps */
   gfloat *loud, *quiet;         /* [n_steps + 1]: how much of the time before certainly is */
+  gfloat *border;               /* [n_steps + 1]: what a begin or an end costs there */
   gfloat *sums;
   gfloat *best, *after;         /* [n_steps + 1]: with the word so far ending there, or at any time before */
   gint *begins, *ends;          /* [n_words][n_steps + 1]: of that word, and of the last one that ends until then */
@@ -44,7 +50,7 @@ sum_until (const gfloat *sums, const GemmaAlignmentSound *sound, gfloat time)
 {
   gint n = sound->n;
 
-  time += 1 - sound->heard;
+  time += 1 - sound->heard + LATE;
   if (time <= 0)
     return 0;
   if (time >= n)
@@ -53,22 +59,37 @@ sum_until (const gfloat *sums, const GemmaAlignmentSound *sound, gfloat time)
   return sums[at] + (time - at) * (sums[at + 1] - sums[at]);
 }
 
+/* Without its weights. */
 static gfloat
-score (const Grid *g, const Word *w, gint begin, gint end)
+score_place (const Grid *g, const Word *w, gint begin, gint end)
+{
+  gfloat off = logf ((gfloat) (end - begin) / STEPS / w->usual) / SPREAD, quiet = g->quiet[end] - g->quiet[begin];
+
+  return -.5f * off * off - QUIET * quiet - g->border[begin] - g->border[end];
+}
+
+static gfloat
+score_weights (const Grid *g, const Word *w, gint begin, gint end)
 {
   gint letters = 0;
-  gfloat from = get_time (g, begin), length = (gfloat) (end - begin) / STEPS;
-  gfloat off = logf (length / w->usual) / SPREAD, quiet = g->quiet[end] - g->quiet[begin];
-  gfloat sum = -.5f * off * off - QUIET * quiet;
+  gfloat from = get_time (g, begin), length = (gfloat) (end - begin) / STEPS, sum = 0;
 
   for (gint i = 0; i < w->n_tokens; i++) {
     const gfloat *sums = w->sums + (gsize) i * (g->sound->n + 1);
     gfloat a = from + length * letters / w->n_letters - EDGE;
     letters += w->letters[i];
     gfloat b = from + length * letters / w->n_letters + EDGE;
-    sum += logf (sum_until (sums, g->sound, b) - sum_until (sums, g->sound, a) + MISS);
+    gfloat beyond = CLAMP ((b - g->sound->end) / (b - a), 0, 1);
+    sum += logf (sum_until (sums, g->sound, b) - sum_until (sums, g->sound, a) + MISS + w->guess * beyond);
   }
   return sum;
+}
+
+/* No weights are worth more. */
+static gfloat
+get_most (const Word *w)
+{
+  return w->n_tokens * logf (1 + MISS + w->guess);
 }
 
 /* ---- what is known beforehand --------------------------------------------------------------------- */
@@ -126,11 +147,27 @@ find_loud (Grid *g, gint n_heard)
   }
 }
 
+/* Words meet where it is less loud for a moment, or quiet, within 30 ms of a step. */
+static void
+find_borders (Grid *g, gint n_heard)
+{
+  const GemmaAlignmentSound *s = g->sound;
+
+  for (gint i = 0; i <= g->n_steps; i++) {
+    gint middle = (gint) roundf ((get_time (g, i) + .5f) * GEMMA_ALIGNMENT_FRAMES), deepest = 0;
+    for (gint k = MAX (middle - 2, 0); k < MIN (middle + 2, s->n * GEMMA_ALIGNMENT_FRAMES) && s->dips; k++)
+      deepest = MAX (deepest, s->pauses && s->pauses[k] ? DEEP : s->dips[k]);
+    gboolean known = s->dips && i > 0 && i <= n_heard;
+    g->border[i] = known ? BORDER * MAX (1 - (gfloat) deepest / DEEP, 0) : 0;
+  }
+}
+
+/* Returns how many steps it takes at most. */
 static gint
 describe_word (Word *w, const GemmaAlignmentWord *word, const GemmaAlignmentSound *sound, const gfloat *sums,
-    const gint *letters)
+    const gint *letters, gboolean said)
 {
-  *w = (Word) { sums, letters, word->n_tokens };
+  *w = (Word) { sums, letters, word->n_tokens, .guess = said ? 0 : GUESS };
   for (gint i = 0; i < w->n_tokens; i++)
     w->n_letters += letters[i];
   w->usual = MAX (gemma_alignment_get_length (w->n_letters) * sound->letter, 1.f / STEPS);
@@ -143,12 +180,17 @@ describe_word (Word *w, const GemmaAlignmentWord *word, const GemmaAlignmentSoun
 static void
 add_word (Grid *g, const Word *w, gint longest, gint end, gint *begins, gint *ends)
 {
+  gfloat most = get_most (w);
+
   for (gint e = 0; e <= g->n_steps; e++) {
     g->best[e] = NEVER;
-    for (gint b = MAX (0, e - longest); b < e && e <= end; b++) {
-      if (g->after[b] <= NEVER)
+    for (gint b = e - 1; b >= MAX (0, e - longest) && e <= end; b--) {
+      if (g->after[b] + most <= MAX (g->best[e], NEVER + most))
         continue;
-      gfloat sum = g->after[b] + score (g, w, b, e);
+      gfloat sum = g->after[b] + score_place (g, w, b, e);
+      if (sum + most <= g->best[e])
+        continue;
+      sum += score_weights (g, w, b, e);
       if (sum > g->best[e]) {
         g->best[e] = sum;
         begins[e] = b;
@@ -173,7 +215,7 @@ find_path (Grid *g, const gfloat *sums, const gint *letters, GemmaAlignmentWord 
   for (gint e = 0; e <= g->n_steps; e++)
     g->after[e] = -PAUSE * g->loud[e];
   for (gint k = 0; k < n_words; k++) {
-    gint longest = describe_word (&w, &words[k], g->sound, sums, letters);
+    gint longest = describe_word (&w, &words[k], g->sound, sums, letters, k < n_said);
     add_word (g, &w, longest, k < n_said ? n_heard : g->n_steps, g->begins + (gsize) k * stride,
         g->ends + (gsize) k * stride);
     sums += (gsize) w.n_tokens * (g->sound->n + 1);
@@ -220,12 +262,13 @@ gemma_align (const GemmaAlignmentSound *sound, const gfloat *weights, const gint
   gint n_steps = MIN (n_heard + count_guessed_steps (sound, letters, words, n_words, n_said), MAX_STEPS);
   gsize stride = n_steps + 1;
   g_autofree gfloat *sums = g_new (gfloat, (gsize) n_tokens * (sound->n + 1));
-  g_autofree gfloat *floats = g_new (gfloat, 4 * stride);
+  g_autofree gfloat *floats = g_new (gfloat, 5 * stride);
   g_autofree gint *steps = g_new0 (gint, 2 * stride * n_words);
-  Grid grid = { sound, n_steps, floats, floats + stride, sums, floats + 2 * stride, floats + 3 * stride, steps,
-    steps + stride * n_words };
+  Grid grid = { sound, n_steps, floats, floats + stride, floats + 2 * stride, sums, floats + 3 * stride,
+    floats + 4 * stride, steps, steps + stride * n_words };
   if (!sum_weights (sums, weights, n_tokens, sound->n))
     return FALSE;
   find_loud (&grid, n_heard);
+  find_borders (&grid, n_heard);
   return find_path (&grid, sums, letters, words, n_words, n_said, n_heard);
 }

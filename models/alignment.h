@@ -2,8 +2,8 @@
  *
  * Such a head is taught one thing: that its weight lies on the audio tokens in which what comes next is said, wherever
  * among them. So the times of all words together are those, one after the other, that hold the most of the weights,
- * while each word takes about as long as its letters and what is not quiet belongs to words. Within a word tokens share
- * its time by their letters. Plain C, without a model.
+ * while each word takes about as long as its letters, what is not quiet belongs to words, and words begin and end where it
+ * is less loud for a moment. Within a word tokens share its time by their letters. Plain C, without a model.
  *
  * An audio token has not heard all of its time when it is made, but some of that of the one before: what weights and
  * loudness of token j tell is about the sound from j - 1 + heard to j + heard.
@@ -22,6 +22,8 @@ typedef struct
   gint n;                       /* audio tokens */
   const guint8 *quiet;          /* (nullable) [n]: nothing was loud */
   const guint8 *pauses;         /* (nullable) [n][GEMMA_ALIGNMENT_FRAMES]: finer, from half a token before its start on */
+  /** (nullable) [n][GEMMA_ALIGNMENT_FRAMES]: how many dB less than on either side; G_MAXUINT8: not known */
+  const guint8 *dips;
   gfloat heard;                 /* 0 to 1 */
   gfloat begin, end;            /* words lie between, 0 <= begin <= end <= n */
   gfloat letter;                /* how long one of gemma_alignment_get_length() takes, about; > 0 */

@@ -1,5 +1,6 @@
 #include "hypotheses.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "models/alignment.h"
@@ -9,9 +10,13 @@
 #define LONGEST_LETTER 1.f
 #define AROUND 50               /* levels: a second */
 #define RANGE 30                /* dB */
+#define BESIDE 5                /* levels: a tenth of a second */
 #define REST (40 * GST_MSECOND) /* for a word that nothing more is heard of */
 #define USUAL_LETTER .35f       /* 160 words a minute, of 4.7 letters */
-#define USUAL_LENGTH 20         /* so many letters, three words, of a voice are as good as this */
+#define USUAL_LENGTH 10         /* so many letters, two words, of a voice are as good as this */
+#define SLOWER 1.4f             /* a word's place is sure if it stays there when letters take so much longer, or less */
+#define SURE .3f                /* audio tokens: 48 ms */
+#define WAIT (900 * GST_MSECOND) /* at most, until the place of a word that was said is sure */
 
 typedef struct
 {
@@ -330,31 +335,66 @@ guess_letter (GemmaHypotheses *self, gboolean whole)
   return CLAMP ((gfloat) count_loud (self, GST_CLOCK_TIME_NONE) / MAX (length, 1), SHORTEST_LETTER, LONGEST_LETTER);
 }
 
-/* Which of the levels are of pauses; NULL if none is known. Speech has a range of 30 dB (ANSI S3.5): what is as much below
- * what is loudest within a second is none. (transfer full) */
-static guint8 *
-find_pauses (GemmaHypotheses *self)
+static gint
+count_levels (GemmaHypotheses *self)
 {
-  gint n = self->sound->len * GEMMA_SOUND_LEVELS, n_known = 0;
-  g_autofree guint8 *levels = g_new (guint8, n), *pauses = g_new (guint8, n);
+  return self->sound->len * GEMMA_SOUND_LEVELS;
+}
+
+/* One after the other; NULL if none is known. (transfer full) */
+static guint8 *
+get_levels (GemmaHypotheses *self)
+{
+  gint n = count_levels (self), n_known = 0;
+  g_autofree guint8 *levels = g_new (guint8, n);
 
   for (gint i = 0; i < n; i++) {
     levels[i] = get_token (self, i / GEMMA_SOUND_LEVELS)->levels[i % GEMMA_SOUND_LEVELS];
     n_known += levels[i] != GEMMA_SOUND_NO_LEVEL;
   }
+  return n_known > 0 ? g_steal_pointer (&levels) : NULL;
+}
+
+/* Of those from @from until before @to; G_MAXUINT8 if none is known. */
+static gint
+find_loudest (const guint8 *levels, gint n, gint from, gint to)
+{
+  gint loudest = G_MAXUINT8;
+
+  for (gint k = MAX (from, 0); k < MIN (to, n); k++)
+    loudest = levels[k] != GEMMA_SOUND_NO_LEVEL ? MIN (loudest, levels[k]) : loudest;
+  return loudest;
+}
+
+/* Which of the levels are of pauses. Speech has a range of 30 dB (ANSI S3.5): what is as much below what is loudest
+ * within a second is none. (transfer full) */
+static guint8 *
+find_pauses (const guint8 *levels, gint n)
+{
+  guint8 *pauses = g_new (guint8, n);
+
+  for (gint i = 0; i < n; i++)
+    pauses[i] = levels[i] > find_loudest (levels, n, i - AROUND, i + AROUND) + RANGE;
+  return pauses;
+}
+
+/* How far levels are below what is loud on either side, as between words that no pause divides. (transfer full) */
+static guint8 *
+find_dips (const guint8 *levels, gint n)
+{
+  guint8 *dips = g_new (guint8, n);
+
   for (gint i = 0; i < n; i++) {
-    gint loudest = G_MAXUINT8;
-    for (gint k = MAX (i - AROUND, 0); k < MIN (i + AROUND, n); k++)
-      loudest = levels[k] != GEMMA_SOUND_NO_LEVEL ? MIN (loudest, levels[k]) : loudest;
-    pauses[i] = levels[i] > loudest + RANGE;
+    gint before = find_loudest (levels, n, i - BESIDE, i), after = find_loudest (levels, n, i + 1, i + 1 + BESIDE);
+    dips[i] = levels[i] == GEMMA_SOUND_NO_LEVEL ? G_MAXUINT8 : MAX (levels[i] - MAX (before, after), 0);
   }
-  return n_known > 0 ? g_steal_pointer (&pauses) : NULL;
+  return dips;
 }
 
 /* When each word is said; before @end if that is the utterance's, else some may come after it. NULL if the model does
- * not tell. (transfer full) */
+ * not tell. @pace: how much longer letters take than they seem to. (transfer full) */
 static GemmaAlignmentWord *
-align (GemmaHypotheses *self, GstClockTime end, gboolean whole)
+align (GemmaHypotheses *self, GstClockTime end, gboolean whole, gfloat pace)
 {
   guint n_words = self->words->len, n_ids = 0;
   g_autofree GemmaAlignmentWord *words = g_new0 (GemmaAlignmentWord, MAX (n_words, 1));
@@ -367,10 +407,12 @@ align (GemmaHypotheses *self, GstClockTime end, gboolean whole)
   g_autofree guint8 *quiet = g_new (guint8, self->sound->len);
   for (guint i = 0; i < self->sound->len; i++)
     quiet[i] = get_token (self, i)->quiet;
-  g_autofree guint8 *pauses = find_pauses (self);
-  const GemmaAlignmentSound sound = { self->sound->len, quiet, pauses,
+  g_autofree guint8 *levels = get_levels (self);
+  g_autofree guint8 *pauses = levels ? find_pauses (levels, count_levels (self)) : NULL;
+  g_autofree guint8 *dips = levels ? find_dips (levels, count_levels (self)) : NULL;
+  const GemmaAlignmentSound sound = { self->sound->len, quiet, pauses, dips,
     (gfloat) GEMMA_SOUND_HEARD / (get_token (self, 0)->end - get_token (self, 0)->start),
-    to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, whole) };
+    to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, whole) * pace };
   gboolean known = gemma_align (&sound, (const gfloat *) (gpointer) self->weights->data,
       (const gint *) (gpointer) self->letters->data, words, n_words, whole ? n_words : 0);
   return known ? g_steal_pointer (&words) : NULL;
@@ -407,17 +449,43 @@ count_said (GemmaHypotheses *self, const GemmaAlignmentWord *words, guint n, Gst
   return n_said;
 }
 
+/* Whether @words and @others, if any, end word @i at the same time. Without levels nobody knows where in a token. */
+static gboolean
+ends_alike (GemmaHypotheses *self, const GemmaAlignmentWord *words, const GemmaAlignmentWord *others, guint i)
+{
+  const GemmaSoundToken *token = get_token (self, self->sound->len - 1);
+  gboolean known = token->levels[GEMMA_SOUND_LEVELS / 2] != GEMMA_SOUND_NO_LEVEL;
+
+  return !others || fabsf (words[i].end - others[i].end) <= (known ? SURE : 1);
+}
+
+/* How many of the first @n @words, which have been said, do not move if the speech is slower or faster than it seems.
+ * The model looks in what it has heard for words that it knows come next; where only the letters before tell when such a
+ * word is said, they would be told before they are. None waits longer than WAIT. */
+static guint
+count_sure (GemmaHypotheses *self, const GemmaAlignmentWord *words, guint n, GstClockTime heard)
+{
+  g_autofree GemmaAlignmentWord *slow = n > 0 ? align (self, heard, FALSE, SLOWER) : NULL;
+  g_autofree GemmaAlignmentWord *fast = n > 0 ? align (self, heard, FALSE, 1 / SLOWER) : NULL;
+  guint i = 0;
+
+  while (i < n && ((ends_alike (self, words, slow, i) && ends_alike (self, words, fast, i)) ||
+                   heard >= from_tokens (self, words[i].end) + WAIT))
+    i++;
+  return i;
+}
+
 /* The first @n words, all if the utterance is over. */
 static void
 make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, gboolean last, GemmaWordFunc func,
     gpointer user_data)
 {
-  g_autofree GemmaAlignmentWord *words = n > 0 ? align (self, heard, last) : NULL;
+  g_autofree GemmaAlignmentWord *words = n > 0 ? align (self, heard, last, 1) : NULL;
 
   if (!words)
     make_final_by_length (self, n, heard, func, user_data);
   else if (!last)
-    n = count_said (self, words, n, heard);
+    n = count_sure (self, words, count_said (self, words, n, heard), heard);
   for (guint i = 0; words && i < n; i++) {
     GstClockTime start = MAX (from_tokens (self, words[i].begin), self->final_end);
     GstClockTime end = MIN (from_tokens (self, words[i].end), heard);

@@ -4,9 +4,10 @@
  * in a row agree on, and that another word follows, becomes final; at the end of the utterance all do.
  *
  * A word's time comes from where the model looks while it says it (models/alignment.h), and is fixed when the word becomes
- * final: later words are looked for after it, so nothing about final ones is asked again. Of a model that does not tell, it
- * is an estimate: words share the time of the speech that is not told yet by their lengths, and none ends after the sound
- * that the first hypothesis with it had heard. Plain C: no streams.
+ * final: later words are looked for after it, so nothing about final ones is asked again. Until that place is sure, a
+ * word waits, but not much longer than a second. Of a model that does not tell, it is an estimate: words share the time of
+ * the speech that is not told yet by their lengths, and none ends after the sound that the first hypothesis with it had
+ * heard. Plain C: no streams.
  */
 #pragma once
 

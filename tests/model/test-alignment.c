@@ -81,7 +81,7 @@ make_case (gint n, const Said *said, guint n_said, gfloat noise)
   }
   for (guint k = 0; k < n_said; k++)
     add_word (&c, &said[k], noise, rand);
-  c.sound = (GemmaAlignmentSound) { n, c.quiet, NULL, HEARD, 0, n, LETTER };
+  c.sound = (GemmaAlignmentSound) { n, c.quiet, .heard = HEARD, .end = n, .letter = LETTER };
   return c;
 }
 
@@ -233,6 +233,28 @@ GST_START_TEST (test_guessed)
 
 GST_END_TEST;
 
+/* Guesses look for their sound in all that was heard; they are not squeezed in. One token is allowed. */
+GST_START_TEST (test_guesses_that_look)
+{
+  static const Said said[] = { { 1, 3, { 4 } }, { 3, 5.5f, { 5 } }, { 5.5f, 8, { 5 } } };
+  Case c = make_case (8, said, G_N_ELEMENTS (said), .2f);
+  const GemmaAlignmentWord guess = { 1 };
+  gint letters = 6;
+  gfloat anything[8] = { 0, .1f, .1f, .1f, .1f, .1f, .1f, .2f };
+
+  for (guint i = 0; i < 3; i++) {
+    g_array_append_val (c.words, guess);
+    g_array_append_val (c.letters, letters);
+    g_array_append_vals (c.weights, anything, 8);
+  }
+  fail_unless (run (&c, 0));
+  check_times (&c, said, 3, 1);
+  fail_unless (get_word (&c, 4)->begin >= 8, "%g", get_word (&c, 4)->begin);
+  clear (&c);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_one_and_none)
 {
   static const Said said[] = { { 0, 1, { 2 } } };
@@ -341,6 +363,7 @@ alignment_suite (void)
   tcase_add_test (tc, test_repeated);
   tcase_add_test (tc, test_limits);
   tcase_add_test (tc, test_guessed);
+  tcase_add_test (tc, test_guesses_that_look);
   tcase_add_test (tc, test_one_and_none);
   tcase_add_test (tc, test_nothing_known);
   tcase_add_test (tc, test_random);
