@@ -11,12 +11,22 @@
 
 GST_DEBUG_CATEGORY (gst_gemma_debug);
 
+/* PoCL sets this variable, to this, when it looks for devices, which is in the thread that loads a model: a new variable moves
+ * the environment away from under getenv() in other threads, as that of liborc when audioresample starts. One that is there
+ * already does not. */
+static void
+settle_environment (void)
+{
+  g_setenv ("HWLOC_PLUGINS_PATH", "/dev/null", FALSE);
+}
+
 /* The registry's scanner runs this, so no device is touched. */
 static gboolean
 plugin_init (GstPlugin *plugin)
 {
   gboolean ok = TRUE;
 
+  settle_environment ();
   GST_DEBUG_CATEGORY_INIT (gst_gemma_debug, "gemma", 0, "Gemma elements");
   ok &= GST_ELEMENT_REGISTER (gemmaaudioenc, plugin);
   ok &= GST_ELEMENT_REGISTER (gemmacaptionbin, plugin);
