@@ -55,7 +55,7 @@ OclCut ocl_cut_rows (OclQueue *queue, gint rows, gint cols, gint item_elements);
 /** Enough work for an item of a kernel that mostly moves memory. */
 #define OCL_ITEM_ELEMENTS 16384
 
-extern const gsize ocl_single_item[3];          /* { 1, 1 }: the local size of CPU kernels */
+extern const gsize ocl_single_item[3];          /* { 1, 1, 1 }: the local size of CPU kernels */
 
 /** The work-group of portable kernels: a row of this many items. */
 #define OCL_GROUP_SIZE 64
