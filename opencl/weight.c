@@ -148,35 +148,18 @@ unmap (OclQueue *queue, cl_mem mem, gpointer mapped)
         "Cannot unmap the memory of a weight");
 }
 
-/* Panels whose lines are among each other are one piece of memory. */
-static void
-fill_columns (OclQueue *queue, const OclWeight *weight, const OclWeightChunk *chunk, const OclMatrix *matrix)
-{
-  PackJob job = { matrix, 1, weight, 0, chunk->n_panels };
-
-  job.data = map_for_writing (queue, chunk->data, 0, chunk_bytes (weight, chunk->n_panels));
-  job.scales = map_for_writing (queue, chunk->scales, 0, chunk_scale_bytes (weight, chunk->n_panels));
-  if (job.data && job.scales)
-    pack_parallel (&job);
-  unmap (queue, chunk->data, job.data);
-  unmap (queue, chunk->scales, job.scales);
-}
-
+/* Some panels at a time; those whose lines are among each other are one piece of memory. */
 static void
 fill_chunk (OclQueue *queue, const OclWeight *weight, const OclWeightChunk *chunk, const OclMatrix *parts, guint n_parts)
 {
-  gint step = MAX (SLAB / weight->panel_bytes, 1);
+  gint step = weight->layout == OCL_LAYOUT_COLUMNS ? chunk->n_panels : (gint) MAX (SLAB / weight->panel_bytes, 1);
 
-  if (weight->layout == OCL_LAYOUT_COLUMNS) {
-    fill_columns (queue, weight, chunk, parts);
-    return;
-  }
   for (gint p = 0; p < chunk->n_panels && !ocl_queue_failed (queue); p += step) {
     gint n = MIN (step, chunk->n_panels - p);
     PackJob job = { parts, n_parts, weight, chunk->first_row / OCL_PANEL + p, n };
 
-    job.data = map_for_writing (queue, chunk->data, p * weight->panel_bytes, n * weight->panel_bytes);
-    job.scales = map_for_writing (queue, chunk->scales, p * weight->scale_bytes, n * weight->scale_bytes);
+    job.data = map_for_writing (queue, chunk->data, p * weight->panel_bytes, chunk_bytes (weight, n));
+    job.scales = map_for_writing (queue, chunk->scales, p * weight->scale_bytes, chunk_scale_bytes (weight, n));
     if (job.data && (job.scales || !chunk->scales))
       pack_parallel (&job);
     unmap (queue, chunk->data, job.data);

@@ -18,14 +18,10 @@
 INLINE void
 begin_part (int *begin, const Row *row, int part)
 {
-#if !defined (INT24)
-  begin[0] = FIRST (row->sums[part]);
-#elif defined (WITH_OFFSET)
-  begin[0] = begin[1] = begin[2] = 0;
+#ifdef INT24
+  begin_digits (begin, row, part);
 #else
-  begin[0] = row->low[part];
-  begin[1] = 0;
-  begin[2] = row->high[part];
+  begin[0] = FIRST (row->sums[part]);
 #endif
 }
 
@@ -35,9 +31,7 @@ end_part (const int16 *total, const Row *row, const uchar *s, int part)
 {
   const float16 d = block_scale (s, part);
 #ifdef INT24
-  const int16 low = (total[1] << 8) + total[0];
-  float16 sum = (__builtin_convertvector (total[2], float16) * 65536.f + __builtin_convertvector (low, float16))
-      * (d * row->scale[part * PART / 32]);
+  float16 sum = join_digits (total) * (d * row->scale[part * PART / 32]);
 
 #ifdef WITH_OFFSET
   sum += block_offset (s, part) * row->sum[part];
