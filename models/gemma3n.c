@@ -216,7 +216,7 @@ feed_forward (Session *s, const Gemma3nSubLayer *l, OclTensor y, OclTensor x)
   OclTensor gate = ocl_tensor_cols (gate_up, 0, F), up = ocl_tensor_cols (gate_up, F, F);
   OclTensor ffn = ocl_tensor_cols (top (s->arena.ffn, x.rows), 0, F);
   const OclMatmulFlags flags = s->session.params.matmul_flags;
-  if (x.rows == 1 && l->up && ocl_gated_matmul_reads_less (s->session.queue, l->up)) {
+  if (l->up && ocl_gated_matmul_is_sparse (s->session.queue, l->up, x.rows)) {
     multiply (s, gate, x, l->gate);
     ocl_gated_matmul (s->session.queue, ffn, gate, x, l->up, sparsity, flags);
   } else {

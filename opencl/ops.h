@@ -31,16 +31,18 @@ void ocl_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclM
 
 /**
  * y [M][N] = gelu (max (0, gate - cutoff)) * (x [M][K] * w^T), w [N][K], gate [M][N]; cutoff and gelu of ocl_gated_gelu().
- * Of one row, CPUs read only the rows of w that the gate lets through, if w is in OCL_LAYOUT_ROWS.
+ * If w is in OCL_LAYOUT_ROWS, CPUs compute no other products than the gate lets through (of more than one row only where K
+ * is a multiple of 512), and read no other rows of w.
  */
 void ocl_gated_matmul (OclQueue *q, OclTensor y, OclTensor gate, OclTensor x, const OclWeight *w, gfloat sparsity,
     OclMatmulFlags flags);
-/** Whether it does so here, for such a weight. */
-gboolean ocl_gated_matmul_reads_less (OclQueue *q, const OclWeight *w);
+/** Whether they do so here, for such a weight and so many rows of x. */
+gboolean ocl_gated_matmul_is_sparse (OclQueue *q, const OclWeight *w, gint rows);
 
 /**
- * ocl_matmul() where most of x is 0, as behind such a gate: of one row, CPUs read of w, if it is in OCL_LAYOUT_COLUMNS,
- * only the groups of 8 columns (4 of Q8_0) in which x is not all 0.
+ * ocl_matmul() where most of x is 0, as behind such a gate. If w is in OCL_LAYOUT_COLUMNS, CPUs multiply only what is not 0;
+ * of few rows of x, they read only the groups of 8 columns of w (4 of Q8_0) in which one is not all 0; many rows are not
+ * rounded, whatever @flags allow.
  */
 void ocl_sparse_matmul (OclQueue *q, OclTensor y, OclTensor x, const OclWeight *w, OclMatmulFlags flags);
 

@@ -114,10 +114,6 @@ KERNEL (matmul_gated, TENSOR_ARG (y), TENSOR_ARG (gate), TENSOR_ARG (x), PANELS_
   const float cutoff = cutoff_of (ROW (gate, 0), n_gates, sparsity);
   const Panels panels = FLAT_PANELS (w);
 
-  for (int c = first; c < last; c += PANEL) {
-    const float16 v = fmax (vload16 (0, ROW (gate, 0) + first_row + c) - cutoff, 0.f);
-
-    vstore16 (GELU (v), 0, ROW (y, 0) + c);
-  }
+  open_gates (ROW (y, 0) + first, ROW (gate, 0) + first_row + first, last - first, cutoff);
   multiply_open (FLAT (float, ROW (y, 0)), FLAT (const float, ROW (x, 0)), &panels, K, first, last);
 }

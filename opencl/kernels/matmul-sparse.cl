@@ -81,7 +81,7 @@ add_line (int16 *total, const uchar *w, long step, int line, const uint *const *
 
     UNROLL
     for (int i = 0; i < LINE_WORDS; i++)
-      run = ADD (run, quads[i], words[d][line * LINE_WORDS + i]);
+      run = ADD (run, quads[i], (uint16) (words[d][line * LINE_WORDS + i]));
     total[d] = END (total[d], run);
   }
 }

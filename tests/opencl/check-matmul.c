@@ -230,13 +230,13 @@ check_matmul (Check *c)
   check_expected (c, y, want, bound);
 }
 
-/* A gate that is far from its cutoff: between open and closed ones nothing is. */
+/* Gates that are far from their cutoff: between open and closed ones nothing is. */
 static gfloat *
-make_gates (Check *c, gint n, gfloat open)
+make_gates (Check *c, gint rows, gint cols, gfloat open)
 {
-  gfloat *gate = check_values (c, 1, n, -1, 1);
+  gfloat *gate = check_values (c, rows, cols, -1, 1);
 
-  for (gint i = 0; i < n; i++)
+  for (gint i = 0; i < rows * cols; i++)
     if (check_float (c, 0, 1) < open)
       gate[i] = check_float (c, 8, 12);
   return gate;
@@ -258,22 +258,29 @@ open_gate (const gfloat *gate, gint n, gfloat sparsity, gint i)
 /* Scale * q and offset are rounded apart, though x may be 0 where they would not cancel. Of 32 random q, some are next to
  * both ends of their range: scale, q and offset make no more than 5 times the largest weight of their block. */
 static void
-add_offset_rounding (OclType type, const guint8 *w, const gfloat *x, gint N, gint K, gfloat *bound)
+add_offset_rounding (OclType type, const guint8 *w, const gfloat *x, gint M, gint N, gint K, gfloat *bound)
 {
   g_autofree gfloat *row = g_new (gfloat, K);
 
   for (gint n = 0; n < N; n++) {
     ocl_type_dequantize (type, w + n * ocl_type_row_bytes (type, K), row, K);
     for (gint b = 0; b + 32 <= K; b += 32) {
-      gfloat most = 0, sum = 0;
+      gfloat most = 0;
 
-      for (gint i = b; i < b + 32; i++) {
+      for (gint i = b; i < b + 32; i++)
         most = MAX (most, fabsf (row[i]));
-        sum += fabsf (x[i]);
-      }
-      bound[n] += 5 * most * sum * 0x1p-23f;
+      for (gint m = 0; m < M; m++)
+        for (gint i = b; i < b + 32; i++)
+          bound[m * N + n] += 5 * most * fabsf (x[m * K + i]) * 0x1p-23f;
     }
   }
+}
+
+/* One row, as in decoding, or some; now and then more than a kernel takes at a time. */
+static gint
+sparse_rows (Check *c)
+{
+  return check_int (c, 0, 1) ? 1 : check_int (c, 0, 9) ? check_int (c, 2, 40) : check_int (c, 257, 300);
 }
 
 /* x of zeros, but for @part of it. */
@@ -283,25 +290,26 @@ check_sparse_matmul (Check *c)
   static const gfloat parts[] = { 0.f, 0.02f, 0.06f, 0.3f, 1.f };
   const OclType type = check_case (c) % OCL_N_TYPES;
   const Mode mode = ocl_type_info (type)->block > 1 && check_case (c) % 2 ? MODE_INT8 : MODE_FLOAT;
-  const gint block = ocl_type_info (type)->block, N = check_int (c, 1, 80) * 16 - (check_int (c, 0, 4) ? 0 : 3);
+  const gint M = sparse_rows (c), block = ocl_type_info (type)->block;
+  const gint N = check_int (c, 1, M > 40 ? 10 : 80) * 16 - (check_int (c, 0, 4) ? 0 : 3);
   const gint K = (check_int (c, 1, 600) + block - 1) / block * block;
   const gfloat part = parts[check_int (c, 0, 4)];
   const guint8 *data = random_matrix (c, type, N, K);
   OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K, OCL_LAYOUT_COLUMNS)
       : make_weight (c, type, data, N, K, OCL_LAYOUT_COLUMNS);
-  gfloat *x = check_values (c, 1, K, -2, 2), *want = check_values (c, 1, N, 0, 0), *bound = check_values (c, 1, N, 0, 0);
-  OclTensor y = check_output (c, 1, N);
+  gfloat *x = check_values (c, M, K, -2, 2), *want = check_values (c, M, N, 0, 0), *bound = check_values (c, M, N, 0, 0);
+  OclTensor y = check_output (c, M, N);
 
-  check_describe (c, "%s N %d K %d, %g open, %s", ocl_type_info (type)->name, N, K, part, modes[mode].name);
+  check_describe (c, "%s M %d N %d K %d, %g open, %s", ocl_type_info (type)->name, M, N, K, part, modes[mode].name);
   if (!weight)
     return;
   check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
-  for (gint k = 0; k < K; k++)
-    x[k] = check_float (c, 0, 1) < part ? x[k] : 0;
-  expect_within (c, type, data, x, 1, N, K, mode, want, bound);
+  for (gint i = 0; i < M * K; i++)
+    x[i] = check_float (c, 0, 1) < part ? x[i] : 0;
+  expect_within (c, type, data, x, M, N, K, mode, want, bound);
   if (ocl_type_info (type)->min_sign)
-    add_offset_rounding (type, data, x, N, K, bound);
-  ocl_sparse_matmul (check_queue (c), y, check_input_from (c, 1, K, x), weight, modes[mode].flags);
+    add_offset_rounding (type, data, x, M, N, K, bound);
+  ocl_sparse_matmul (check_queue (c), y, check_input_from (c, M, K, x), weight, modes[mode].flags);
   check_expected (c, y, want, bound);
 }
 
@@ -312,28 +320,29 @@ check_gated_matmul (Check *c)
   static const gfloat parts[] = { 0.f, 0.02f, 0.06f, 0.3f };
   const OclType type = check_case (c) % OCL_N_TYPES;
   const Mode mode = ocl_type_info (type)->block > 1 && check_case (c) % 2 ? MODE_INT8 : MODE_FLOAT;
-  const gint block = ocl_type_info (type)->block, N = check_int (c, 1, 30) * 16 - (check_int (c, 0, 4) ? 0 : 3);
-  const gint K = (check_int (c, 1, 600) + block - 1) / block * block;
+  const gint M = sparse_rows (c), block = ocl_type_info (type)->block;
+  const gint N = check_int (c, 1, M > 40 ? 6 : 30) * 16 - (check_int (c, 0, 4) ? 0 : 3);
+  const gint K = check_int (c, 0, 1) ? check_int (c, 1, 2) * 512 : (check_int (c, 1, 600) + block - 1) / block * block;
   const gfloat sparsity = 0.5f, part = parts[check_int (c, 0, 3)];
   const guint8 *data = random_matrix (c, type, N, K);
   OclWeight *weight = N % 16 == 0 && K % 2 == 0 ? make_view (c, type, data, N, K, OCL_LAYOUT_ROWS)
       : make_weight (c, type, data, N, K, OCL_LAYOUT_ROWS);
-  gfloat *x = check_values (c, 1, K, -2, 2), *gate = make_gates (c, N, part);
-  gfloat *want = check_values (c, 1, N, 0, 0), *bound = check_values (c, 1, N, 0, 0);
-  OclTensor y = check_output (c, 1, N);
+  gfloat *x = check_values (c, M, K, -2, 2), *gate = make_gates (c, M, N, part);
+  gfloat *want = check_values (c, M, N, 0, 0), *bound = check_values (c, M, N, 0, 0);
+  OclTensor y = check_output (c, M, N);
 
-  check_describe (c, "%s N %d K %d, %g open, %s", ocl_type_info (type)->name, N, K, part, modes[mode].name);
+  check_describe (c, "%s M %d N %d K %d, %g open, %s", ocl_type_info (type)->name, M, N, K, part, modes[mode].name);
   if (!weight)
     return;
   check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
-  expect_within (c, type, data, x, 1, N, K, mode, want, bound);
-  for (gint i = 0; i < N; i++) {
-    const gdouble v = open_gate (gate, N, sparsity, i);
+  expect_within (c, type, data, x, M, N, K, mode, want, bound);
+  for (gint i = 0; i < M * N; i++) {
+    const gdouble v = open_gate (gate + i / N * N, N, sparsity, i % N);
 
     bound[i] = bound[i] * v + fabs (want[i]) * (v + 1) * 2e-6;     /* the cutoff, up to 12, is rounded, and exp () */
     want[i] *= v;
   }
-  ocl_gated_matmul (check_queue (c), y, check_input_from (c, 1, N, gate), check_input_from (c, 1, K, x), weight, sparsity,
+  ocl_gated_matmul (check_queue (c), y, check_input_from (c, M, N, gate), check_input_from (c, M, K, x), weight, sparsity,
       modes[mode].flags);
   check_expected (c, y, want, bound);
 }
@@ -383,9 +392,57 @@ bench_matmul (Check *c)
   }
 }
 
+/* Of a sparse layer of Gemma 3n E2B, where the gate leaves a twentieth open: bytes and operations are all of them. */
+static void
+bench_sparse (Check *c, OclLayout layout)
+{
+  static const gint rows[] = { 1, 2, 4, 8, 32, 256 };
+  const gint N = layout == OCL_LAYOUT_ROWS ? 8192 : 2048, K = layout == OCL_LAYOUT_ROWS ? 2048 : 8192;
+
+  for (guint t = 0; t < OCL_N_TYPES; t++)
+    for (guint i = 0; i < G_N_ELEMENTS (rows) && ocl_type_info (t)->block > 1; i++) {
+      const gint M = rows[i];
+      g_autofree gchar *label = g_strdup_printf ("%s %dx%dx%d", ocl_type_info (t)->name, M, N, K);
+      const gsize bytes = N * ocl_type_row_bytes (t, K);
+      const OclMatmulFlags flags = g_str_has_prefix (check_variant (c), "int8") ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS;
+      OclWeight *weight;
+      OclTensor x, y, gate;
+      gfloat *values;
+
+      if (!check_bench_wanted (label) || g_str_equal (check_variant (c), "ref"))
+        continue;
+      weight = make_sparse (c, &(OclMatrix) { t, N, K, check_keep (c, g_malloc0 (bytes), g_free) }, layout);
+      check_keep (c, weight, (GDestroyNotify) ocl_weight_free);
+      values = make_gates (c, M, MAX (N, K), 0.05f);
+      for (gint k = 0; k < M * K && layout == OCL_LAYOUT_COLUMNS; k++)
+        values[k] = MAX (0, values[k] - 4);
+      gate = check_input_from (c, M, MAX (N, K), values);
+      x = check_dense (c, M, K, -1, 1);
+      y = check_dense (c, M, N, 0, 0);
+      check_bench (c, label, (gdouble) bytes + 4.0 * M * (K + N), 2.0 * M * N * K) {
+        if (layout == OCL_LAYOUT_ROWS)
+          ocl_gated_matmul (check_queue (c), y, gate, x, weight, 1.6448536f, flags);
+        else
+          ocl_sparse_matmul (check_queue (c), y, gate, weight, flags);
+      }
+    }
+}
+
+static void
+bench_gated_matmul (Check *c)
+{
+  bench_sparse (c, OCL_LAYOUT_ROWS);
+}
+
+static void
+bench_sparse_matmul (Check *c)
+{
+  bench_sparse (c, OCL_LAYOUT_COLUMNS);
+}
+
 const CheckOp check_ops_matmul[] = {
   { "matmul", 572, check_matmul, bench_matmul, OCL_N_TYPES },
-  { "gated_matmul", 132, check_gated_matmul, NULL, OCL_N_TYPES },
-  { "sparse_matmul", 132, check_sparse_matmul, NULL, OCL_N_TYPES },
+  { "gated_matmul", 132, check_gated_matmul, bench_gated_matmul, OCL_N_TYPES },
+  { "sparse_matmul", 132, check_sparse_matmul, bench_sparse_matmul, OCL_N_TYPES },
   { NULL }
 };
