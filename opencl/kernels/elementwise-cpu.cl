@@ -1,4 +1,5 @@
 /* y = f (u, v, value) element by element, a block of rows and columns a work-item. */
+#include "exp.clh"
 #include "rows.clh"
 #include "step.clh"
 #include "sparse.clh"

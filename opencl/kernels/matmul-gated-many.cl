@@ -3,6 +3,7 @@
 // is one of vectors, whose lanes are added at the end. K is a multiple of 512, N of 16. With -DINT24, x keeps 24 bits.
 #include "int8.clh"
 #include "lines.clh"
+#include "exp.clh"
 #include "rows.clh"
 #include "sparse.clh"
 #include "row.clh"

@@ -2,6 +2,7 @@
 // are gathered, 16 to a panel, and multiplied as in matmul-int8.cl. N is a multiple of 16. With -DINT24, x keeps 24 bits.
 #include "int8.clh"
 #include "lines.clh"
+#include "exp.clh"
 #include "rows.clh"
 #include "step.clh"
 #include "sparse.clh"

@@ -1,4 +1,5 @@
 /* Norms of rows, whole rows a work-item. */
+#include "exp.clh"
 #include "rows.clh"
 #include "step.clh"
 

@@ -43,6 +43,15 @@ bench_rms_norm (Check *c)
     check_bench (c, label, 12.0 * rows * 2048, 0)
       ocl_rms_norm (check_queue (c), y, x, &p);
   }
+  /* behind an expansion of a picture */
+  for (gint gelu = 0; gelu < 2; gelu++) {
+    OclTensor x = check_dense (c, 1152, 2560, -1, 1), y = check_dense (c, 1152, 2560, -1, 1);
+    OclRmsNorm p = OCL_RMS_NORM_INIT (check_dense (c, 1, 2560, -1, 1), 1e-6f);
+
+    p.gelu = gelu;
+    check_bench (c, gelu ? "1152x2560, gelu" : "1152x2560", 8.0 * 1152 * 2560, 0)
+      ocl_rms_norm (check_queue (c), y, x, &p);
+  }
 }
 
 /* Half of the cases are not centred: the mean must be taken off before the squares are summed. */
