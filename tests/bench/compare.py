@@ -71,8 +71,8 @@ def read_model(path):
     """-> {"prefill": of PREFILL tokens, "decode": of one}, each the bytes that have to be read and the operations.
 
     Of tables that rows are looked up in only the head counts. Gemma 3n's layers without keys and values of their own
-    run for the last position only; a model's embedding of the prompt has its matrices beside the layers. Behind a sparse
-    gate decoding has to read the rows of up and the columns of down that it leaves open, of normally distributed gates."""
+    run for the last position only; a model's embedding of the prompt has its matrices beside the layers. Of up and down around
+    a sparse gate only what it leaves open, of normally distributed gates, has to be read in decoding, and multiplied."""
     from gguf import GGUFReader
     reader = GGUFReader(path)
     architecture = reader.fields["general.architecture"].contents()
@@ -88,13 +88,13 @@ def read_model(path):
         layer = re.match(r"blk\.(\d+)\.", t.name)
         unused = layer and int(layer[1]) >= owned and re.search(r"attn_[kv]\.", t.name)
         matrix = int(t.n_elements) if len(t.shape) > 1 else 0
+        part = is_open[int(layer[1])] if layer and re.search(r"ffn_(up|down)\.", t.name) else 1
         if t.name == head or not table and not unused:
-            part = is_open[int(layer[1])] if layer and re.search(r"ffn_(up|down)\.", t.name) else 1
             work["decode"][0] += int(t.n_bytes) * part
             work["decode"][1] += 2 * matrix * part
         if not table and (not layer or int(layer[1]) < owned):
             work["prefill"][0] += int(t.n_bytes)
-            work["prefill"][1] += 2 * matrix * PREFILL
+            work["prefill"][1] += 2 * matrix * PREFILL * part
     return work
 
 
