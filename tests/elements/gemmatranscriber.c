@@ -224,8 +224,7 @@ GST_START_TEST (test_transcript_and_translations)
   for (guint i = 0; i < 3; i++) {
     collector_wait_eos (out[i], 60);
     fail_unless_equals_int (collector_count (out[i], TRUE, 0), 2);
-    /* A token leaves 92 ms into its 160, when nobody knows yet that its clip ends. */
-    collector_check_coverage (out[i], 0, MS (5000), MS (68));
+    collector_check_coverage (out[i], 0, MS (5000), 0);
     /* All branches tell the same speech. */
     fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (out[i], 1)),
         GST_BUFFER_PTS (collector_get_buffer (out[0], 1)));
@@ -427,9 +426,12 @@ GST_START_TEST (test_unlinked_branch_does_not_stop_the_others)
   for (guint i = 0; i < 3; i++) {
     push_sound (f.src, RATE, TRUE, MS (3000) * i);
     push_sound (f.src, 2 * RATE, FALSE, MS (3000) * i + MS (1000));
+    while (collector_count (out, TRUE, 0) <= i) /* until the other branch is known to be linked to nothing */
+      g_usleep (10000);
   }
   push_eos (&f);
-  collector_wait_eos (out, 60);
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
   fail_unless_equals_int (collector_count (out, TRUE, 0), 3);
   end (&f);
   collector_free (out);
@@ -569,7 +571,7 @@ GST_START_TEST (test_caps_change)
   finish_steps (&s);
   fail_unless (collector_count (s.out, TRUE, 0) >= 1);
   /* A resampler that begins anew is off by a few samples. */
-  collector_check_coverage (s.out, 0, MS (3000), MS (80));
+  collector_check_coverage (s.out, 0, MS (3000), MS (1));
   end_steps (&s);
 }
 
@@ -589,7 +591,7 @@ GST_START_TEST (test_lost_sound)
   fail_unless_equals_int (collector_count (s.out, TRUE, 0), 2);
   fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, 0)) < MS (500));
   fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, 1)) >= MS (5900));
-  collector_check_coverage (s.out, 0, MS (7000), MS (80));
+  collector_check_coverage (s.out, 0, MS (7000), 0);
   end_steps (&s);
 }
 
