@@ -42,6 +42,7 @@
 
 #include "caption-tap.h"
 #include "debug.h"
+#include "downmix.h"
 #include "gemmavisionenc.h"
 #include "line21.h"
 #include "lm-base.h"
@@ -640,7 +641,7 @@ add_audio (GstGemmaCaptionBin *self)
   self->audio.sink = add_ghost_pad (self, &sink_audio_template, tee, "sink");
   add_ghost_pad (self, &src_audio_template, tee, GST_PAD_NAME (media));
   add_to_chain (self, &self->audio, make_queue (SOUND_TIME, 0));
-  add_to_chain (self, &self->audio, gst_element_factory_make ("audioconvert", NULL));
+  add_to_chain (self, &self->audio, gemma_downmix_new ());
   add_to_chain (self, &self->audio, gst_element_factory_make ("audioresample", NULL));
   add_to_chain (self, &self->audio, filter);
   add_branch (self, &self->audio, tee);

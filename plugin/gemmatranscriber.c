@@ -31,6 +31,7 @@
 #include "gemmatranscriber.h"
 
 #include "debug.h"
+#include "downmix.h"
 #include "lm-base.h"
 #include "lm-translate-pad.h"
 #include "stream.h"
@@ -785,7 +786,7 @@ add_ghost_pad (GstGemmaTranscriber *self, const gchar *name, GstElement *element
 static void
 gst_gemma_transcriber_init (GstGemmaTranscriber *self)
 {
-  GstElement *convert = gst_element_factory_make ("audioconvert", NULL);
+  GstElement *convert = gemma_downmix_new ();
   GstElement *resample = gst_element_factory_make ("audioresample", NULL);
   GstElement *filter = gst_element_factory_make ("capsfilter", NULL);
   GstElement *queue = make_token_queue (), *token_queue = make_token_queue ();
