@@ -1,4 +1,5 @@
 #include "config-private.h"
+#include "file.h"
 
 #include <math.h>
 #include <string.h>
@@ -227,9 +228,16 @@ static gboolean
 find_template (const gchar *directory, gboolean *has_turns, GError **error)
 {
   static const gchar *const files[] = { "tokenizer_config.json", "chat_template.json" };
-  g_autofree gchar *path = g_build_filename (directory, "chat_template.jinja", NULL), *jinja = NULL;
+  g_autofree gchar *path = g_build_filename (directory, "chat_template.jinja", NULL);
+  g_autoptr (GError) cause = NULL;
+  gsize length;
+  g_autofree gchar *jinja = gemma_read_regular (path, MAX_CONFIG, &length, &cause);
 
-  if (g_file_get_contents (path, &jinja, NULL, NULL) && strstr (jinja, GEMMA_TURN))
+  if (!jinja && !g_error_matches (cause, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND)) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return FALSE;
+  }
+  if (jinja && strstr (jinja, GEMMA_TURN))
     *has_turns = TRUE;
   for (guint i = 0; !*has_turns && i < G_N_ELEMENTS (files); i++) {
     g_autoptr (JsonNode) node = NULL;

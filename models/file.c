@@ -9,7 +9,7 @@ gint
 gemma_open_regular (const gchar *path, gsize *size, GError **error)
 {
   struct stat st;
-  gint fd = open (path, O_RDONLY | O_CLOEXEC);
+  gint fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* of a FIFO: else it waits for somebody who writes */
 
   if (fd < 0 || fstat (fd, &st) < 0) {
     gint e = errno;
@@ -24,4 +24,38 @@ gemma_open_regular (const gchar *path, gsize *size, GError **error)
   if (fd >= 0)
     close (fd);
   return -1;
+}
+
+gchar *
+gemma_read_regular (const gchar *path, gsize max_bytes, gsize *length, GError **error)
+{
+  g_autofree gchar *data = NULL;
+  gsize size, n = 0;
+  gint fd = gemma_open_regular (path, &size, error);
+
+  if (fd < 0)
+    return NULL;
+  if (size > max_bytes) {
+    close (fd);
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
+        "%s: %" G_GSIZE_FORMAT " bytes, more than the %" G_GSIZE_FORMAT " allowed", path, size, max_bytes);
+    return NULL;
+  }
+  data = g_try_malloc (size + 1);
+  while (data && n < size) {
+    gssize got = read (fd, data + n, size - n);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0)
+      break;
+    n += got;
+  }
+  close (fd);
+  if (data == NULL || n < size) {
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: cannot be read whole", path);
+    return NULL;
+  }
+  data[n] = '\0';
+  *length = n;
+  return g_steal_pointer (&data);
 }

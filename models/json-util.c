@@ -3,10 +3,8 @@
 #include "file.h"
 #include "json-scan.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 static gboolean
 has_no_nul (JsonScan *scan, const gchar *text, gsize length)
@@ -92,46 +90,11 @@ gemma_json_parse_data (const gchar *data, gsize length, const gchar *name, guint
   return json_parser_steal_root (parser);
 }
 
-/* The whole of a regular file of at most @max_bytes, or NULL. */
-static gchar *
-read_file (const gchar *path, gsize max_bytes, gsize *length, GError **error)
-{
-  g_autofree gchar *data = NULL;
-  gsize size, n = 0;
-  gint fd = gemma_open_regular (path, &size, error);
-
-  if (fd < 0)
-    return NULL;
-  if (size > max_bytes) {
-    close (fd);
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID,
-        "%s: %" G_GSIZE_FORMAT " bytes, more than the %" G_GSIZE_FORMAT " allowed", path, size, max_bytes);
-    return NULL;
-  }
-  data = g_try_malloc (size + 1);
-  while (data && n < size) {
-    gssize got = read (fd, data + n, size - n);
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got <= 0)
-      break;
-    n += got;
-  }
-  close (fd);
-  if (data == NULL || n < size) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: cannot be read whole", path);
-    return NULL;
-  }
-  data[n] = '\0';
-  *length = n;
-  return g_steal_pointer (&data);
-}
-
 JsonNode *
 gemma_json_parse_file (const gchar *path, gsize max_bytes, guint max_depth, GError **error)
 {
   gsize length = 0;
-  g_autofree gchar *data = read_file (path, max_bytes, &length, error);
+  g_autofree gchar *data = gemma_read_regular (path, max_bytes, &length, error);
 
   return data ? gemma_json_parse_data (data, length, path, max_depth, error) : NULL;
 }

@@ -1,12 +1,12 @@
 /* tokenizer.json of the tokenizers library: BPE with byte fallback, spaces written "▁". */
+#include "file.h"
 #include "json-scan.h"
 #include "tokenizer-private.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 /* Gemma's has 33 MB. */
-#define MAX_FILE (G_GUINT64_CONSTANT (1) << 29)
+#define MAX_FILE ((gsize) 1 << 29)
 
 typedef struct
 {
@@ -489,21 +489,15 @@ gemma_tokenizer_new_from_json_data (const gchar *name, const gchar *data, gsize 
 GemmaTokenizer *
 gemma_tokenizer_new_from_json (const gchar *path, GError **error)
 {
-  g_autofree gchar *data = NULL;
-  GStatBuf info;
+  g_autoptr (GError) cause = NULL;
   gsize length;
+  g_autofree gchar *data = gemma_read_regular (path, MAX_FILE, &length, &cause);
 
-  if (g_stat (path, &info) == 0 && (guint64) info.st_size > MAX_FILE) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID, "%s: has %" G_GUINT64_FORMAT " bytes; allowed are %"
-        G_GUINT64_FORMAT, path, (guint64) info.st_size, MAX_FILE);
-    return NULL;
-  }
-  if (!g_file_get_contents (path, &data, &length, error)) {
-    if (error && g_error_matches (*error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
-      g_clear_error (error);
-      g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND, "%s: the file is missing", path);
-    }
-    return NULL;
-  }
-  return gemma_tokenizer_new_from_json_data (path, data, length, error);
+  if (data)
+    return gemma_tokenizer_new_from_json_data (path, data, length, error);
+  if (g_error_matches (cause, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND))
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND, "%s: the file is missing", path);
+  else
+    g_propagate_error (error, g_steal_pointer (&cause));
+  return NULL;
 }

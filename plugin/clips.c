@@ -282,7 +282,7 @@ gemma_clips_drain (GemmaClips *self, GError **error)
 
   if (self->position && self->active)
     ok = end_clip (self, error);
-  if (ok && self->gated && self->position > self->silence_start)
+  if (ok && self->gated && self->position)      /* where a clip has ended, of no length */
     self->funcs.silence (self->silence_start, self->position, self->user_data);
   gemma_clips_reset (self);
   return ok;

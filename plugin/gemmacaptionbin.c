@@ -42,6 +42,8 @@
 
 #include "caption-tap.h"
 #include "debug.h"
+#include "downmix.h"
+#include "gemmavisionenc.h"
 #include "line21.h"
 #include "lm-base.h"
 #include "stream.h"
@@ -101,7 +103,8 @@ struct _GstGemmaCaptionBin
   gboolean running;             /* errors of the captions are no longer errors of the start */
   Mode mode;
   guint64 interval;
-  guint resolution, roll_up_rows;
+  gint resolution;
+  guint roll_up_rows;
   GstSegment segment;           /* of the frames that reach the overlay */
   GstClockTime seen;            /* running time at which the last of them ends */
   GstClockTime shown;           /* running time at which the last caption ends */
@@ -414,7 +417,7 @@ set_vision (GstGemmaCaptionBin *self, const gchar *name, const GValue *value)
   if (G_VALUE_HOLDS_UINT64 (value))
     self->interval = g_value_get_uint64 (value);
   else
-    self->resolution = g_value_get_uint (value);
+    self->resolution = g_value_get_enum (value);
   g_mutex_unlock (&self->lock);
   if (self->video.encoder)
     g_object_set_property (G_OBJECT (self->video.encoder), name, value);
@@ -459,11 +462,12 @@ gst_gemma_caption_bin_get_property (GObject *object, guint id, GValue *value, GP
   g_mutex_lock (&self->lock);
   Mode mode = self->mode;
   guint64 interval = self->interval;
-  guint resolution = self->resolution, rows = self->roll_up_rows;
+  gint resolution = self->resolution;
+  guint rows = self->roll_up_rows;
   g_mutex_unlock (&self->lock);
   switch (id) {
     case PROP_INTERVAL: g_value_set_uint64 (value, interval); break;
-    case PROP_RESOLUTION: g_value_set_uint (value, resolution); break;
+    case PROP_RESOLUTION: g_value_set_enum (value, resolution); break;
     case PROP_MODE: g_value_set_enum (value, mode); break;
     case PROP_ROLL_UP_ROWS: g_value_set_uint (value, rows); break;
     case PROP_MUSIC_GATE:
@@ -523,11 +527,11 @@ install_properties (GObjectClass *klass)
           "Captions of a live stream leave the pad text within this time after what they tell of (ms); the media leave at "
           "once", 0, G_MAXUINT, 8000, playing));
   g_object_class_install_property (klass, PROP_INTERVAL, g_param_spec_uint64 ("interval", "Interval",
-          "A picture is looked at every so often (ns, 0: as often as the encoder can)", 0, G_MAXUINT64, 2 * GST_SECOND,
+          "A picture is looked at every so often (ns, 0: as often as the encoder can)", 0, G_MAXINT64, 2 * GST_SECOND,
           playing));
-  g_object_class_install_property (klass, PROP_RESOLUTION, g_param_spec_uint ("resolution", "Resolution",
-          "Size that pictures are scaled to before they are looked at: 256, 512 or 768; ignored with models that have one "
-          "size of their own (Gemma 3, T5Gemma 2)", 256, 768, 256, playing));
+  g_object_class_install_property (klass, PROP_RESOLUTION, g_param_spec_enum ("resolution", "Resolution",
+          "Size that pictures are scaled to before they are looked at; ignored with models that have one size of their own "
+          "(Gemma 3, T5Gemma 2)", GST_TYPE_GEMMA_RESOLUTION, 256, playing));
   g_object_class_install_property (klass, PROP_MODE, g_param_spec_enum ("mode", "Mode", "Where captions go",
           GST_TYPE_GEMMA_CAPTION_MODE, MODE_OVERLAY, playing));
   g_object_class_install_property (klass, PROP_ROLL_UP_ROWS, g_param_spec_uint ("roll-up-rows", "Roll-up rows",
@@ -637,7 +641,7 @@ add_audio (GstGemmaCaptionBin *self)
   self->audio.sink = add_ghost_pad (self, &sink_audio_template, tee, "sink");
   add_ghost_pad (self, &src_audio_template, tee, GST_PAD_NAME (media));
   add_to_chain (self, &self->audio, make_queue (SOUND_TIME, 0));
-  add_to_chain (self, &self->audio, gst_element_factory_make ("audioconvert", NULL));
+  add_to_chain (self, &self->audio, gemma_downmix_new ());
   add_to_chain (self, &self->audio, gst_element_factory_make ("audioresample", NULL));
   add_to_chain (self, &self->audio, filter);
   add_branch (self, &self->audio, tee);

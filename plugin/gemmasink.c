@@ -118,6 +118,18 @@ post_stream_start (GstGemmaSink *self, GstEvent *event)
   gst_element_post_message (GST_ELEMENT (self), message);
 }
 
+/* As every sink does: who plays a file is told what is known of it. */
+static void
+post_tags (GstGemmaSink *self, GstEvent *event)
+{
+  GstTagList *tags;
+
+  gst_event_parse_tag (event, &tags);
+  GstMessage *message = gst_message_new_tag (GST_OBJECT (self), gst_tag_list_copy (tags));
+  gst_message_set_seqnum (message, gst_event_get_seqnum (event));
+  gst_element_post_message (GST_ELEMENT (self), message);
+}
+
 static GstFlowReturn
 gst_gemma_sink_event (GstGemmaLmBase *base, GstEvent *event)
 {
@@ -129,6 +141,9 @@ gst_gemma_sink_event (GstGemmaLmBase *base, GstEvent *event)
       return GST_FLOW_OK;
     case GST_EVENT_STREAM_START:
       post_stream_start (self, event);
+      break;
+    case GST_EVENT_TAG:
+      post_tags (self, event);
       break;
     case GST_EVENT_SEGMENT:
       gst_event_copy_segment (event, &self->segment);

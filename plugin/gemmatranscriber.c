@@ -31,6 +31,7 @@
 #include "gemmatranscriber.h"
 
 #include "debug.h"
+#include "downmix.h"
 #include "lm-base.h"
 #include "lm-translate-pad.h"
 #include "stream.h"
@@ -581,6 +582,28 @@ is_queue (GstObject *object)
   return factory && g_str_equal (GST_OBJECT_NAME (factory), "queue");
 }
 
+static gboolean
+find_linked (GstElement *element, GstPad *pad, gpointer linked)
+{
+  return !(*(gboolean *) linked = gst_pad_is_linked (pad));
+}
+
+/* At the end a queue says that nobody took the text of its branch. While another branch is linked, nobody wanted it. */
+static gboolean
+is_of_unlinked_branch (GstGemmaTranscriber *self, GstMessage *message)
+{
+  const GstStructure *details;
+  gboolean linked = FALSE;
+  gint flow;
+
+  gst_message_parse_error_details (message, &details);
+  if (!is_queue (GST_MESSAGE_SRC (message)) || !details || !gst_structure_get_int (details, "flow-return", &flow) ||
+      flow != GST_FLOW_NOT_LINKED)
+    return FALSE;
+  gst_element_foreach_src_pad (GST_ELEMENT (self), find_linked, &linked);
+  return linked;
+}
+
 /* One fault is one error: not told again by each element that the model failed, nor by the queue whose flow ended then. */
 static gboolean
 is_consequence (GstGemmaTranscriber *self, GstMessage *message)
@@ -603,7 +626,10 @@ is_consequence (GstGemmaTranscriber *self, GstMessage *message)
 static void
 gst_gemma_transcriber_handle_message (GstBin *bin, GstMessage *message)
 {
-  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR && is_consequence (GST_GEMMA_TRANSCRIBER (bin), message))
+  GstGemmaTranscriber *self = GST_GEMMA_TRANSCRIBER (bin);
+
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR &&
+      (is_of_unlinked_branch (self, message) || is_consequence (self, message)))
     gst_message_unref (message);
   else
     GST_BIN_CLASS (gst_gemma_transcriber_parent_class)->handle_message (bin, message);
@@ -760,7 +786,7 @@ add_ghost_pad (GstGemmaTranscriber *self, const gchar *name, GstElement *element
 static void
 gst_gemma_transcriber_init (GstGemmaTranscriber *self)
 {
-  GstElement *convert = gst_element_factory_make ("audioconvert", NULL);
+  GstElement *convert = gemma_downmix_new ();
   GstElement *resample = gst_element_factory_make ("audioresample", NULL);
   GstElement *filter = gst_element_factory_make ("capsfilter", NULL);
   GstElement *queue = make_token_queue (), *token_queue = make_token_queue ();

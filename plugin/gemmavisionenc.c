@@ -96,7 +96,7 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src", GST_P
 G_DEFINE_TYPE (GstGemmaVisionEnc, gst_gemma_vision_enc, GST_TYPE_ELEMENT)
 GST_ELEMENT_REGISTER_DEFINE (gemmavisionenc, "gemmavisionenc", GST_RANK_NONE, GST_TYPE_GEMMA_VISION_ENC)
 
-static G_DEFINE_ENUM_TYPE (GstGemmaVisionEncResolution, resolution,
+G_DEFINE_ENUM_TYPE (GstGemmaVisionEncResolution, gst_gemma_resolution,
     { 256, "256 x 256 pixels, the quickest", "256" },
     { 512, "512 x 512 pixels", "512" },
     { 768, "768 x 768 pixels, sees small print", "768" })
@@ -739,7 +739,7 @@ install_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_RESOLUTION, g_param_spec_enum ("resolution", "Resolution",
           "Side of the square that a frame is resized to, of Gemma 3n, whose published weights are most often used with 768; "
           "Gemma 3 and T5Gemma 2 have one size of their own (896), and this is ignored",
-          resolution_get_type (), DEFAULT_RESOLUTION, flags));
+          GST_TYPE_GEMMA_RESOLUTION, DEFAULT_RESOLUTION, flags));
   g_object_class_install_property (klass, PROP_INTERVAL, g_param_spec_uint64 ("interval", "Interval",
           "Encode one frame of each stretch of stream time of this length (ns); 0: no limit", 0, G_MAXINT64, 0, flags));
   g_object_class_install_property (klass, PROP_MAX_RATE, gst_param_spec_fraction ("max-rate", "Maximal rate",
@@ -775,7 +775,7 @@ gst_gemma_vision_enc_class_init (GstGemmaVisionEncClass *klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Gemma vision encoder", "Codec/Encoder/Video",
       "Turns frames of video into soft tokens for a Gemma language model (gemmalm, gemmasink)", "gst-gemma");
-  gst_type_mark_as_plugin_api (resolution_get_type (), 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_GEMMA_RESOLUTION, 0);
 }
 
 static void

@@ -80,8 +80,9 @@ gemma_utterances_reset (GemmaUtterances *self)
 static void
 tell_silence (GemmaUtterances *self, GstClockTime until)
 {
-  if (GST_CLOCK_TIME_IS_VALID (self->told) && until > self->told)
-    self->funcs.silence (self->told, until, self->user_data);
+  if (!GST_CLOCK_TIME_IS_VALID (self->told) || until <= self->told)
+    return;
+  self->funcs.silence (self->told, until, self->user_data);
   self->told = until;
 }
 
@@ -118,6 +119,13 @@ tell_speech (GemmaUtterances *self)
   self->speaking = self->whole = self->rest = FALSE;
 }
 
+/* What is told does not overlap. */
+static void
+extend_speech (GemmaUtterances *self, const GemmaSoundToken *token)
+{
+  self->speech_end = MAX (get_judged (token), self->speech_start);
+}
+
 /* Token @i is the first loud one. */
 static void
 begin_speech (GemmaUtterances *self, guint i)
@@ -141,7 +149,7 @@ find_speech (GemmaUtterances *self)
       continue;
     if (!self->speaking)
       begin_speech (self, i);
-    self->speech_end = get_judged (token);
+    extend_speech (self, token);
   }
 }
 
@@ -200,10 +208,15 @@ synchronize (GemmaUtterances *self, GstClockTime pts, gboolean begins)
   }
   if (!begins && ABS (GST_CLOCK_DIFF (self->next, pts)) <= TOLERANCE)
     return;
+  /* A token leaves before its end is heard, and may say that it lasts a little longer than its clip did. */
+  gboolean clipped = pts < self->next && self->next - pts <= TOLERANCE;
+  if (clipped)
+    self->next = pts;
   gemma_utterances_drain (self);
-  if (pts > self->told)
-    tell_silence (self, pts);
-  self->told = self->next = pts;
+  if (!clipped && pts < self->told)
+    self->told = pts;
+  tell_silence (self, pts);
+  self->next = pts;
 }
 
 /* When streaming: a pause that will do for the end of what is nearly too long. */
@@ -251,12 +264,12 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
   if (!quiet) {
     if (!self->speaking)
       begin_speech (self, self->tokens->len - 1);
-    self->speech_end = get_judged (&token);
+    extend_speech (self, &token);
   } else if (self->speaking && (token.end - self->speech_end >= self->silence || is_end (self, &token))) {
     gemma_utterances_drain (self);
   } else if (!self->speaking) {
     self->rest = FALSE;
-    if (self->whole && token.end - self->told > GST_SECOND)
+    if (self->whole && token.end > self->told + GST_SECOND)
       self->whole = FALSE;      /* no speech follows soon */
     shorten_lead (self);
   }

@@ -113,6 +113,17 @@ GST_START_TEST (test_contract)
   fail_if (music_gate);
   g_object_get (bin, "music-gate", &music_gate, NULL);
   fail_if (music_gate);
+
+  /* No value of what is handed on to the encoder is refused there. */
+  g_autoptr (GstElement) encoder = gst_bin_get_by_name (GST_BIN (bin), "vision-encoder");
+  fail_unless (g_object_class_find_property (G_OBJECT_GET_CLASS (bin), "resolution")->value_type ==
+      g_object_class_find_property (G_OBJECT_GET_CLASS (encoder), "resolution")->value_type);
+  fail_unless_equals_uint64 (G_PARAM_SPEC_UINT64 (g_object_class_find_property (G_OBJECT_GET_CLASS (bin), "interval"))->maximum,
+      G_PARAM_SPEC_UINT64 (g_object_class_find_property (G_OBJECT_GET_CLASS (encoder), "interval"))->maximum);
+  gint resolution;
+  g_object_set (bin, "resolution", 512, NULL);
+  g_object_get (encoder, "resolution", &resolution, NULL);
+  fail_unless_equals_int (resolution, 512);
 }
 
 GST_END_TEST;

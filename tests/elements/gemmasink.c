@@ -117,6 +117,26 @@ GST_START_TEST (test_signal_and_messages)
 
 GST_END_TEST;
 
+GST_START_TEST (test_tags)
+{
+  Fixture f = begin ("");
+  g_autofree gchar *title = NULL;
+  GstTagList *tags;
+
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  fail_unless (gst_element_send_event (f.src, gst_event_new_tag (gst_tag_list_new (GST_TAG_TITLE, "A talk", NULL))));
+  push_all (&f);
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND, GST_MESSAGE_TAG | GST_MESSAGE_EOS);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_TAG);
+  gst_message_parse_tag (message, &tags);
+  fail_unless (gst_tag_list_get_string (tags, GST_TAG_TITLE, &title));
+  fail_unless_equals_string (title, "A talk");
+  gst_tag_list_unref (tags);
+  end (&f);
+}
+
+GST_END_TEST;
+
 static gchar *
 transcribe_to (const gchar *name, const gchar *more)
 {
@@ -224,6 +244,7 @@ gemmasink_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_signal_and_messages);
+  tcase_add_test (tc, test_tags);
   tcase_add_test (tc, test_files);
   tcase_add_test (tc, test_location_cannot_be_written);
   tcase_add_test (tc, test_nothing_before_playing);

@@ -224,8 +224,7 @@ GST_START_TEST (test_transcript_and_translations)
   for (guint i = 0; i < 3; i++) {
     collector_wait_eos (out[i], 60);
     fail_unless_equals_int (collector_count (out[i], TRUE, 0), 2);
-    /* A token leaves 92 ms into its 160, when nobody knows yet that its clip ends. */
-    collector_check_coverage (out[i], 0, MS (5000), MS (68));
+    collector_check_coverage (out[i], 0, MS (5000), 0);
     /* All branches tell the same speech. */
     fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (out[i], 1)),
         GST_BUFFER_PTS (collector_get_buffer (out[0], 1)));
@@ -258,17 +257,41 @@ GST_START_TEST (test_language_on_the_command_line)
 
 GST_END_TEST;
 
+static guint64
+get_tokens (GstElement *transcriber)
+{
+  g_autoptr (GstStructure) stats = NULL, encoder = NULL;
+  guint64 n;
+
+  g_object_get (transcriber, "stats", &stats, NULL);
+  fail_unless (gst_structure_get (stats, "encoder", GST_TYPE_STRUCTURE, &encoder, NULL));
+  fail_unless (gst_structure_get_uint64 (encoder, "tokens", &n));
+  return n;
+}
+
+/* Known places, none (as SDI has it), so that all channels count the same, and the one of mono. */
+static const gchar *const sounds[] = {
+  "audio/x-raw,format=S16LE,rate=44100,channels=2",
+  "audio/x-raw,format=S16LE,rate=48000,channels=2,channel-mask=(bitmask)0",
+  "audio/x-raw,format=S32LE,rate=48000,channels=16,channel-mask=(bitmask)0",
+  "audio/x-raw,format=F32BE,rate=48000,channels=1",
+};
+
 GST_START_TEST (test_any_sound)
 {
-  Fixture f = begin ("audiotestsrc num-buffers=50 samplesperbuffer=4410 wave=silence ! "
-      "audio/x-raw,format=S16LE,rate=44100,channels=2 ! gemmatranscriber name=t ! fakesink");
+  g_autofree gchar *launch = g_strdup_printf ("audiotestsrc num-buffers=50 samplesperbuffer=4410 wave=saw ! "
+      "%s ! gemmatranscriber name=t ! fakesink", sounds[__i__]);
+  Fixture f = begin (launch);
   g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
   Collector *out = collector_new (pad);
+  g_autoptr (GstCaps) caps = gst_caps_from_string (sounds[__i__]);
+  gint rate;
 
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   collector_wait_eos (out, 60);
-  fail_unless_equals_int (collector_count (out, TRUE, 0), 0);
-  collector_check_coverage (out, 0, MS (5000), MS (2)); /* the resampler's rounding */
+  fail_unless (get_tokens (f.transcriber) > 0, "nothing was heard");
+  gst_structure_get_int (gst_caps_get_structure (caps, 0), "rate", &rate);
+  collector_check_coverage (out, 0, 50 * 4410 * GST_SECOND / rate, MS (2)); /* the resampler's rounding */
   end (&f);
   collector_free (out);
 }
@@ -427,9 +450,12 @@ GST_START_TEST (test_unlinked_branch_does_not_stop_the_others)
   for (guint i = 0; i < 3; i++) {
     push_sound (f.src, RATE, TRUE, MS (3000) * i);
     push_sound (f.src, 2 * RATE, FALSE, MS (3000) * i + MS (1000));
+    while (collector_count (out, TRUE, 0) <= i) /* until the other branch is known to be linked to nothing */
+      g_usleep (10000);
   }
   push_eos (&f);
-  collector_wait_eos (out, 60);
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (f.bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS);
   fail_unless_equals_int (collector_count (out, TRUE, 0), 3);
   end (&f);
   collector_free (out);
@@ -569,7 +595,7 @@ GST_START_TEST (test_caps_change)
   finish_steps (&s);
   fail_unless (collector_count (s.out, TRUE, 0) >= 1);
   /* A resampler that begins anew is off by a few samples. */
-  collector_check_coverage (s.out, 0, MS (3000), MS (80));
+  collector_check_coverage (s.out, 0, MS (3000), MS (1));
   end_steps (&s);
 }
 
@@ -589,7 +615,7 @@ GST_START_TEST (test_lost_sound)
   fail_unless_equals_int (collector_count (s.out, TRUE, 0), 2);
   fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, 0)) < MS (500));
   fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, 1)) >= MS (5900));
-  collector_check_coverage (s.out, 0, MS (7000), MS (80));
+  collector_check_coverage (s.out, 0, MS (7000), 0);
   end_steps (&s);
 }
 
@@ -848,7 +874,7 @@ gemmatranscriber_suite (void)
   add_translations (s, "chained", use_chained);
   tcase_add_test (tc, test_contract);
   tcase_add_test (tc, test_submodel_of_all_branches);
-  tcase_add_test (tc, test_any_sound);
+  tcase_add_loop_test (tc, test_any_sound, 0, G_N_ELEMENTS (sounds));
   tcase_add_test (tc, test_live_promise);
   tcase_add_test (tc, test_missing_model);
   tcase_add_test (tc, test_segment_change_drains);

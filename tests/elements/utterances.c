@@ -167,6 +167,29 @@ GST_START_TEST (test_silence_event_and_hole)
 
 GST_END_TEST;
 
+/* A token leaves when it is heard half; its clip may end before it does. What is told has no holes and does not overlap. */
+GST_START_TEST (test_clip_ends_in_a_token)
+{
+  GemmaUtterances *u = begin ();
+
+  push (u, "Dss", 0);
+  gemma_utterances_push_silence (u, MS (420), 0);
+  gemma_utterances_push_silence (u, MS (420), MS (580));
+  push (u, "Ds", MS (1000));
+  push (u, "Ds", MS (1260));    /* 60 ms before the end of the one before */
+  gemma_utterances_push_silence (u, MS (1520), 0);
+  fail_unless_equals_int (spans->len, 6);
+  check_span (0, TRUE, 0, MS (320) + HEARD);
+  check_span (1, FALSE, MS (320) + HEARD, MS (1000));
+  check_span (2, TRUE, MS (1000), MS (1160) + HEARD);
+  check_span (3, FALSE, MS (1160) + HEARD, MS (1260));
+  check_span (4, TRUE, MS (1260), MS (1420) + HEARD);
+  check_span (5, FALSE, MS (1420) + HEARD, MS (1520));
+  end (u);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_times_go_back)
 {
   GemmaUtterances *u = begin ();
@@ -298,6 +321,7 @@ utterances_suite (void)
   tcase_add_test (tc, test_pause_ends_utterance);
   tcase_add_test (tc, test_short_pause_does_not);
   tcase_add_test (tc, test_silence_event_and_hole);
+  tcase_add_test (tc, test_clip_ends_in_a_token);
   tcase_add_test (tc, test_times_go_back);
   tcase_add_test (tc, test_longest_is_cut_at_pause);
   tcase_add_test (tc, test_longest_without_pause);

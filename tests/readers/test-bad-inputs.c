@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What a reader may have beyond the size of a file: its own small state and the C library's arenas. */
@@ -189,6 +190,11 @@ GST_START_TEST (test_missing_and_odd_files)
   g_clear_error (&error);
   fail_if (gemma_weights_open_gguf ("/dev/zero", &error) != NULL);
   check_error (FALSE, error, 0, "a device", GEMMA_ERROR_INVALID, "/dev/zero", "regular");
+  g_clear_error (&error);
+  g_autofree gchar *fifo = g_build_filename (directory, "fifo.gguf", NULL);
+  fail_unless (mkfifo (fifo, 0600) == 0);
+  fail_if (gemma_weights_open_gguf (fifo, &error) != NULL);     /* at once: nobody will ever write to it */
+  check_error (FALSE, error, 0, "a FIFO", GEMMA_ERROR_INVALID, fifo, "regular");
   g_clear_error (&error);
   fail_if (gemma_weights_open_hf (directory, &error) != NULL);
   check_error (FALSE, error, 0, "an empty directory", GEMMA_ERROR_NOT_FOUND, directory, "model.safetensors");

@@ -117,6 +117,10 @@ GST_START_TEST (test_missing_json)
   fail_unless (gemma_tokenizer_new_from_json ("/nonexistent/tokenizer.json", &error) == NULL);
   g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND);
   fail_unless (strstr (error->message, "/nonexistent/tokenizer.json") != NULL);
+  g_clear_error (&error);
+  fail_unless (gemma_tokenizer_new_from_json ("/dev/zero", &error) == NULL);    /* which has no end */
+  g_assert_error (error, GEMMA_ERROR, GEMMA_ERROR_INVALID);
+  fail_unless (strstr (error->message, "/dev/zero") != NULL);
 }
 GST_END_TEST;
 
