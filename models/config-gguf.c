@@ -240,23 +240,28 @@ read_text (GemmaTextConfig *t, const GemmaArchitecture *a, GemmaWeights *w, GErr
 
 /* ---- Gemma 3n's own ------------------------------------------------------------- */
 
-/* activation_sparsity_scale: the factor itself; minus infinity (llama.cpp's converter) or 0 for no sparsity. */
+/* activation_sparsity_scale: the factor itself. No sparsity is minus infinity, as llama.cpp's converter writes it, whose 0
+ * cuts at the mean; in files without any, it is 0. */
 static gboolean
 read_gemma3n_sparsity (GemmaTextConfig *t, GemmaWeights *w, GError **error)
 {
   static const gchar key[] = GEMMA3N "activation_sparsity_scale";
   g_autofree gdouble *scale = NULL;
+  gfloat zero = 0;
 
   if (!gemma_weights_has_key (w, key))
     return TRUE;
   scale = gemma_weights_get_numbers (w, key, t->n_layers, error);
   if (scale == NULL)
     return FALSE;
+  for (gint i = 0; i < t->n_layers; i++)
+    if (scale[i] < -GEMMA_MAX_SPARSITY)
+      zero = GEMMA_SPARSITY_AT_MEAN;
   for (gint i = 0; i < t->n_layers; i++) {
     if (isnan (scale[i]) || scale[i] > GEMMA_MAX_SPARSITY)
       return gemma_config_fail (gemma_weights_get_path (w), GEMMA_ERROR_INVALID, error,
           "key %s[%d] is %g; at most %g is allowed", key, i, scale[i], GEMMA_MAX_SPARSITY);
-    t->gemma3n.sparsity[i] = scale[i] < -GEMMA_MAX_SPARSITY ? 0 : (gfloat) scale[i];
+    t->gemma3n.sparsity[i] = scale[i] < -GEMMA_MAX_SPARSITY ? 0 : scale[i] == 0 ? zero : (gfloat) scale[i];
   }
   return TRUE;
 }

@@ -1,6 +1,5 @@
 #include "config-private.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -119,7 +118,7 @@ read_sparsity (GemmaTextConfig *text, const GemmaJsonObject *o, GError **error)
       return gemma_config_fail (o->file, GEMMA_ERROR_INVALID, error,
           "%s%s[%d] is %g; from 0 to less than 1 is allowed", o->prefix, key, i, p);
     scale = p == 0 ? 0 : gemma_normal_quantile (p);
-    text->gemma3n.sparsity[i] = p == 0 ? 0 : fabs (scale) < 1e-12 ? FLT_MIN : (gfloat) scale;        /* 0 means none */
+    text->gemma3n.sparsity[i] = p == 0 ? 0 : fabs (scale) < 1e-12 ? GEMMA_SPARSITY_AT_MEAN : (gfloat) scale;
   }
   return TRUE;
 }

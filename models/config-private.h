@@ -1,6 +1,8 @@
 /* What config.c shares with the two sources of a configuration and with its checks. */
 #pragma once
 
+#include <float.h>
+
 #include "config.h"
 #include "json-util.h"
 
@@ -16,6 +18,7 @@ G_BEGIN_DECLS
 #define GEMMA_MAX_VOCAB (1 << 24)
 #define GEMMA_MAX_ROPE 1e12
 #define GEMMA_MAX_SPARSITY 10.0
+#define GEMMA_SPARSITY_AT_MEAN FLT_MIN /* half: its scale is 0, which means none */
 
 /* What E2B and E4B have, for keys that a file may lack. */
 #define GEMMA_DEFAULT_CONTEXT 32768

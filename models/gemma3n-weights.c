@@ -37,7 +37,8 @@ load_attention (Loader *ld, Gemma3nLayer *l)
   l->post_attn_norm = load_tensor (ld, "post_attention_norm", 1, c->hidden);
 }
 
-/* Behind a sparse gate decoding reads few rows of up and few columns of down. */
+/* Behind a sparse gate decoding reads few rows of up and few columns of down. Where up would begin in the middle of a
+ * panel, a part of it could not be a view. */
 static void
 load_ffn (Loader *ld, Gemma3nLayer *l)
 {
@@ -45,7 +46,7 @@ load_ffn (Loader *ld, Gemma3nLayer *l)
   const gint C = c->hidden, F = c->ffn[ld->base.layer];
   static const gchar *const gate_up[] = { "ffn_gate", "ffn_up" };
 
-  if (c->gemma3n.sparsity[ld->base.layer] > 0) {
+  if (c->gemma3n.sparsity[ld->base.layer] > 0 || F % 16 != 0) {
     l->gate_up.part[l->gate_up.n_parts++] = load_weight (ld, "ffn_gate", F, C);
     l->gate_up.part[l->gate_up.n_parts++] = gemma_lm_load_sparse (&ld->base, "ffn_up", F, C, OCL_LAYOUT_ROWS);
     l->ffn_down = gemma_lm_load_sparse (&ld->base, "ffn_down", C, F, OCL_LAYOUT_COLUMNS);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Gemma 3n at any size: gemma-eval against transformers, layer by layer in float32.
 
-    compare_transformers.py MODEL [--gguf FILE] [--ids 600] [--audio CLIP.wav] [--image PICTURE.png] [--dtype f32|bf16]
-                            [options of gemma-eval, such as --activations int8]
+    compare_transformers.py MODEL [--gguf FILE] [--submodel TABLE] [--ids 600] [--audio CLIP.wav] [--image PICTURE.png]
+                            [--dtype f32|bf16] [options of gemma-eval, such as --activations int8]
 
 MODEL is a checkpoint in Hugging Face's form. One decoder layer's weights at a time are in memory, of the embedding
 tables the rows that occur. Of random ids (more than the window) the states after each layer, the logits and the greedy
@@ -11,7 +11,8 @@ choice at every position are compared, of a clip and a picture each block of the
 Required: states, logits and soft tokens within 2e-3 (norm of the difference over norm), the same choice wherever
 transformers' two best logits differ by more than 0.5. With 8-bit activations only the choices, and a correlation of at least
 0.999 between the logits of each position. With --gguf the text network's weights are those of a GGUF on both sides, here
-dequantized by gguf-py. --dtype bf16 shows what bfloat16 costs transformers: nothing is required then.
+dequantized by gguf-py. With --submodel the text network is the part that a table keeps (see gemma-eval --help), in
+transformers of weights that are sliced before it runs. --dtype bf16 shows what bfloat16 costs transformers: nothing is required then.
 """
 import argparse
 import json
@@ -32,6 +33,7 @@ import without_torchvision  # noqa: E402, F401, before timm
 import timm  # noqa: E402
 import language  # noqa: E402
 import layers  # noqa: E402
+import submodel  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 from transformers import Gemma3nConfig  # noqa: E402
@@ -85,6 +87,20 @@ class Gguf:
     def rows(self, name, ids):
         tensor, _ = self.find(name)
         return torch.from_numpy(np.array(self.dequantize(tensor.data[np.asarray(ids)], tensor.tensor_type), np.float32))
+
+
+class Sliced:
+    """The part that a table keeps of the text network."""
+
+    def __init__(self, whole, config, table):
+        self.whole, self.config, self.table = whole, config, table
+
+    def get(self, name):
+        own = submodel.whole_name(name, self.table)
+        return submodel.sliced_tensor(own, self.whole.get(own), self.config, self.table)
+
+    def rows(self, name, ids):
+        return submodel.sliced_tensor(name, self.whole.rows(name, ids), self.config, self.table)
 
 
 class Rows(torch.nn.Module):
@@ -147,6 +163,16 @@ def head(weights, config, hidden):
         i + HEAD_ROWS, config.vocab_size))).to(hidden.dtype).T for i in range(0, config.vocab_size, HEAD_ROWS)], 1)
     cap = config.final_logit_softcapping
     return (torch.tanh(logits / cap) * cap).float().numpy()
+
+
+def read_table(path, widths):
+    table = list(widths)
+    for line in path.read_text().splitlines():
+        if words := line.partition("#")[0].split():
+            first, _, last = words[0].partition("-")
+            for i in range(int(first), int(last or first) + 1):
+                table[i] = 0 if words[1] == "skip" else int(words[1])
+    return table
 
 
 def compare_text(config, weights, ids, out, dtype):
@@ -213,6 +239,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("model", type=Path)
     ap.add_argument("--gguf", type=Path)
+    ap.add_argument("--submodel", type=Path)
     ap.add_argument("--eval", default="build/examples/gemma-eval")
     ap.add_argument("--ids", type=int, default=600, help="how many (0: no text)")
     ap.add_argument("--audio", type=Path)
@@ -228,10 +255,14 @@ def main():
         out = Path(tmp)
         if args.ids:
             ids = language.random_ids(config.text_config.vocab_size_per_layer_input, args.ids)
-            subprocess.run([*ours, "--model", args.gguf or args.model, "--ids", ",".join(map(str, ids)), "--out", tmp], check=True,
-                           stdout=subprocess.DEVNULL)
-            weights = Gguf(args.gguf, config.text_config.num_hidden_layers) if args.gguf else checkpoint
-            results["text"] = compare_text(config.text_config, weights, ids, out, dtype)
+            part = ["--submodel", args.submodel] if args.submodel else []
+            subprocess.run([*ours, "--model", args.gguf or args.model, *part, "--ids", ",".join(map(str, ids)), "--out", tmp],
+                           check=True, stdout=subprocess.DEVNULL)
+            weights, text = Gguf(args.gguf, config.text_config.num_hidden_layers) if args.gguf else checkpoint, config.text_config
+            if args.submodel:
+                table = read_table(args.submodel, text.intermediate_size)
+                weights, text = Sliced(weights, text, table), submodel.sliced_config(text, table)
+            results["text"] = compare_text(text, weights, ids, out, dtype)
         for part, file, compare in ("audio", args.audio, compare_audio), ("image", args.image, compare_image):
             if file:
                 size = ["--resolution", str(Image.open(file).width)] if part == "image" else []

@@ -288,6 +288,30 @@ GST_START_TEST (test_equals_sliced_file)
 
 GST_END_TEST;
 
+/* FFNs whose up does not begin with a panel of weights, sparse ones and others. */
+GST_START_TEST (test_part_of_an_odd_width)
+{
+  static const gint odd[] = { 120, 120, 120, 120, 120, 120 }, cut[] = { 112, 112, 112, 112, 112, 112 };
+  const Model *source = model_get ("tiny");
+  g_autoptr (GError) error = NULL;
+  gchar *file = temporary (), *table = temporary ();
+  gguf_write_text (file, source->weights, source->config, OCL_TYPE_F32, FALSE);
+  Model *whole = open_and_remove (file), *m = slice_file (whole, odd), *part = slice_file (whole, cut);
+  fail_unless (g_file_set_contents (table, "0-5 112\n", -1, NULL));
+  GemmaLmSubmodel *submodel = gemma_lm_submodel_new (m->lm, table, &error);
+  fail_unless (submodel != NULL, "%s", error ? error->message : "no error");
+  g_autofree gfloat *got = all_logits (m, submodel, 0), *expected = all_logits (part, NULL, 0);
+  check_close ("odd", got, expected, (N + 1) * whole->config->text.vocab_size, 0.);
+  g_remove (table);
+  g_free (table);
+  gemma_lm_submodel_free (submodel);
+  model_free (part);
+  model_free (m);
+  model_free (whole);
+}
+
+GST_END_TEST;
+
 /* ---- a change while a text runs ------------------------------------------------------------------------------------ */
 
 /* A layer with keys and values of its own that was skipped cannot join before the next text. */
@@ -489,6 +513,7 @@ main (int argc, char **argv)
   tcase_add_loop_test (tc, test_greedy, 0, G_N_ELEMENTS (cases));
   tcase_add_test (tc, test_switch);
   tcase_add_loop_test (tc, test_equals_sliced_file, 0, G_N_ELEMENTS (kinds));
+  tcase_add_test (tc, test_part_of_an_odd_width);
   tcase_add_test (tc, test_missing_keys);
   tcase_add_test (tc, test_two_parts_at_once);
   tcase_add_test (tc, test_bad_choices);

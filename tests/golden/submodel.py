@@ -7,6 +7,8 @@ slicing script does. For each case C what language.py lists, ids and weights apa
     C/switched.npy      [2][vocabulary], of "shared" only: logits of the two last ids in the whole model, whose cache
                         has the keys and values that the part made of the ids before
 """
+import re
+
 import numpy as np
 import torch
 from transformers import DynamicCache, Gemma3nForCausalLM, Gemma3nTextConfig
@@ -23,37 +25,46 @@ CASES = {
 }
 
 
+def kept(table):
+    """The layers that a table keeps, 0 being one that is skipped."""
+    return [i for i, width in enumerate(table) if width]
+
+
+def sliced_config(config, table):
+    layers, owned = kept(table), config.num_hidden_layers - config.num_kv_shared_layers
+    return Gemma3nTextConfig(**{
+        **config.to_dict(), "num_hidden_layers": len(layers), "intermediate_size": [table[i] for i in layers],
+        "num_kv_shared_layers": sum(i >= owned for i in layers), "layer_types": [config.layer_types[i] for i in layers],
+        "activation_sparsity_pattern": [config.activation_sparsity_pattern[i] for i in layers]},
+        attn_implementation="eager")
+
+
+def whole_name(name, table):
+    """What the whole model calls the part's tensor: it counts the skipped layers, too."""
+    return re.sub(r"(?<=\blayers\.)\d+", lambda layer: str(kept(table)[int(layer[0])]), name)
+
+
+def sliced_tensor(name, x, config, table):
+    """What the part has of the whole model's tensor of that name; x may be some of a table's rows."""
+    layer, dim = re.search(r"\blayers\.(\d+)\.mlp\.", name), config.hidden_size_per_layer_input
+    if layer and "down_proj" in name:
+        return x[:, :table[int(layer[1])]]
+    if layer:
+        return x[:table[int(layer[1])]]
+    if "embed_tokens_per_layer" in name:
+        return x.unflatten(1, (-1, dim))[:, kept(table)].flatten(1)
+    if "per_layer_model_projection" in name:
+        return x.unflatten(0, (-1, dim))[kept(table)].flatten(0, 1)
+    return x
+
+
 def sliced(model, config, table):
     """The checkpoint that has only what table keeps."""
-    kept = [i for i, width in enumerate(table) if width]
-    owned, dim = config.num_hidden_layers - config.num_kv_shared_layers, config.hidden_size_per_layer_input
-    part = Gemma3nTextConfig(**{
-        **config.to_dict(), "num_hidden_layers": len(kept), "intermediate_size": [table[i] for i in kept],
-        "num_kv_shared_layers": sum(i >= owned for i in kept), "layer_types": [config.layer_types[i] for i in kept],
-        "activation_sparsity_pattern": [config.activation_sparsity_pattern[i] for i in kept]},
-        attn_implementation="eager")
-    columns = torch.cat([torch.arange(i * dim, (i + 1) * dim) for i in kept])
-    state = {}
-    for name, x in model.state_dict().items():
-        words = name.split(".")
-        if "layers" in words:
-            at = words.index("layers") + 1
-            layer = int(words[at])
-            if layer not in kept:
-                continue
-            words[at] = str(kept.index(layer))
-            if words[-2] in ("gate_proj", "up_proj"):
-                x = x[:table[layer]]
-            elif words[-2] == "down_proj":
-                x = x[:, :table[layer]]
-        elif words[-2] == "embed_tokens_per_layer":
-            x = x[:, columns]
-        elif words[-2] == "per_layer_model_projection":
-            x = x[columns]
-        state[".".join(words)] = x
-    result = Gemma3nForCausalLM(part).eval()
-    missing, unknown = result.load_state_dict(state, strict=False)
-    assert not unknown and all(name == "lm_head.weight" for name in missing), (missing, unknown)
+    result, whole = Gemma3nForCausalLM(sliced_config(config, table)).eval(), model.state_dict()
+    names = {name: whole_name(name, table) for name in result.state_dict() if name != "lm_head.weight"}
+    missing, _ = result.load_state_dict(
+        {name: sliced_tensor(own, whole[own], config, table) for name, own in names.items()}, strict=False)
+    assert all(name == "lm_head.weight" for name in missing), missing
     result.tie_weights()
     return result
 

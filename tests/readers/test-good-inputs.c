@@ -474,6 +474,26 @@ config_of_changed (const gchar *from, const gchar *to)
   return config;
 }
 
+/* 0 is "none" in a file that has no other word for it, else a cut at the mean. */
+GST_START_TEST (test_sparsity_of_zero)
+{
+  const gfloat none = -(gfloat) INFINITY, scales[][4] = { { 1.6f, 0, 0, 0 }, { 1.6f, 0, none, 0 } };
+
+  for (guint k = 0; k < 2; k++) {
+    Image *image = fixture_text ();
+    GemmaConfig *config;
+
+    image_set_array (image, "gemma3n.activation_sparsity_scale", KV_F32, scales[k], sizeof scales[k][0], 4);
+    config = config_of (image, NULL);
+    fail_unless (config->text.gemma3n.sparsity[0] == 1.6f && (config->text.gemma3n.sparsity[1] != 0) == (k == 1));
+    fail_unless (config->text.gemma3n.sparsity[1] < 1e-30f);
+    if (k == 1)
+      fail_unless (config->text.gemma3n.sparsity[2] == 0);
+    gemma_config_free (config);
+  }
+}
+GST_END_TEST;
+
 GST_START_TEST (test_config_in_other_words)
 {
   GemmaConfig *config = config_of_changed ("[32, 32, 32, 32]", "32");
@@ -762,6 +782,7 @@ readers_good_inputs_suite (void)
   tcase_add_test (tcase, test_config_without_mmproj);
   tcase_add_test (tcase, test_config_of_sparse_gguf);
   tcase_add_test (tcase, test_config_of_alignment);
+  tcase_add_test (tcase, test_sparsity_of_zero);
   tcase_add_test (tcase, test_config_in_other_words);
   tcase_add_test (tcase, test_config_of_text_alone);
   tcase_add_test (tcase, test_config_of_gemma3);
