@@ -37,23 +37,26 @@ load_attention (Loader *ld, Gemma3nLayer *l)
   l->post_attn_norm = load_tensor (ld, "post_attention_norm", 1, c->hidden);
 }
 
-/* Behind a sparse gate decoding reads few rows of up and few columns of down. Where up would begin in the middle of a
- * panel, a part of it could not be a view. */
+#define FEW_OPEN 1.f /* deviations above the mean: a sixth is open; of more, computing just that would take longer */
+
+/* Behind a sparse gate few rows of up and few columns of down are needed. Where up would begin in the middle of a panel, a
+ * part of it could not be a view. */
 static void
 load_ffn (Loader *ld, Gemma3nLayer *l)
 {
   const GemmaTextConfig *c = &ld->model->config;
   const gint C = c->hidden, F = c->ffn[ld->base.layer];
+  const gboolean sparse = c->gemma3n.sparsity[ld->base.layer] >= FEW_OPEN;
   static const gchar *const gate_up[] = { "ffn_gate", "ffn_up" };
 
-  if (c->gemma3n.sparsity[ld->base.layer] > 0 || F % 16 != 0) {
+  if (sparse || F % 16 != 0) {
     l->gate_up.part[l->gate_up.n_parts++] = load_weight (ld, "ffn_gate", F, C);
-    l->gate_up.part[l->gate_up.n_parts++] = gemma_lm_load_sparse (&ld->base, "ffn_up", F, C, OCL_LAYOUT_ROWS);
-    l->ffn_down = gemma_lm_load_sparse (&ld->base, "ffn_down", C, F, OCL_LAYOUT_COLUMNS);
+    l->gate_up.part[l->gate_up.n_parts++] =
+        gemma_lm_load_sparse (&ld->base, "ffn_up", F, C, sparse ? OCL_LAYOUT_ROWS : OCL_LAYOUT_PANELS);
   } else {
     l->gate_up = gemma_lm_load_stack (&ld->base, 2, gate_up, (gint[]){ F, F }, C);
-    l->ffn_down = load_weight (ld, "ffn_down", C, F);
   }
+  l->ffn_down = gemma_lm_load_sparse (&ld->base, "ffn_down", C, F, sparse ? OCL_LAYOUT_COLUMNS : OCL_LAYOUT_PANELS);
 }
 
 static void
