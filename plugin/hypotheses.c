@@ -31,6 +31,7 @@ G_STATIC_ASSERT (GEMMA_SOUND_LEVELS == GEMMA_ALIGNMENT_FRAMES);
 struct _GemmaHypotheses
 {
   GArray *sound;                /* GemmaSoundToken, of this hypothesis; NULL: not known */
+  guint8 *quiet, *pauses, *dips; /* of the sound, as GemmaAlignmentSound has them; NULL: not found yet */
   GArray *weights, *letters;    /* gfloat, a row of its sound for each of its ids; gint */
   gboolean aligned;             /* each of its ids has weights */
   GPtrArray *words, *before;    /* of Word, not final: of this hypothesis and of the one before */
@@ -40,6 +41,15 @@ struct _GemmaHypotheses
   gint final_length;            /* of words, by gemma_alignment_get_length() */
   GstClockTime final_end;
 };
+
+static void
+clear_sound (GemmaHypotheses *self)
+{
+  g_clear_pointer (&self->sound, g_array_unref);
+  g_clear_pointer (&self->quiet, g_free);
+  g_clear_pointer (&self->pauses, g_free);
+  g_clear_pointer (&self->dips, g_free);
+}
 
 static Word *
 word_new (void)
@@ -77,7 +87,7 @@ gemma_hypotheses_new (void)
 void
 gemma_hypotheses_free (GemmaHypotheses *self)
 {
-  g_clear_pointer (&self->sound, g_array_unref);
+  clear_sound (self);
   g_array_unref (self->weights);
   g_array_unref (self->letters);
   g_ptr_array_unref (self->words);
@@ -131,7 +141,7 @@ void
 gemma_hypotheses_begin (GemmaHypotheses *self, GArray *sound)
 {
   swap (self);
-  g_clear_pointer (&self->sound, g_array_unref);
+  clear_sound (self);
   self->sound = sound ? g_array_ref (sound) : NULL;
   self->aligned = sound && sound->len > 0;
   g_array_set_size (self->weights, 0);
@@ -391,6 +401,20 @@ find_dips (const guint8 *levels, gint n)
   return dips;
 }
 
+/* What it sounds like, once for all alignments of a hypothesis. */
+static void
+find_track (GemmaHypotheses *self)
+{
+  if (self->quiet)
+    return;
+  self->quiet = g_new (guint8, self->sound->len);
+  for (guint i = 0; i < self->sound->len; i++)
+    self->quiet[i] = get_token (self, i)->quiet;
+  g_autofree guint8 *levels = get_levels (self);
+  self->pauses = levels ? find_pauses (levels, count_levels (self)) : NULL;
+  self->dips = levels ? find_dips (levels, count_levels (self)) : NULL;
+}
+
 /* When each word is said; before @end if that is the utterance's, else some may come after it. NULL if the model does
  * not tell. @pace: how much longer letters take than they seem to. (transfer full) */
 static GemmaAlignmentWord *
@@ -404,13 +428,8 @@ align (GemmaHypotheses *self, GstClockTime end, gboolean whole, gfloat pace)
   if (!self->aligned || n_words == 0 || self->letters->len < n_ids || end <= self->final_end)
     return NULL;
 
-  g_autofree guint8 *quiet = g_new (guint8, self->sound->len);
-  for (guint i = 0; i < self->sound->len; i++)
-    quiet[i] = get_token (self, i)->quiet;
-  g_autofree guint8 *levels = get_levels (self);
-  g_autofree guint8 *pauses = levels ? find_pauses (levels, count_levels (self)) : NULL;
-  g_autofree guint8 *dips = levels ? find_dips (levels, count_levels (self)) : NULL;
-  const GemmaAlignmentSound sound = { self->sound->len, quiet, pauses, dips,
+  find_track (self);
+  const GemmaAlignmentSound sound = { self->sound->len, self->quiet, self->pauses, self->dips,
     (gfloat) GEMMA_SOUND_HEARD / (get_token (self, 0)->end - get_token (self, 0)->start),
     to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, whole) * pace };
   gboolean known = gemma_align (&sound, (const gfloat *) (gpointer) self->weights->data,
