@@ -207,7 +207,7 @@ add_word (Grid *g, const Word *w, gint longest, gint end, gint *begins, gint *en
 
 static gboolean
 find_path (Grid *g, const gfloat *sums, const gint *letters, GemmaAlignmentWord *words, gint n_words, gint n_said,
-    gint n_heard)
+    gint n_heard, gfloat *score)
 {
   gint stride = g->n_steps + 1;
   Word w;
@@ -221,7 +221,8 @@ find_path (Grid *g, const gfloat *sums, const gint *letters, GemmaAlignmentWord 
     sums += (gsize) w.n_tokens * (g->sound->n + 1);
     letters += w.n_tokens;
   }
-  if (g->after[g->n_steps] <= NEVER)
+  *score = g->after[g->n_steps];
+  if (*score <= NEVER)
     return FALSE;
   for (gint k = n_words - 1, at = g->n_steps; k >= 0; k--) {
     gint end = g->ends[(gsize) k * stride + at];
@@ -250,7 +251,7 @@ count_guessed_steps (const GemmaAlignmentSound *sound, const gint *letters, cons
 
 gboolean
 gemma_align (const GemmaAlignmentSound *sound, const gfloat *weights, const gint *letters, GemmaAlignmentWord *words,
-    gint n_words, gint n_said)
+    gint n_words, gint n_said, gfloat *score)
 {
   gint n_tokens = 0, n_heard = (gint) ((sound->end - sound->begin) * STEPS);
 
@@ -270,5 +271,5 @@ gemma_align (const GemmaAlignmentSound *sound, const gfloat *weights, const gint
     return FALSE;
   find_loud (&grid, n_heard);
   find_borders (&grid, n_heard);
-  return find_path (&grid, sums, letters, words, n_words, n_said, n_heard);
+  return find_path (&grid, sums, letters, words, n_words, n_said, n_heard, score);
 }

@@ -47,10 +47,11 @@ gemma_alignment_get_length (gint n_letters)
  * @weights: a row of n for each token of all words, in order
  * @letters: of each token, >= 1
  * @n_said: how many of @words end before sound->end; the model may have guessed the others, which may end after it
+ * @score: (out): how well all of it fits, a logarithm; of use beside that of another @sound->letter
  *
  * Returns: FALSE if the weights tell nothing (all are 0) or there is no time for so many words
  */
 gboolean gemma_align (const GemmaAlignmentSound *sound, const gfloat *weights, const gint *letters,
-    GemmaAlignmentWord *words, gint n_words, gint n_said);
+    GemmaAlignmentWord *words, gint n_words, gint n_said, gfloat *score);
 
 G_END_DECLS

@@ -15,6 +15,7 @@
 #define USUAL_LETTER .35f       /* 160 words a minute, of 4.7 letters */
 #define USUAL_LENGTH 10         /* so many letters, two words, of a voice are as good as this */
 #define SLOWER 1.4f             /* a word's place is sure if it stays there when letters take so much longer, or less */
+#define WORSE 3.f               /* a logarithm: what is 20 times less likely (1 of 20, as usual) is taken for wrong */
 #define SURE .3f                /* audio tokens: 48 ms */
 #define WAIT (900 * GST_MSECOND) /* at most, until the place of a word that was said is sure */
 
@@ -28,9 +29,26 @@ typedef struct
 
 G_STATIC_ASSERT (GEMMA_SOUND_LEVELS == GEMMA_ALIGNMENT_FRAMES);
 
+/* How much longer letters may take than they seem to. */
+static const gfloat paces[] = { 1, SLOWER, 1 / SLOWER };
+#define N_PACES G_N_ELEMENTS (paces)
+
+typedef struct
+{
+  GemmaAlignmentWord *words;    /* NULL: there is no time for so many, or the model does not tell */
+  gfloat score;                 /* -INFINITY without words */
+} Alignment;
+
+typedef struct
+{
+  Alignment at[N_PACES];
+  const Alignment *best;        /* one of them */
+} Alignments;
+
 struct _GemmaHypotheses
 {
   GArray *sound;                /* GemmaSoundToken, of this hypothesis; NULL: not known */
+  guint8 *quiet, *pauses, *dips; /* of the sound, as GemmaAlignmentSound has them; NULL: not found yet */
   GArray *weights, *letters;    /* gfloat, a row of its sound for each of its ids; gint */
   gboolean aligned;             /* each of its ids has weights */
   GPtrArray *words, *before;    /* of Word, not final: of this hypothesis and of the one before */
@@ -40,6 +58,15 @@ struct _GemmaHypotheses
   gint final_length;            /* of words, by gemma_alignment_get_length() */
   GstClockTime final_end;
 };
+
+static void
+clear_sound (GemmaHypotheses *self)
+{
+  g_clear_pointer (&self->sound, g_array_unref);
+  g_clear_pointer (&self->quiet, g_free);
+  g_clear_pointer (&self->pauses, g_free);
+  g_clear_pointer (&self->dips, g_free);
+}
 
 static Word *
 word_new (void)
@@ -77,7 +104,7 @@ gemma_hypotheses_new (void)
 void
 gemma_hypotheses_free (GemmaHypotheses *self)
 {
-  g_clear_pointer (&self->sound, g_array_unref);
+  clear_sound (self);
   g_array_unref (self->weights);
   g_array_unref (self->letters);
   g_ptr_array_unref (self->words);
@@ -131,7 +158,7 @@ void
 gemma_hypotheses_begin (GemmaHypotheses *self, GArray *sound)
 {
   swap (self);
-  g_clear_pointer (&self->sound, g_array_unref);
+  clear_sound (self);
   self->sound = sound ? g_array_ref (sound) : NULL;
   self->aligned = sound && sound->len > 0;
   g_array_set_size (self->weights, 0);
@@ -391,10 +418,24 @@ find_dips (const guint8 *levels, gint n)
   return dips;
 }
 
+/* What it sounds like, once for all alignments of a hypothesis. */
+static void
+find_track (GemmaHypotheses *self)
+{
+  if (self->quiet)
+    return;
+  self->quiet = g_new (guint8, self->sound->len);
+  for (guint i = 0; i < self->sound->len; i++)
+    self->quiet[i] = get_token (self, i)->quiet;
+  g_autofree guint8 *levels = get_levels (self);
+  self->pauses = levels ? find_pauses (levels, count_levels (self)) : NULL;
+  self->dips = levels ? find_dips (levels, count_levels (self)) : NULL;
+}
+
 /* When each word is said; before @end if that is the utterance's, else some may come after it. NULL if the model does
  * not tell. @pace: how much longer letters take than they seem to. (transfer full) */
 static GemmaAlignmentWord *
-align (GemmaHypotheses *self, GstClockTime end, gboolean whole, gfloat pace)
+align (GemmaHypotheses *self, GstClockTime end, gboolean whole, gfloat pace, gfloat *score)
 {
   guint n_words = self->words->len, n_ids = 0;
   g_autofree GemmaAlignmentWord *words = g_new0 (GemmaAlignmentWord, MAX (n_words, 1));
@@ -404,17 +445,12 @@ align (GemmaHypotheses *self, GstClockTime end, gboolean whole, gfloat pace)
   if (!self->aligned || n_words == 0 || self->letters->len < n_ids || end <= self->final_end)
     return NULL;
 
-  g_autofree guint8 *quiet = g_new (guint8, self->sound->len);
-  for (guint i = 0; i < self->sound->len; i++)
-    quiet[i] = get_token (self, i)->quiet;
-  g_autofree guint8 *levels = get_levels (self);
-  g_autofree guint8 *pauses = levels ? find_pauses (levels, count_levels (self)) : NULL;
-  g_autofree guint8 *dips = levels ? find_dips (levels, count_levels (self)) : NULL;
-  const GemmaAlignmentSound sound = { self->sound->len, quiet, pauses, dips,
+  find_track (self);
+  const GemmaAlignmentSound sound = { self->sound->len, self->quiet, self->pauses, self->dips,
     (gfloat) GEMMA_SOUND_HEARD / (get_token (self, 0)->end - get_token (self, 0)->start),
     to_tokens (self, self->final_end), to_tokens (self, end), guess_letter (self, whole) * pace };
   gboolean known = gemma_align (&sound, (const gfloat *) (gpointer) self->weights->data,
-      (const gint *) (gpointer) self->letters->data, words, n_words, whole ? n_words : 0);
+      (const gint *) (gpointer) self->letters->data, words, n_words, whole ? n_words : 0, score);
   return known ? g_steal_pointer (&words) : NULL;
 }
 
@@ -449,28 +485,57 @@ count_said (GemmaHypotheses *self, const GemmaAlignmentWord *words, guint n, Gst
   return n_said;
 }
 
-/* Whether @words and @others, if any, end word @i at the same time. Without levels nobody knows where in a token. */
+static void
+alignments_clear (Alignments *self)
+{
+  for (guint i = 0; i < N_PACES; i++)
+    g_free (self->at[i].words);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Alignments, alignments_clear)
+
+/* At each pace: how fast the speech is can be seen from how well what was heard fits. Of a @whole utterance it is known, as
+ * none of its words are guessed. */
+static void
+align_at_paces (GemmaHypotheses *self, GstClockTime end, gboolean whole, Alignments *alignments)
+{
+  alignments->best = &alignments->at[0];
+  for (guint i = 0; i < N_PACES; i++) {
+    Alignment *alignment = &alignments->at[i];
+    alignment->words = i == 0 || !whole ? align (self, end, whole, paces[i], &alignment->score) : NULL;
+    if (!alignment->words)
+      alignment->score = -INFINITY;
+    if (alignment->score > alignments->best->score)
+      alignments->best = alignment;
+  }
+}
+
+/* Whether all alignments that may be right end word @i at the same time. Without levels nobody knows where in a token. */
 static gboolean
-ends_alike (GemmaHypotheses *self, const GemmaAlignmentWord *words, const GemmaAlignmentWord *others, guint i)
+is_sure (GemmaHypotheses *self, const Alignments *alignments, guint i)
 {
   const GemmaSoundToken *token = get_token (self, self->sound->len - 1);
   gboolean known = token->levels[GEMMA_SOUND_LEVELS / 2] != GEMMA_SOUND_NO_LEVEL;
+  const Alignment *best = alignments->best;
 
-  return !others || fabsf (words[i].end - others[i].end) <= (known ? SURE : 1);
+  for (guint p = 0; p < N_PACES; p++) {
+    const Alignment *other = &alignments->at[p];
+    if (other->score > best->score - WORSE && fabsf (other->words[i].end - best->words[i].end) > (known ? SURE : 1))
+      return FALSE;
+  }
+  return TRUE;
 }
 
-/* How many of the first @n @words, which have been said, do not move if the speech is slower or faster than it seems.
+/* How many of the first @n words, which have been said, do not move if the speech is slower or faster than it seems, as far
+ * as it may be.
  * The model looks in what it has heard for words that it knows come next; where only the letters before tell when such a
  * word is said, they would be told before they are. None waits longer than WAIT. */
 static guint
-count_sure (GemmaHypotheses *self, const GemmaAlignmentWord *words, guint n, GstClockTime heard)
+count_sure (GemmaHypotheses *self, const Alignments *alignments, guint n, GstClockTime heard)
 {
-  g_autofree GemmaAlignmentWord *slow = n > 0 ? align (self, heard, FALSE, SLOWER) : NULL;
-  g_autofree GemmaAlignmentWord *fast = n > 0 ? align (self, heard, FALSE, 1 / SLOWER) : NULL;
   guint i = 0;
 
-  while (i < n && ((ends_alike (self, words, slow, i) && ends_alike (self, words, fast, i)) ||
-                   heard >= from_tokens (self, words[i].end) + WAIT))
+  while (i < n && (is_sure (self, alignments, i) || heard >= from_tokens (self, alignments->best->words[i].end) + WAIT))
     i++;
   return i;
 }
@@ -480,12 +545,15 @@ static void
 make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, gboolean last, GemmaWordFunc func,
     gpointer user_data)
 {
-  g_autofree GemmaAlignmentWord *words = n > 0 ? align (self, heard, last, 1) : NULL;
+  g_auto (Alignments) alignments = { { { NULL } } };
 
+  if (n > 0)
+    align_at_paces (self, heard, last, &alignments);
+  const GemmaAlignmentWord *words = alignments.best ? alignments.best->words : NULL;
   if (!words)
     make_final_by_length (self, n, heard, func, user_data);
   else if (!last)
-    n = count_sure (self, words, count_said (self, words, n, heard), heard);
+    n = count_sure (self, &alignments, count_said (self, words, n, heard), heard);
   for (guint i = 0; words && i < n; i++) {
     GstClockTime start = MAX (from_tokens (self, words[i].begin), self->final_end);
     GstClockTime end = MIN (from_tokens (self, words[i].end), heard);

@@ -344,6 +344,31 @@ GST_START_TEST (test_words_without_a_place_wait)
 
 GST_END_TEST;
 
+/* Words that are said more slowly than usual, of which the model and the levels tell where they are: they leave at once, as no
+ * other pace of speech fits nearly as well, and each where it is said. */
+GST_START_TEST (test_clear_words_do_not_wait)
+{
+  GemmaHypotheses *h = gemma_hypotheses_new ();
+  g_autoptr (GArray) first = make_loud_tokens (10), more = make_loud_tokens (12);
+  Times times = { .n = 0 };
+
+  for (guint at = 4; at < 12; at += 4) {
+    g_array_index (more, GemmaSoundToken, at).levels[GEMMA_SOUND_LEVELS / 2 - 1] = 45;
+    g_array_index (more, GemmaSoundToken, at).levels[GEMMA_SOUND_LEVELS / 2] = 45;
+  }
+  gemma_hypotheses_reset (h, 0);
+  hear (h, first, "T_h_e_ t_w_o_ o_f", "bcdfgijj");
+  gemma_hypotheses_end (h, 10 * T, FALSE, on_time, &times);
+  hear (h, more, "T_h_e_ t_w_o_ o_f", "bcdfgijk");
+  gemma_hypotheses_end (h, 12 * T, FALSE, on_time, &times);
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "The two");
+  check_near (times.end[0], 4 * T);
+  check_near (times.end[1], 8 * T);
+  gemma_hypotheses_free (h);
+}
+
+GST_END_TEST;
+
 /* The model tells that two words are said, the levels when one ends and the other begins. */
 GST_START_TEST (test_words_meet_where_it_is_less_loud)
 {
@@ -419,6 +444,7 @@ hypotheses_suite (void)
   tcase_add_test (tc, test_times_of_attention);
   tcase_add_test (tc, test_guesses_are_not_final);
   tcase_add_test (tc, test_words_without_a_place_wait);
+  tcase_add_test (tc, test_clear_words_do_not_wait);
   tcase_add_test (tc, test_words_meet_where_it_is_less_loud);
   tcase_add_test (tc, test_random_looks);
   return s;

@@ -86,10 +86,18 @@ make_case (gint n, const Said *said, guint n_said, gfloat noise)
 }
 
 static gboolean
+run_scored (Case *c, gint n_said, gfloat *score)
+{
+  return gemma_align (&c->sound, (const gfloat *) (gpointer) c->weights->data, (const gint *) (gpointer) c->letters->data,
+      (GemmaAlignmentWord *) (gpointer) c->words->data, c->words->len, n_said, score);
+}
+
+static gboolean
 run (Case *c, gint n_said)
 {
-  return gemma_align (&c->sound, (const gfloat *) (gpointer) c->weights->data,
-      (const gint *) (gpointer) c->letters->data, (GemmaAlignmentWord *) (gpointer) c->words->data, c->words->len, n_said);
+  gfloat score;
+
+  return run_scored (c, n_said, &score);
 }
 
 static const GemmaAlignmentWord *
@@ -349,6 +357,32 @@ GST_START_TEST (test_short_pauses)
 
 GST_END_TEST;
 
+/* Said slower and faster than usual: that pace fits best at which it is said, whatever comes after it. */
+GST_START_TEST (test_pace)
+{
+  static const gfloat paces[] = { 1 / 1.4f, 1, 1.4f };
+
+  for (guint p = 0; p < 3; p++) {
+    Said said[G_N_ELEMENTS (sentence)];
+    gfloat scores[3];
+    for (guint k = 0; k < G_N_ELEMENTS (said); k++) {
+      said[k] = sentence[k];
+      said[k].begin *= paces[p];
+      said[k].end *= paces[p];
+    }
+    Case c = make_case (20, said, G_N_ELEMENTS (said), .5f);
+    for (guint i = 0; i < 3; i++) {
+      c.sound.letter = LETTER * paces[i];
+      fail_unless (run_scored (&c, 0, &scores[i]));
+    }
+    for (guint i = 0; i < 3; i++)
+      fail_unless (i == p || scores[i] < scores[p], "said at %g, %g fits as well", paces[p], paces[i]);
+    clear (&c);
+  }
+}
+
+GST_END_TEST;
+
 static Suite *
 alignment_suite (void)
 {
@@ -358,6 +392,7 @@ alignment_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_short_pauses);
   tcase_add_test (tc, test_sentence);
+  tcase_add_test (tc, test_pace);
   tcase_add_test (tc, test_noise);
   tcase_add_test (tc, test_pauses);
   tcase_add_test (tc, test_repeated);
