@@ -4,11 +4,11 @@
 #include "matmul-private.h"
 
 #define GATED_GROUPS 2          /* a unit: each finds the cutoff and prepares x for itself */
-#define MOST_PANELS 32          /* of a work-group of matmul_sparse */
-#define BAND 4                  /* panels that kernels of many rows take together */
-#define MANY_GROUPS 8           /* of them for a unit */
+#define MOST_PANELS 32          /* of a work-group of matmul_sparse: their sums stay in the first-level cache */
+#define BAND 4                  /* panels that kernels of many rows take together: unpacked, they stay in a cache */
+#define MANY_GROUPS 8           /* of these kernels for a unit */
 #define LANES 512               /* columns that 16 lanes of blocks are */
-#define SPAN 128                /* columns of x that matmul_sparse_pack packs together, */
+#define SPAN 128                /* columns of x that matmul_sparse_pack packs together: they are counted in bytes, as 255 at most, */
 #define MOST_ROWS 256           /* of so many rows */
 #define FEW_ROWS 6              /* one after the other, they take less than unpacking the weights does */
 
@@ -39,10 +39,10 @@ static OclKernel *
 get_kernel (OclQueue *q, const OclMatmulArgs *a, const gchar *target, const gchar *file, const gchar *name)
 {
   const gint most = a->w->layout == OCL_LAYOUT_ROWS ? OCL_GATED_COLS : OCL_GEMV_COLS;
-  gchar options[128];
+  gchar options[160];
 
-  g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d%s", ocl_matmul_type_option (a->w->type), target, most,
-      IS_WIDE (a) ? " -DINT24" : "");
+  g_snprintf (options, sizeof options, "%s %s -DGEMV_COLS=%d -DMOST_PANELS=%d -DBAND=%d%s", ocl_matmul_type_option (a->w->type),
+      target, most, MOST_PANELS, BAND, IS_WIDE (a) ? " -DINT24" : "");
   return ocl_queue_get_kernel (q, file, name, options);
 }
 
@@ -219,7 +219,8 @@ run_sparse_many (OclQueue *q, const OclMatmulArgs *a, const gchar *target)
 {
   gchar options[128];
 
-  g_snprintf (options, sizeof options, "%s %s -DMOST_ROWS=%d", ocl_matmul_type_option (a->w->type), target, MOST_ROWS);
+  g_snprintf (options, sizeof options, "%s %s -DMOST_ROWS=%d -DSPAN=%d -DBAND=%d", ocl_matmul_type_option (a->w->type), target,
+      MOST_ROWS, SPAN, BAND);
   for (gint m = 0; m < a->x.rows; m += MOST_ROWS) {
     const gint rows = MIN (a->x.rows - m, MOST_ROWS);
     const OclMatmulArgs some = { ocl_tensor_rows (a->y, m, rows), ocl_tensor_rows (a->x, m, rows), a->w, a->flags };

@@ -1,6 +1,7 @@
 // y [M][N] = gelu (max (0, gate - cutoff)) * (x [M][K] * w^T) on a CPU, w in rows (OCL_LAYOUT_ROWS): of all these products
 // of a row of x and one of w, only those whose gate is open. Rows lie in 16 lanes of K / 512 blocks each, so that a product
-// is one of vectors, whose lanes are added at the end. K is a multiple of 512, N of 16. With -DINT24, x keeps 24 bits.
+// is one of vectors, whose lanes are added at the end. K is a multiple of 512, N of 16. With -DINT24, x keeps 24 bits. BAND
+// panels are taken at a time (matmul-sparse.c).
 #include "int8.clh"
 #include "lines.clh"
 #include "exp.clh"
@@ -8,7 +9,6 @@
 #include "sparse.clh"
 #include "row.clh"
 
-#define BAND 4                  // panels at a time: their rows stay in the second-level cache
 #define AHEAD 6                 // rows of y, each in other pages, that are on their way
 
 #define LOAD_INT(p) as_int16 (LOAD_UINT (p))

@@ -1,14 +1,11 @@
-// y [M][N] = x [M][K] * w^T on a CPU, most of x being 0, M up to MOST_ROWS: x is packed to what is not 0, and columns of w are
-// unpacked to float32 and multiplied by that.
+// y [M][N] = x [M][K] * w^T on a CPU, most of x being 0, M up to MOST_ROWS: x is packed to what is not 0, and SPAN columns of
+// BAND panels of w at a time are unpacked to float32 and multiplied by that (matmul-sparse.c says how many these are).
 #include "common.clh"
 #include "panel.clh"
 #include "cpu.clh"
 #include "quants.clh"
 #include "lines.clh"
 #include "unpack.clh"
-
-#define SPAN 128                // columns, and
-#define BAND 4                  // panels at a time: they, unpacked, stay in the first-level cache
 
 // What is not 0 of SPAN columns of x, row after row: how many of each row, where in the span, and the values.
 typedef struct

@@ -4,8 +4,6 @@
 #include "step.clh"
 #include "row.clh"
 
-#define MOST_PANELS 32          // of a work-group: their sums stay in the first-level cache
-
 #if BITS == 8
 #define LINE_WORDS 1            // of four columns each, in a line
 #else
