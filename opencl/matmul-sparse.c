@@ -8,7 +8,7 @@
 #define BAND 4                  /* panels that kernels of many rows take together: unpacked, they stay in a cache */
 #define MANY_GROUPS 8           /* of these kernels for a unit */
 #define LANES 512               /* columns that 16 lanes of blocks are */
-#define SPAN 128                /* columns of x that matmul_sparse_pack packs together: they are counted in bytes, as 255 at most, */
+#define SPAN 128                /* columns of x that matmul_sparse_pack packs together: 255 at most, as a byte counts them, */
 #define MOST_ROWS 256           /* of so many rows */
 #define FEW_ROWS 6              /* one after the other, they take less than unpacking the weights does */
 
@@ -18,6 +18,8 @@ typedef struct
   OclTensor gate;               /* [M][N] */
   gfloat sparsity;
 } GatedArgs;
+
+#define IS_WIDE(a) (!((a)->flags & OCL_MATMUL_INT8_ACTIVATIONS))
 
 /* Weights get such layouts where there are kernels for them. */
 static gboolean
@@ -30,10 +32,8 @@ match (const OclMatmulArgs *a, OclLayout layout)
 static gboolean
 match_narrow (const OclMatmulArgs *a, OclLayout layout)
 {
-  return match (a, layout) && (a->flags & OCL_MATMUL_INT8_ACTIVATIONS || ocl_type_info (a->w->type)->bits < 8);
+  return match (a, layout) && (!IS_WIDE (a) || ocl_type_info (a->w->type)->bits < 8);
 }
-
-#define IS_WIDE(a) (!((a)->flags & OCL_MATMUL_INT8_ACTIVATIONS))
 
 static OclKernel *
 get_kernel (OclQueue *q, const OclMatmulArgs *a, const gchar *target, const gchar *file, const gchar *name)
@@ -198,7 +198,7 @@ run_sparse_rows (OclQueue *q, const OclMatmulArgs *a, const gchar *options)
   OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-sparse-many", "matmul_sparse_many", options);
   const cl_int M = a->x.rows, K = a->w->cols;
   const gsize n_spans = ocl_divide_up (K, SPAN), span_bytes = MOST_ROWS * (1 + SPAN * 5);
-  cl_mem spans = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, n_spans * span_bytes);
+  cl_mem spans = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, ocl_divide_up (a->w->all_cols, SPAN) * span_bytes);
 
   ocl_queue_run (q, pack, 1, &n_spans, ocl_single_item, OCL_ARG_TENSOR (a->x), OCL_ARG (spans), OCL_ARG (M), OCL_ARG (K),
       OCL_ARGS_END);
@@ -254,7 +254,8 @@ run_sparse (OclQueue *q, const OclMatmulArgs *a, const gchar *target)
     run_sparse_many (q, a, target);
   else
     for (gint m = 0; m < a->x.rows; m++)
-      run_sparse_row (q, &(OclMatmulArgs) { ocl_tensor_rows (a->y, m, 1), ocl_tensor_rows (a->x, m, 1), a->w, a->flags }, target);
+      run_sparse_row (q, &(OclMatmulArgs) { ocl_tensor_rows (a->y, m, 1), ocl_tensor_rows (a->x, m, 1), a->w, a->flags },
+          target);
 }
 
 DEFINE_RUNS (run_sparse)

@@ -44,6 +44,7 @@ struct _OclWeight
   OclType type;
   OclLayout layout;
   gint rows, cols;
+  gint all_cols;                /* of a view, the whole weight's: scratch memory for all views is as large */
   gsize panel_bytes, scale_bytes;       /* from one panel to the next: of a view, those of the whole weight's panels */
   gsize line_bytes, block_bytes;        /* from one line, or block of scales, to the next; lines of rows overlap: 4 */
   gboolean is_view;                     /* the memory of its chunks is another weight's */

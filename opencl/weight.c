@@ -242,7 +242,7 @@ new_weight (OclDevice *device, OclType type, const OclMatrix *parts, guint n_par
   weight->device = ocl_device_ref (device);
   weight->type = type;
   weight->rows = rows;
-  weight->cols = parts[0].cols;
+  weight->cols = weight->all_cols = parts[0].cols;
   n_panels = (rows + OCL_PANEL - 1) / OCL_PANEL;
   lay_out (weight, layout, n_panels);
   step = CLAMP (device->max_alloc / ocl_panel_bytes (weight->type, weight->cols), 1, (guint64) n_panels);

@@ -404,7 +404,8 @@ bench_sparse (Check *c, OclLayout layout)
       const gint M = rows[i];
       g_autofree gchar *label = g_strdup_printf ("%s %dx%dx%d", ocl_type_info (t)->name, M, N, K);
       const gsize bytes = N * ocl_type_row_bytes (t, K);
-      const OclMatmulFlags flags = g_str_has_prefix (check_variant (c), "int8") ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS;
+      const gboolean bytes_allowed = g_str_has_prefix (check_variant (c), "int8");
+      const OclMatmulFlags flags = bytes_allowed ? OCL_MATMUL_INT8_ACTIVATIONS : OCL_MATMUL_F32_ACTIVATIONS;
       OclWeight *weight;
       OclTensor x, y, gate;
       gfloat *values;
