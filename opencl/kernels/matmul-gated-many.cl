@@ -36,13 +36,11 @@ prepare_lanes (Row *to, const float *x, int K)
   for (int d = 0; d < DIGITS; d++)
     TO_LANES (q[d], blocks * 8);
   TO_LANES (scale, blocks);
-#ifndef INT24
-  TO_LANES (sums, blocks * PARTS);
-#elif defined (WITH_OFFSET)
-  TO_LANES (sum, blocks * PARTS);
-#else
+#if defined (INT24) && !defined (WITH_OFFSET)
   TO_LANES (high, blocks * PARTS);
   TO_LANES (low, blocks * PARTS);
+#else
+  TO_LANES (sums, blocks * PARTS);
 #endif
 }
 
@@ -127,19 +125,10 @@ begin_lanes (int16 *total, const Row *x, long part)
 INLINE float16
 end_lanes (const int16 *total, const Lanes *w, const Row *x, long part)
 {
-  const float16 d = w->scales[part] * LOAD_FLOAT (x->scale + part / PARTS * 16);
-#ifdef INT24
-  float16 sum = join_digits (total) * d;
-
-#ifdef WITH_OFFSET
-  sum += w->offsets[part] * LOAD_FLOAT (x->sum + part * 16);
-#endif
-#else
-  float16 sum = __builtin_convertvector (total[0], float16) * d;
+  float16 sum = join_digits (total) * (w->scales[part] * LOAD_FLOAT (x->scale + part / PARTS * 16));
 
 #ifdef WITH_OFFSET
   sum += w->offsets[part] * LOAD_FLOAT (x->sums + part * 16);
-#endif
 #endif
   return sum;
 }

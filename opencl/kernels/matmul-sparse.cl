@@ -27,19 +27,10 @@ begin_part (int *begin, const Row *row, int part)
 INLINE float16
 end_part (const int16 *total, const Row *row, const uchar *s, int part)
 {
-  const float16 d = block_scale (s, part);
-#ifdef INT24
-  float16 sum = join_digits (total) * (d * row->scale[part * PART / 32]);
-
-#ifdef WITH_OFFSET
-  sum += block_offset (s, part) * row->sum[part];
-#endif
-#else
-  float16 sum = __builtin_convertvector (total[0], float16) * (d * row->scale[part * PART / 32]);
+  float16 sum = join_digits (total) * (block_scale (s, part) * row->scale[part * PART / 32]);
 
 #ifdef WITH_OFFSET
   sum += block_offset (s, part) * row->sums[part];
-#endif
 #endif
   return sum;
 }
