@@ -122,7 +122,7 @@ def main():
     state = torch.load(a.checkpoint or a.dir / "checkpoint.pt", weights_only=True)
     c, w = model.Config.of(state["config"]), state["average"]
     letters = {ch: k for k, ch in enumerate(state["letters"])}
-    shards = data.Shards(a.dir / "data", lambda s: s != "heldout-voice")
+    shards = data.Shards(a.dir / "data", lambda s: s not in data.ASIDE)
     with ThreadPoolExecutor(a.jobs) as pool:
         for stem in sorted(shards.maps, key=lambda s: s != "human"):
             target = a.dir / "data" / f"{stem}.cuts"

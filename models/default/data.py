@@ -28,6 +28,7 @@ GATE = 48 * RATE // 100                                                     # th
 PAUSE = RATE // 8                                                           # that ends an utterance, or nearly
 QUIET = 160                                                                 # samples over which loudness is taken
 TOKEN = 640 * model.REDUCTION                                               # samples of an audio token
+ASIDE = "music", "heldout-voice"                                            # shards whose clips are not transcribed
 
 
 @dataclass
@@ -260,26 +261,32 @@ def arguments(ap):
     for name, default, about in (("seconds", 13., "of audio in a part of a batch"), ("human", .45, "share of recordings among the clips"),
                                  ("extra", .25, "share of clips with a second task (translate, chain)"),
                                  ("made", .5, "share of the recordings' clips that are put together of words"),
-                                 ("longest", 11., "clip, in seconds; longer ones are cut")):
-        ap.add_argument("--" + name, type=float, default=default, help=about)
+                                 ("longest", 11., "clip, in seconds; longer ones are cut"),
+                                 ("wordless", .06, "share of clips that are music, noise or silence, with an empty answer"),
+                                 ("over_music", .1, "share of the other clips that have music behind them")):
+        ap.add_argument("--" + name.replace("_", "-"), type=float, default=default, help=about)
 
 
 def batches(a, texts, letters):
-    return Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest, a.made)
+    return Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest, a.made,
+                   a.wordless, a.over_music)
 
 
 class Batches(torch.utils.data.Dataset):
-    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., made=.5, length=1 << 30):
-        every = only(Shards(directory, lambda s: s != "heldout-voice"),
+    def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., made=.5,
+                 wordless=.06, over_music=.1, length=1 << 30):
+        every = only(Shards(directory, lambda s: s not in ASIDE),
                      lambda i: i["cuts"] or i["n"] < 1.5 * longest * RATE)
         self.human = only(every, lambda i: i["shard"] == "human" and not corpus.held_out(i["name"]))
         self.voices = only(every, lambda i: i["shard"] != "human")
         self.spoken, self.voiced = spoken(self.human), spoken(self.voices)
+        self.music = Shards(directory, lambda s: s == "music")
         self.texts, self.letters = texts, {ch: k for k, ch in enumerate(letters)}
         recorded = {(i["lang"], i["name"]) for i in self.human.items}
         self.unrecorded = {t: [name for name in names if (t, name) not in recorded] for t, names in texts.items()}
         self.seed, self.seconds, self.p_human, self.extra = seed, seconds, human, extra
         self.longest, self.made, self.length = longest, made, length
+        self.wordless, self.over_music = wordless, over_music if self.music.items else 0.
         self.tok = tok.Tokenizer()
 
     def __len__(self):
@@ -462,6 +469,32 @@ class Batches(torch.utils.data.Dataset):
                 out.append((corpus.instruction(task, lang, target), corpus.answer(task, said, meant[target], target)))
         return out
 
+    def some_music(self, n, rng):
+        """-> samples of any place in any piece, as loud as 1 in the mean"""
+        item = self.music.items[int(rng.integers(len(self.music.items)))]
+        at = int(rng.integers(0, max(1, item["n"] - n)))
+        x = np.zeros(n, np.float32)
+        piece = self.music.samples(item)[at:at + n]
+        x[:len(piece)] = piece
+        return x / (level(x) + 1e-6)
+
+    def with_music(self, x, times, rng):
+        """Speech with music behind it, which may begin before it and go on after it -> as roughen()"""
+        before, after = (int(rng.uniform(0, 4) * RATE) if rng.random() < .4 else 0 for _ in range(2))
+        loud = level(x) * 10 ** (-rng.uniform(4, 30) / 20)
+        x = np.pad(x, (before, after))
+        return x + self.some_music(len(x), rng) * np.float32(loud), moved(times, before)
+
+    def no_words(self, seconds, rng):
+        """-> samples of silence, noise, or music, two thirds of all where there is any"""
+        n, how = int(seconds * RATE), rng.random()
+        if how < .67 and self.music.items:
+            x = stretch(self.some_music(int(n * 1.25) + 2, rng), rng.uniform(.8, 1.25))[:n] * .25
+            x = x + coloured(n, rng, .5) * rng.choice([0., 1e-3, 1e-2])
+            return np.clip(x.astype(np.float32) * np.float32(10 ** (rng.uniform(-30, 0) / 20)), -1, 1)
+        x = coloured(n, rng, rng.choice([0., .5, 1.])) * 10 ** (rng.uniform(-80, -20) / 20)
+        return x if how < .9 else np.zeros_like(x)
+
     def __getitem__(self, k):
         torch.set_num_threads(1)
         return doubt(collate(self.clips(k), self.tok, self.letters), np.random.default_rng([self.seed, k, 7]))
@@ -475,15 +508,15 @@ class Batches(torch.utils.data.Dataset):
         n = max(1, min(32, int(self.seconds / (target + .6))))
         clips = []
         for _ in range(n):
-            if rng.random() < .025:
-                x = coloured(int(target * RATE), rng, rng.choice([0., .5, 1.])) * 10 ** (rng.uniform(-80, -20) / 20)
+            if rng.random() < self.wordless:
                 lang = str(rng.choice(list(corpus.LANGUAGES)))
-                if rng.random() < .3:
-                    x[:] = 0
-                clips.append(Clip(melmod.log_mel(torch.from_numpy(x)), [(corpus.instruction("transcribe", lang), "")], "", []))
+                clips.append(Clip(melmod.log_mel(torch.from_numpy(self.no_words(max(target, rng.uniform(-25, 28)), rng))),
+                                  [(corpus.instruction("transcribe", lang), "")], "", []))
                 continue
             speech, lang, human = self.clip(target, rng)
             x, times = roughen(speech, rng, human)
+            if rng.random() < self.over_music:
+                x, times = self.with_music(x, times, rng)
             m = melmod.log_mel(torch.from_numpy(x))
             m = melmod.scaled(m, rng.uniform(.88, 1.13)) if rng.random() < .4 else m
             clips.append(Clip(mask(m, rng) if rng.random() < .25 else m, self.tasks(lang, speech, rng), speech.said, times))

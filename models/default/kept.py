@@ -29,14 +29,17 @@ from progress import progress
 
 PARTS = 20                                              # of clips in a file
 RECORDINGS = 200                                        # in one
+EDGE = .5                                               # audio tokens: of the last one a quarter has been heard, and a word
+                                                        # may lack its last 40 ms
 
 
 class Clips(torch.utils.data.Dataset):
     """Rows of all files by length, @positions of them in a part: few are padding, and operations are large. Each time they
-    come round the parts are others, and other words are doubted."""
+    come round the parts are others, other words are doubted, and @begun of the transcripts end earlier, with what is heard."""
 
-    def __init__(self, directory, seed=0, positions=2048):
-        self.seed, self.positions, self.rows = seed, positions, []
+    def __init__(self, directory, seed=0, begun=.25, positions=2048):
+        self.seed, self.begun, self.positions, self.rows = seed, begun, positions, []
+        self.tok = tok.Tokenizer()
         for path in sorted(Path(directory).glob("clips-*.pt")):
             self.rows += torch.load(path, weights_only=True)
         if not self.rows:
@@ -55,14 +58,28 @@ class Clips(torch.utils.data.Dataset):
             out[-1].append(row)
         return [out[i] for i in rng.permutation(len(out))]
 
+    def so_far(self, row, rng):
+        """A row as it is while it is being said: its first tokens, and the words that are over by then."""
+        tokens, before, given, reply, spans = row
+        starts = [i for i, id in enumerate(reply[:-1]) if self.tok.sp.id_to_piece(id)[0] == "\u2581" or i == 0]
+        if len(tokens) < 2 or not starts or min(spans[:-1])[0] < 0:
+            return row
+        n = int(rng.integers(1, len(tokens)))
+        ends = [*starts[1:], len(reply) - 1]
+        said = sum(spans[end - 1][1] < n - EDGE for end in ends)
+        last = starts[said] if said < len(starts) else len(reply) - 1
+        return tokens[:n], before, given, reply[:last] + reply[-1:], spans[:last] + spans[-1:]
+
     def __getitem__(self, k):
         if self.turn is None or self.turn[0] != k // self.count:
             self.turn = k // self.count, self.parts(k // self.count)
+        rng = np.random.default_rng([self.seed, k, 7])
         drawn = [self.rows[i] for i in self.turn[1][k % self.count % len(self.turn[1])]]
+        drawn = [self.so_far(row, rng) if rng.random() < self.begun else row for row in drawn]
         batch = data.sequences([(r, len(tokens), *ids) for r, (tokens, *ids, _) in enumerate(drawn)], tok.AUDIO,
                                [row[-1] for row in drawn])
         batch["tokens"] = torch.nn.utils.rnn.pad_sequence([row[0] for row in drawn], batch_first=True)
-        return data.doubt(batch, np.random.default_rng([self.seed, k, 7]))
+        return data.doubt(batch, rng)
 
 
 class Features:

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Decode the recordings and let synthesizers speak the texts: 16 kHz int16 shards that train.py maps.
 
-    prepare-data.py --out DIR [--rounds 6] [--jobs 2]
+    prepare-data.py --out DIR [--rounds 6] [--slow 2] [--jobs 2]
 
 Writes DIR/human.{i16,json}, DIR/heldout-voice.*, DIR/festival-<voice>.* and DIR/round-<k>.*: in round k, each text is
-spoken once by a synthesizer voice drawn from --seed. What exists is kept, so more rounds can be added while a training
-runs. Needs Debian's asterisk-core-sounds-{en,es,fr,it}{,-g722}, ffmpeg, espeak-ng, flite, festival, festvox-kdlpc16k,
-festvox-us-slt-hts, festvox-italp16k, festvox-itapc16k.
+spoken once by a synthesizer voice drawn from --seed. In DIR/slow-<k>.* its words are spoken one by one, so that it is known
+where they are (.cuts, as align.py writes them). DIR/music.* has music. What exists is kept, so more rounds can be added while
+a training runs. Needs Debian's asterisk-core-sounds-{en,es,fr,it}{,-g722}, ffmpeg, espeak-ng, flite, festival, festvox-kdlpc16k,
+festvox-us-slt-hts, festvox-italp16k, festvox-itapc16k; for music asterisk-moh-opsound-g722, asc-music, frozen-bubble-data,
+pingus-data, singularity-music, planetblupi-music-midi, fluidsynth, timgm6mb-soundfont.
 
-Held out (never trained on): human clips whose name has an MD5 that begins with 0, and the voices
-flite "rms" (English) and espeak-ng variant "f2" of es-419, fr-fr and it.
+Held out (never trained on): human clips whose name has an MD5 that begins with 0, the voices
+flite "rms" (English) and espeak-ng variant "f2" of es-419, fr-fr and it, and of the music what MUSIC leaves out.
 """
 import argparse
 import json
@@ -41,6 +43,11 @@ ESPEAK_VARIANT = ["", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f3"
 FLITE = ["slt", "awb", "kal16", "slt"]
 FESTIVAL = {"festival-ked": ("en", "voice_ked_diphone"), "festival-slt": ("en", "voice_cmu_us_slt_arctic_hts"),
             "festival-lp": ("it", "voice_lp_diphone"), "festival-pc": ("it", "voice_pc_diphone")}
+MUSIC = {"/usr/share/asterisk/moh": ("macroform-robot_dity.g722", "manolo_camp-*.g722"), "/usr/share/games/asc/music": ("*.mp3",),
+         "/usr/share/games/frozen-bubble/snd": ("*zik*.ogg",), "/usr/share/games/pingus/data/music": ("*.it", "*.s3m"),
+         "/usr/share/games/singularity/music": ("*.ogg",), "/usr/share/planetblupi/music": ("music00[!37].mid",)}
+SLOW = 40                                               # words; the instructions of the demonstration would take minutes
+SOUNDFONT = "/usr/share/sounds/sf2/TimGM6mb.sf2"
 SYMBOL = {"en": {"#": "pound", "*": "star"}, "es": {"#": "numeral", "*": "asterisco"},
           "fr": {"#": "carré", "*": "étoile"}, "it": {"#": "cancelletto", "*": "asterisco"}}
 
@@ -76,7 +83,7 @@ def as_int16(x, peak=None):
     return np.clip(np.round(x), -32768, 32767).astype(np.int16)
 
 
-def speak(text, lang, engine, voice, rate=160, pitch=50):
+def speak(text, lang, engine, voice, rate=160, pitch=50, keep=.05):
     text = speakable(text, lang)
     with tempfile.NamedTemporaryFile(suffix=".wav") as f:
         if engine == "espeak":
@@ -85,13 +92,41 @@ def speak(text, lang, engine, voice, rate=160, pitch=50):
             cmd = ["flite", "-voice", voice, "--setf", f"duration_stretch={160 / rate:.3f}", "-t", text, "-o", f.name]
         subprocess.run(cmd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         rate_, data = scipy.io.wavfile.read(f.name)
-    return as_int16(trim(to_16k(rate_, data)), peak=12000)
+    return as_int16(trim(to_16k(rate_, data), keep), peak=12000)
+
+
+def one_by_one(text, lang, engine, voice, rate, pitch, rng):
+    """-> samples; where one word ends and the next begins: [the middle of what is between them, how long that is]"""
+    parts, places, length = [], [], 0
+    pauses = rng.choice((0, 0, .5))
+    for word in text.split():
+        if parts:
+            gap = int(corpus.RATE * (rng.uniform(.1, .8) if rng.random() < pauses else rng.uniform(0, .08)))
+            parts.append(np.zeros(gap, np.int16))
+            places.append([length + gap // 2, gap])
+            length += gap
+        x = speak(word, lang, engine, voice, rate, pitch, keep=0) if re.search(r"\w|[#*]", word) else np.zeros(0, np.int16)
+        parts.append(x)
+        length += len(x)
+    return np.concatenate(parts), places
+
+
+def decoded(path, *options):
+    raw = subprocess.run(["ffmpeg", "-v", "error", *options, "-i", str(path), "-f", "s16le", "-ar", str(corpus.RATE), "-ac", "1", "-"],
+                         check=True, capture_output=True).stdout
+    return np.frombuffer(raw, np.int16)
 
 
 def human(lang, name):
-    raw = subprocess.run(["ffmpeg", "-v", "error", "-f", "g722", "-i", str(corpus.human_clip(lang, name)), "-f", "s16le",
-                          "-ar", str(corpus.RATE), "-ac", "1", "-"], check=True, capture_output=True).stdout
-    return np.frombuffer(raw, np.int16)
+    return decoded(corpus.human_clip(lang, name), "-f", "g722")
+
+
+def music(path):
+    if path.suffix != ".mid":
+        return decoded(path, *(("-f", "g722") if path.suffix == ".g722" else ()))
+    with tempfile.NamedTemporaryFile(suffix=".wav") as f:
+        subprocess.run(["fluidsynth", "-q", "-ni", "-F", f.name, SOUNDFONT, str(path)], check=True, stdout=subprocess.DEVNULL)
+        return decoded(f.name)
 
 
 def festival(lang, voice, items):
@@ -116,16 +151,21 @@ class Shard:
     """NAME.i16 holds the samples of all clips, NAME.json says which is where; both appear complete or not at all."""
 
     def __init__(self, out, name):
-        self.path, self.items, self.at = Path(out) / name, [], 0
+        self.path, self.items, self.at, self.cuts = Path(out) / name, [], 0, {}
         self.file = open(self.path.with_suffix(".part"), "wb")
 
-    def add(self, lang, name, text, voice, samples):
+    def add(self, lang, name, text, voice, samples, places=None):
+        """@places: between words, if they are known"""
         self.file.write(samples.tobytes())
         self.items.append({"lang": lang, "name": name, "text": text, "voice": voice, "at": self.at, "n": len(samples)})
         self.at += len(samples)
+        if places is not None:
+            self.cuts[f"{lang} {name}"] = {"cuts": places, "worse": [0.] * (len(places) + 1)}
 
     def close(self):
         self.file.close()
+        if self.cuts:
+            self.path.with_suffix(".cuts").write_text(json.dumps(self.cuts))
         self.path.with_suffix(".part").rename(self.path.with_suffix(".i16"))
         tmp = self.path.with_suffix(".json.part")
         tmp.write_text(json.dumps(self.items, ensure_ascii=False))
@@ -133,7 +173,7 @@ class Shard:
 
 
 def build(out, name, jobs, work):
-    """@work: (lang, name, text, voice, function) of each clip."""
+    """@work: (lang, name, text, voice, function -> samples, or samples and places) of each clip."""
     if (Path(out) / f"{name}.json").exists():
         return
     shard = Shard(out, name)
@@ -145,8 +185,9 @@ def build(out, name, jobs, work):
             except (subprocess.CalledProcessError, ValueError, OSError) as e:
                 print(f"\n{name}: {w[0]} {w[1]} left out: {e}", file=sys.stderr)
                 continue
+            samples, places = samples if isinstance(samples, tuple) else (samples, None)
             if len(samples) > 1600:
-                shard.add(*w[:4], samples)
+                shard.add(*w[:4], samples, places)
             progress(name, i, len(work))
     shard.close()
 
@@ -162,6 +203,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--out", type=Path, default=Path.home() / ".cache/gst-gemma/train/data")
     ap.add_argument("--rounds", type=int, default=6)
+    ap.add_argument("--slow", type=int, default=2, help="rounds word by word")
     ap.add_argument("--jobs", type=int, default=2)
     ap.add_argument("--seed", type=int, default=1)
     a = ap.parse_args()
@@ -202,6 +244,16 @@ def main():
                         s.add(lang, name, text, f"festival:{voice}", samples)
                         progress(shard, i, len(items))
                     s.close()
+    for k in range(a.slow):
+        work = []
+        for lang, name, text in (e for e in every if len(e[2].split()) <= SLOW):
+            rng = random.Random(f"{a.seed} slow {k} {lang} {name}")
+            engine, voice = draw_voice(lang, rng)
+            how = engine, voice, rng.randint(125, 195), rng.randint(25, 80), rng
+            work.append((lang, name, text, f"{engine}:{voice}", lambda text=text, lang=lang, how=how: one_by_one(text, lang, *how)))
+        build(a.out, f"slow-{k}", a.jobs, work)
+    pieces = sorted(path for folder, names in MUSIC.items() for name in names for path in Path(folder).glob(name))
+    build(a.out, "music", a.jobs, [("", path.stem, "", "music", lambda path=path: music(path)) for path in pieces])
     print(f"numpy {np.__version__}, scipy {scipy.__version__}", *(
         subprocess.run(c, capture_output=True, text=True).stdout.split("\n")[0]
         for c in (["espeak-ng", "--version"], ["ffmpeg", "-version"])), sep="\n")

@@ -6,7 +6,7 @@
 DIR/data comes from prepare-data.py. DIR/checkpoint.pt (weights, average, optimizer, step) is replaced every
 --save-minutes and on SIGTERM; DIR/log.txt gets a line of losses every 20 steps and held-out error rates every
 --eval-minutes. Without a checkpoint, --init-gguf starts from a shipped pair, and --init from checkpoints.
---learn encoder teaches the audio encoder by its CTC heads alone; --learn model the language model alone, by what kept.py has
+--learn encoder teaches the audio encoder by its CTC heads alone, and --learn heads these, which are not exported; --learn model the language model alone, by what kept.py has
 kept of the encoders. With --pictures a share of the parts are pictures with their descriptions, for which --init brings an
 encoder that train-vision.py has taught to tell them apart.
 Matrices inside the networks are stepped by Muon, everything else by AdamW; the rate warms up, stays, and falls to 0 over
@@ -91,7 +91,7 @@ def losses(batch, w, c, a):
         x, heard = listen(batch, w, c, a)
         report = {**heard, "/s clips": len(batch["mel"]), "/s s": batch["frames"].sum() / 100}
         loss = a.ctc * heard["ctc"] + a.token_ctc * heard["token ctc"]
-        if a.learn == "encoder":
+        if a.learn in ("heads", "encoder"):
             return loss, report
         logits = answers(batch, x, w, c, a, watched)
     elif "tokens" in batch:
@@ -131,7 +131,7 @@ def starting_weights(a, c, letters, state):
 
 def taught(name, a):
     encoder = name.startswith(("a.", "ctc"))
-    return {"encoder": encoder, "model": not encoder and not name.startswith("v."),
+    return {"heads": name.startswith("ctc"), "encoder": encoder, "model": not encoder and not name.startswith("v."),
             "all": not (a.freeze_vision and name.startswith("v."))}[a.learn]
 
 
@@ -147,11 +147,13 @@ def main():
     ap.add_argument("--picture-tokens", type=int, default=32, help="of a picture's 256 that the model is shown in training")
     ap.add_argument("--freeze-vision", action="store_true", help="leave the picture encoder as it is")
     ap.add_argument("--init", type=Path, nargs="+", default=[], metavar="CHECKPOINT", help="whose averages to start from")
-    ap.add_argument("--learn", choices=("all", "encoder", "model"), default="all",
-                    help="encoder: of sounds, by its CTC heads alone; model: by what kept.py has kept of both encoders")
+    ap.add_argument("--learn", choices=("all", "heads", "encoder", "model"), default="all",
+                    help="encoder: of sounds, by its CTC heads alone; heads: only these, of a shipped encoder; "
+                         "model: by what kept.py has kept of both encoders")
     ap.add_argument("--ctc", type=float, default=.5)
     ap.add_argument("--token-ctc", type=float, default=.5)
     ap.add_argument("--align", type=float, default=.2, help="weight of the alignment head's loss")
+    ap.add_argument("--begun", type=float, default=.25, help="share of what kept.py has kept that is shown as it is while it is being said")
     ap.add_argument("--ctc-layer", type=int, default=4)
     ap.add_argument("--dropout", type=float, default=0.)
     ap.add_argument("--init-gguf", type=Path)
@@ -169,7 +171,7 @@ def main():
     stamps = pictures.Stamps(a.picture_dir or a.dir / "pictures") if a.pictures else None
 
     remembered = a.learn == "model"
-    rows, features = (kept.Clips(a.dir / "kept", a.seed), kept.Features(a.dir / "kept")) if remembered else (None, None)
+    rows, features = (kept.Clips(a.dir / "kept", a.seed, a.begun), kept.Features(a.dir / "kept")) if remembered else (None, None)
 
     def batches():                              # the shards are looked at anew, so that more can be added while this runs
         clips = rows or data.batches(a, texts, letters)
@@ -180,7 +182,7 @@ def main():
 
     quick = evaluate.quick_set(a.dir / "data", a.seed), evaluate.quick_pictures(stamps, a.seed) if stamps else []
     training.run(batches, lambda batch: gradients(batch, weights, c, a), quick, lambda w, q:
-                 evaluate.spelled(w, c, letters, q[0], a.ctc_layer) if a.learn == "encoder" else evaluate.quick(w, c, *q))
+                 evaluate.spelled(w, c, letters, q[0], a.ctc_layer) if a.learn in ("heads", "encoder") else evaluate.quick(w, c, *q))
 
 
 if __name__ == "__main__":
