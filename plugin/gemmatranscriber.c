@@ -601,7 +601,7 @@ find_linked (GstElement *element, GstPad *pad, gpointer linked)
   return !(*(gboolean *) linked = gst_pad_is_linked (pad));
 }
 
-/* At the end a queue says that nobody took the text of its branch. While another branch is linked, nobody wanted it. */
+/* At the end it is said that nobody took the text of a branch. While another branch is linked, nobody wanted it. */
 static gboolean
 is_of_unlinked_branch (GstGemmaTranscriber *self, GstMessage *message)
 {
@@ -610,8 +610,7 @@ is_of_unlinked_branch (GstGemmaTranscriber *self, GstMessage *message)
   gint flow;
 
   gst_message_parse_error_details (message, &details);
-  if (!is_queue (GST_MESSAGE_SRC (message)) || !details || !gst_structure_get_int (details, "flow-return", &flow) ||
-      flow != GST_FLOW_NOT_LINKED)
+  if (!details || !gst_structure_get_int (details, "flow-return", &flow) || flow != GST_FLOW_NOT_LINKED)
     return FALSE;
   gst_element_foreach_src_pad (GST_ELEMENT (self), find_linked, &linked);
   return linked;

@@ -147,12 +147,13 @@ typedef struct
 {
   GstElement *pipeline, *transcriber, *src;
   GstBus *bus;
+  guint latency;                /* as it was when one was told, see ask_back() */
 } Fixture;
 
 static Fixture
 begin (const gchar *launch)
 {
-  Fixture f;
+  Fixture f = { 0, };
 
   f.pipeline = launch_pipeline (launch);
   f.transcriber = gst_bin_get_by_name (GST_BIN (f.pipeline), "t");
@@ -463,6 +464,28 @@ GST_START_TEST (test_unlinked_branch_does_not_stop_the_others)
 
 GST_END_TEST;
 
+/* A transcriber that is linked to nothing is no pipeline that plays for ever: somebody has forgotten something. */
+GST_START_TEST (test_linked_to_nothing)
+{
+  Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
+  Collector *out = collector_new (pad);
+
+  random_words (f.transcriber);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (f.src, RATE, TRUE, 0);
+  push_sound (f.src, RATE, FALSE, MS (1000));
+  if (__i__)                    /* the end comes after it is known that nobody takes text, or before */
+    while (collector_count (out, TRUE, 0) < 1)
+      g_usleep (20000);
+  push_eos (&f);
+  g_autofree gchar *message = wait_error (f.bus, 50);
+  end (&f);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_missing_model)
 {
   g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
@@ -752,6 +775,64 @@ count_notify (GObject *object, GParamSpec *pspec, gpointer n)
   g_atomic_int_inc ((gint *) n);
 }
 
+static GstBusSyncReply
+ask_back (GstBus *bus, GstMessage *message, gpointer data)
+{
+  Fixture *f = data;
+  guint delay;
+
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_LATENCY)
+    g_object_get (f->transcriber, "latency", &f->latency, "max-observed-delay", &delay, NULL);
+  return GST_BUS_PASS;
+}
+
+/* Who hears in the same thread that the latency has changed may ask what it is now. */
+GST_START_TEST (test_latency_changes_while_playing)
+{
+  Fixture f = begin (LIVE_SRC "gemmatranscriber name=t translate_src_0::language-code=es t.src ! fakesink async=false "
+      "t.translate_src_0 ! fakesink async=false");
+  static const guint latencies[] = { 0, 1, G_MAXUINT, 4000, G_MAXUINT - 1, 2500 };
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
+  g_autoptr (GstPad) translation = gst_element_get_static_pad (f.transcriber, "translate_src_0");
+
+  gst_bus_set_sync_handler (f.bus, ask_back, &f, NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < G_N_ELEMENTS (latencies); i++)
+    g_object_set (f.transcriber, "latency", latencies[i], "translate-latency", latencies[i], NULL);
+  fail_unless_equals_int (f.latency, 2500);
+  check_latency (pad, MS (2500));
+  check_latency (translation, MS (5000));
+  gst_element_set_state (f.pipeline, GST_STATE_NULL);
+  gst_bus_set_sync_handler (f.bus, NULL, NULL, NULL);
+  end (&f);
+}
+
+GST_END_TEST;
+
+static gboolean
+accept_seek (GstElement *src, guint64 offset, gpointer data)
+{
+  return TRUE;
+}
+
+/* A player shows the picture while somebody speaks on and on: sinks of text do not wait for the first one. */
+GST_START_TEST (test_sinks_do_not_wait_for_words)
+{
+  Fixture f = begin ("appsrc name=src format=time stream-type=seekable caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t "
+      "translate_src_0::language-code=es t.src ! fakesink t.translate_src_0 ! fakesink");
+
+  g_signal_connect (f.src, "seek-data", G_CALLBACK (accept_seek), NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PAUSED);
+  for (guint i = 0; i < 3; i++) {
+    push_sound (f.src, RATE / 2, TRUE, 0);
+    fail_unless_equals_int (gst_element_get_state (f.pipeline, NULL, NULL, 20 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
+    fail_unless (gst_element_seek_simple (f.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
+  }
+  end (&f);
+}
+
+GST_END_TEST;
+
 /* A promise that cannot be kept: the text is not moved, and the application hears of it. */
 GST_START_TEST (test_broken_promise_is_told)
 {
@@ -861,6 +942,8 @@ add_translations (Suite *s, const gchar *name, SFun use_mode)
   tcase_add_test (tc, test_request_and_release_while_playing);
   tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
   tcase_add_test (tc, test_new_items);
+  tcase_add_test (tc, test_latency_changes_while_playing);
+  tcase_add_test (tc, test_sinks_do_not_wait_for_words);
 }
 
 static Suite *
@@ -876,6 +959,7 @@ gemmatranscriber_suite (void)
   tcase_add_test (tc, test_submodel_of_all_branches);
   tcase_add_loop_test (tc, test_any_sound, 0, G_N_ELEMENTS (sounds));
   tcase_add_test (tc, test_live_promise);
+  tcase_add_loop_test (tc, test_linked_to_nothing, 0, 2);
   tcase_add_test (tc, test_missing_model);
   tcase_add_test (tc, test_segment_change_drains);
   tcase_add_test (tc, test_caps_change);
