@@ -118,11 +118,10 @@ check_latency (GstPad *pad, GstClockTime own)
 }
 
 /* As transcriberbin probes its inner element: unparented, linked to a live source, PAUSED, no data, NULL. */
-GST_START_TEST (test_latency_probe)
+static void
+probe_latency (GstElement *element, GstPad *translation)
 {
-  g_autoptr (GstElement) element = make_transcriber ();
   g_autoptr (GstElement) source = gst_object_ref_sink (gst_element_factory_make ("audiotestsrc", NULL));
-  GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
   g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
   Watch watch = watch_begin ();
 
@@ -135,8 +134,17 @@ GST_START_TEST (test_latency_probe)
   check_latency (translation, MS (5000));
   gst_element_set_state (element, GST_STATE_NULL);
   gst_element_set_state (source, GST_STATE_NULL);
+  gst_element_unlink (source, element);
   /* It waits neither for data nor for the model. */
   fail_unless (watch_get (&watch) < G_USEC_PER_SEC);
+}
+
+GST_START_TEST (test_latency_probe)
+{
+  g_autoptr (GstElement) element = make_transcriber ();
+  GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
+
+  probe_latency (element, translation);
   gst_element_release_request_pad (element, translation);
   gst_object_unref (translation);
 }
@@ -928,6 +936,84 @@ GST_START_TEST (test_taken_out_and_back)
 
 GST_END_TEST;
 
+/* ---- in the place that transcriberbin has for it ---------------------------------------------------- */
+
+/* The sound goes on, and past a queue that leaks to the transcriber, which comes later. */
+#define TRANSCRIBER_BIN "appsrc name=src is-live=true format=time caps=\"" AUDIO_CAPS "\" ! tee name=x allow-not-linked=true ! " \
+    "queue ! fakesink name=media async=false sync=false x. ! queue name=q leaky=downstream max-size-time=5000000000"
+
+static Collector *
+add_text_sink (GstElement *pipeline, GstPad *pad)
+{
+  GstElement *sink = gst_element_factory_make ("fakesink", NULL);
+  g_autoptr (GstPad) sink_pad = gst_element_get_static_pad (sink, "sink");
+
+  g_object_set (sink, "async", FALSE, NULL);
+  gst_bin_add (GST_BIN (pipeline), sink);
+  gst_element_sync_state_with_parent (sink);
+  fail_unless_equals_int (gst_pad_link (pad, sink_pad), GST_PAD_LINK_OK);
+  return collector_new (pad);
+}
+
+static void
+set_small_context (const GValue *item, gpointer data)
+{
+  g_object_set (g_value_get_object (item), "context-size", 16, NULL);
+}
+
+/* Probed with its pads, put in while the bin plays, heard in both languages; when it fails there is an error, it is taken
+ * out, and the sound goes on. */
+GST_START_TEST (test_in_a_transcriber_bin)
+{
+  GstElement *pipeline = launch_pipeline (TRANSCRIBER_BIN), *element = make_transcriber ();
+  g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "src"), queue = gst_bin_get_by_name (GST_BIN (pipeline), "q");
+  g_autoptr (GstElement) media = gst_bin_get_by_name (GST_BIN (pipeline), "media");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src"), media_pad = gst_element_get_static_pad (media, "sink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
+  Collector *sound = collector_new (media_pad), *text, *translated;
+  GstFlowReturn flow;
+
+  g_object_set (translation, "language-code", "fr", NULL);
+  probe_latency (element, translation);
+  random_words (element);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  gst_bin_add (GST_BIN (pipeline), element);
+  text = add_text_sink (pipeline, src);
+  translated = add_text_sink (pipeline, translation);
+  fail_unless (gst_element_sync_state_with_parent (element));
+  fail_unless (gst_element_link (queue, element));
+  push_sound (source, RATE, TRUE, 0);
+  push_sound (source, RATE, FALSE, MS (1000));
+  while (!collector_count (text, TRUE, 0) || !collector_count (translated, TRUE, 0))
+    g_usleep (20000);
+
+  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (element), "gemmalm");
+  gst_iterator_foreach (all, set_small_context, NULL);
+  gst_iterator_free (all);
+  push_sound (source, RATE, TRUE, MS (2000));
+  push_sound (source, RATE, FALSE, MS (3000));
+  g_autofree gchar *message = wait_error (bus, 50);
+  gst_element_unlink (queue, element);
+  gst_element_set_locked_state (element, TRUE);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_bin_remove (GST_BIN (pipeline), element);
+  push_sound (source, RATE, TRUE, MS (4000));
+  g_signal_emit_by_name (source, "end-of-stream", &flow);
+  collector_wait_eos (sound, 20);
+  fail_unless_equals_int (collector_count (sound, TRUE, 0), 5);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_element_release_request_pad (element, translation);
+  gst_object_unref (translation);
+  gst_object_unref (element);
+  gst_object_unref (pipeline);
+  collector_free (sound);
+  collector_free (text);
+  collector_free (translated);
+}
+
+GST_END_TEST;
+
 /* What has to do with translations holds in either way. */
 static void
 add_translations (Suite *s, const gchar *name, SFun use_mode)
@@ -943,6 +1029,7 @@ add_translations (Suite *s, const gchar *name, SFun use_mode)
   tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
   tcase_add_test (tc, test_new_items);
   tcase_add_test (tc, test_latency_changes_while_playing);
+  tcase_add_test (tc, test_in_a_transcriber_bin);
   tcase_add_test (tc, test_sinks_do_not_wait_for_words);
 }
 
