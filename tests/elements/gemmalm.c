@@ -280,6 +280,29 @@ GST_START_TEST (test_text_is_only_text)
 
 GST_END_TEST;
 
+/* An answer that takes too long is cut, not waited for; it is told, and the next one is asked for. */
+GST_START_TEST (test_endless_answer)
+{
+  Fixture f = begin ("text_0");
+  g_autoptr (GError) error = NULL;
+
+  /* Far more tokens than a millisecond is enough for. */
+  g_object_set (f.lm, "temperature", 10., "seed", (guint64) 3, "max-tokens", 400, "context-size", 480, "decode-timeout", 1,
+      NULL);
+  push_bytes (&f, "a", 1);
+  push_bytes (&f, "b", 1);
+  finish (&f);
+  fail_unless (get_stat (f.lm, "tokens") < 100);
+  fail_unless_equals_uint64 (get_stat (f.lm, "utterances"), 2);
+  g_autoptr (GstMessage) warning = gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING);
+  fail_unless (warning != NULL);
+  gst_message_parse_warning (warning, &error, NULL);
+  fail_unless (strstr (error->message, "decode-timeout") != NULL, "%s", error->message);
+  end (&f);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_prompt_longer_than_context)
 {
   Fixture f = begin ("text_0");
@@ -793,6 +816,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_flush_during_decode);
   tcase_add_test (tc, test_null_during_decode);
   tcase_add_test (tc, test_text_is_only_text);
+  tcase_add_test (tc, test_endless_answer);
   tcase_add_test (tc, test_prompt_longer_than_context);
   tcase_add_test (tc, test_tokens_of_another_model);
   tcase_add_test (tc, test_settings_are_checked);
