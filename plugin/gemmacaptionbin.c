@@ -101,6 +101,7 @@ struct _GstGemmaCaptionBin
   GemmaLine21 *line21;
   GMutex lock;                  /* guards what follows */
   gboolean running;             /* errors of the captions are no longer errors of the start */
+  gboolean deaf;                /* sound is lost, and it was told */
   Mode mode;
   guint64 interval;
   gint resolution;
@@ -343,6 +344,31 @@ gst_gemma_caption_bin_handle_message (GstBin *bin, GstMessage *message)
   GST_BIN_CLASS (gst_gemma_caption_bin_parent_class)->handle_message (bin, message);
 }
 
+/* The queue of the sound is full, and its oldest goes; once until it has been empty. */
+static void
+on_sound_lost (GstElement *queue, gpointer data)
+{
+  GstGemmaCaptionBin *self = data;
+
+  g_mutex_lock (&self->lock);
+  gboolean told = self->deaf;
+  self->deaf = TRUE;
+  g_mutex_unlock (&self->lock);
+  if (!told)
+    GST_ELEMENT_WARNING (self, CORE, CLOCK, ("The model is more than %u s behind: sound is left out of the captions",
+            (guint) (SOUND_TIME / GST_SECOND)), ("take a smaller model or a faster device"));
+}
+
+static void
+on_sound_heard (GstElement *queue, gpointer data)
+{
+  GstGemmaCaptionBin *self = data;
+
+  g_mutex_lock (&self->lock);
+  self->deaf = FALSE;
+  g_mutex_unlock (&self->lock);
+}
+
 /* ---- states --------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -359,6 +385,7 @@ set_running (GstGemmaCaptionBin *self, gboolean running)
 {
   g_mutex_lock (&self->lock);
   self->running = running;
+  self->deaf = FALSE;
   self->seen = self->shown = 0;
   g_mutex_unlock (&self->lock);
   if (running)
@@ -628,7 +655,8 @@ add_branch (GstGemmaCaptionBin *self, Branch *branch, GstElement *tee)
 static void
 add_audio (GstGemmaCaptionBin *self)
 {
-  GstElement *tee = add_tee (self), *filter = gst_element_factory_make ("capsfilter", NULL);
+  GstElement *tee = add_tee (self), *queue = make_queue (SOUND_TIME, 0);
+  GstElement *filter = gst_element_factory_make ("capsfilter", NULL);
   g_autoptr (GstCaps) caps = gst_caps_from_string
       ("audio/x-raw, format=(string)F32LE, rate=(int)16000, channels=(int)1, layout=(string)interleaved");
   g_autoptr (GstPad) media = gst_element_request_pad_simple (tee, "src_%u");
@@ -640,7 +668,9 @@ add_audio (GstGemmaCaptionBin *self)
     g_object_set (self->audio.encoder, "voice-gate", TRUE, NULL);
   self->audio.sink = add_ghost_pad (self, &sink_audio_template, tee, "sink");
   add_ghost_pad (self, &src_audio_template, tee, GST_PAD_NAME (media));
-  add_to_chain (self, &self->audio, make_queue (SOUND_TIME, 0));
+  g_signal_connect (queue, "overrun", G_CALLBACK (on_sound_lost), self);
+  g_signal_connect (queue, "underrun", G_CALLBACK (on_sound_heard), self);
+  add_to_chain (self, &self->audio, queue);
   add_to_chain (self, &self->audio, gemma_downmix_new ());
   add_to_chain (self, &self->audio, gst_element_factory_make ("audioresample", NULL));
   add_to_chain (self, &self->audio, filter);

@@ -111,6 +111,13 @@ get_slot_time (GstGemmaCea608Enc *self, guint64 n)
   return self->start + gst_util_uint64_scale (n, self->fps_d * GST_SECOND, self->fps_n);
 }
 
+/* Slots go on from there without an overflow; a negative time that somebody took for a GstClockTime is later. */
+static GstClockTime
+bound_time (GstClockTime time)
+{
+  return MIN (time, (GstClockTime) G_MAXINT64);
+}
+
 /* So many slots for one that carries something. */
 static guint
 get_divider (GstGemmaCea608Enc *self)
@@ -181,6 +188,16 @@ advance (GstGemmaCea608Enc *self, GstClockTime until)
     if (gst_gemma_cea608_encoder_is_idle (self->encoder))
       skip_slots (self, until);
   }
+}
+
+/* What was there long before @until is sent and erased, so that the rest of the pause can be a GAP. */
+static void
+finish_long_before (GstGemmaCea608Enc *self, GstClockTime until)
+{
+  self->flow = GST_FLOW_OK;
+  while (self->flow == GST_FLOW_OK && !gst_gemma_cea608_encoder_is_idle (self->encoder) &&
+      get_slot_time (self, self->n_slots + 1) + MAX_PADDING <= until)
+    push_slot (self);
 }
 
 /* No more text will come: all of it is sent, and with @erase, erased when it is time, if that is soon. */
@@ -275,13 +292,17 @@ gst_gemma_cea608_enc_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
     return GST_PAD_IS_FLUSHING (self->src) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
   }
   buffer = gst_buffer_make_writable (buffer);
-  if (!GST_BUFFER_PTS_IS_VALID (buffer))
-    GST_BUFFER_PTS (buffer) = get_slot_time (self, self->n_slots);
-  time = GST_BUFFER_PTS (buffer);
+  time = GST_BUFFER_PTS_IS_VALID (buffer) ? bound_time (GST_BUFFER_PTS (buffer)) : get_slot_time (self, self->n_slots);
+  GST_BUFFER_PTS (buffer) = time;
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    GST_BUFFER_DURATION (buffer) = bound_time (GST_BUFFER_DURATION (buffer));
+  finish_long_before (self, time);
   skip_slots (self, time);
-  add_text (self, buffer);
+  if (self->flow == GST_FLOW_OK) {
+    add_text (self, buffer);
+    advance (self, time);
+  }
   gst_buffer_unref (buffer);
-  advance (self, time);
   return self->flow;
 }
 
@@ -291,8 +312,11 @@ handle_gap (GstGemmaCea608Enc *self, GstEvent *event)
   GstClockTime time, duration;
 
   gst_event_parse_gap (event, &time, &duration);
+  time = bound_time (time);
+  if (GST_CLOCK_TIME_IS_VALID (duration))
+    time = bound_time (time + bound_time (duration));
   if (self->segment.format == GST_FORMAT_TIME && ensure_caps (self))
-    advance (self, GST_CLOCK_TIME_IS_VALID (duration) ? time + duration : time);
+    advance (self, time);
 }
 
 static gboolean
@@ -305,9 +329,9 @@ handle_segment (GstGemmaCea608Enc *self, GstEvent *event)
     return TRUE;
   if (self->segment.format == GST_FORMAT_TIME) {
     drain (self, FALSE);
-    gst_gemma_cea608_encoder_set_time (self->encoder, segment->start);
+    gst_gemma_cea608_encoder_set_time (self->encoder, bound_time (segment->start));
   }
-  begin_slots (self, segment->start);
+  begin_slots (self, bound_time (segment->start));
   return gemma_stream_take_segment (GST_ELEMENT (self), event, &self->segment, "Text");
 }
 

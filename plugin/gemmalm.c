@@ -47,9 +47,7 @@
 
 enum
 {
-  PROP_STREAMING = GEMMA_LM_INLINE_LAST_PROPERTY + 1,
-  PROP_HYPOTHESIS_INTERVAL,
-  PROP_TRANSLATE_LATENCY
+  PROP_TRANSLATE_LATENCY = GEMMA_LM_INLINE_LAST_PROPERTY + 1
 };
 
 struct _GstGemmaLm
@@ -362,44 +360,21 @@ set_translate_latency (GstGemmaLm *self, guint latency)
 static void
 gst_gemma_lm_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
-  GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (object)->settings;
-
-  if (id < PROP_STREAMING) {
-    G_OBJECT_CLASS (gst_gemma_lm_parent_class)->set_property (object, id, value, pspec);
-    return;
-  }
-  if (id == PROP_TRANSLATE_LATENCY) {
+  if (id == PROP_TRANSLATE_LATENCY)
     set_translate_latency (GST_GEMMA_LM (object), g_value_get_uint (value));
-    return;
-  }
-  GST_OBJECT_LOCK (object);
-  if (id == PROP_STREAMING)
-    settings->streaming = g_value_get_enum (value);
-  else if (id == PROP_HYPOTHESIS_INTERVAL)
-    settings->hypothesis_interval = g_value_get_uint (value);
   else
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  GST_OBJECT_UNLOCK (object);
+    G_OBJECT_CLASS (gst_gemma_lm_parent_class)->set_property (object, id, value, pspec);
 }
 
 static void
 gst_gemma_lm_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
-  const GemmaLmSettings *settings = &GST_GEMMA_LM_BASE (object)->settings;
-
-  if (id < PROP_STREAMING) {
+  if (id != PROP_TRANSLATE_LATENCY) {
     G_OBJECT_CLASS (gst_gemma_lm_parent_class)->get_property (object, id, value, pspec);
     return;
   }
   GST_OBJECT_LOCK (object);
-  if (id == PROP_STREAMING)
-    g_value_set_enum (value, settings->streaming);
-  else if (id == PROP_HYPOTHESIS_INTERVAL)
-    g_value_set_uint (value, settings->hypothesis_interval);
-  else if (id == PROP_TRANSLATE_LATENCY)
-    g_value_set_uint (value, GST_GEMMA_LM (object)->translate_latency);
-  else
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  g_value_set_uint (value, GST_GEMMA_LM (object)->translate_latency);
   GST_OBJECT_UNLOCK (object);
 }
 
@@ -421,12 +396,6 @@ gst_gemma_lm_class_init (GstGemmaLmClass *klass)
   base_class->end_texts = gst_gemma_lm_end_texts;
 
   gst_gemma_lm_base_class_add_sink_pads (base_class);
-  g_object_class_install_property (object_class, PROP_STREAMING, g_param_spec_enum ("streaming", "Streaming",
-          "What is told of a transcript or translation while its utterance is heard",
-          GST_TYPE_GEMMA_STREAMING, GEMMA_STREAMING_WHOLE, playing));
-  g_object_class_install_property (object_class, PROP_HYPOTHESIS_INTERVAL, g_param_spec_uint ("hypothesis-interval",
-          "Hypothesis interval", "Streaming, the model is asked again after this much more speech (ms)", 160, 10000, 400,
-          playing));
   g_object_class_install_property (object_class, PROP_TRANSLATE_LATENCY, g_param_spec_uint ("translate-latency",
           "Translation latency", "What translations may take longer than the transcript (ms)", 0, G_MAXUINT, 500, playing));
 

@@ -6,6 +6,8 @@
  * timestamp, stream-time, running-time, duration) and to a caption file. It does not wait for the clock: text is
  * told as soon as it is known.
  *
+ * With #GstGemmaSink:streaming `words`, each word is told for itself, with a time of its own (see gemmalm).
+ *
  * ## Examples
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert ! audioresample !
@@ -15,6 +17,10 @@
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert ! audioresample !
  *     gemmaaudioenc voice-gate=true ! gemmasink location=speech.srt
  * ]| Speech to a caption file.
+ * |[
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert ! audioresample !
+ *     gemmaaudioenc voice-gate=true ! gemmasink streaming=words location=words.jsonl
+ * ]| A line of JSON for each word, with its time.
  */
 #include "gemmasink.h"
 
@@ -180,6 +186,29 @@ gst_gemma_sink_admit (GstGemmaLmBase *base, GstGemmaLmPad *pad)
   return ok;
 }
 
+static gboolean
+push_upstream (GstElement *element, GstPad *pad, gpointer data)
+{
+  gpointer *args = data;
+
+  if (gst_pad_push_event (pad, gst_event_ref (args[0])))
+    args[1] = pad;
+  return TRUE;
+}
+
+/* As other sinks do: seeks of the application go to where the media come from. */
+static gboolean
+gst_gemma_sink_send_event (GstElement *element, GstEvent *event)
+{
+  gpointer args[] = { event, NULL };    /* and a pad whose source took it */
+
+  if (!GST_EVENT_IS_UPSTREAM (event))
+    return GST_ELEMENT_CLASS (gst_gemma_sink_parent_class)->send_event (element, event);
+  gst_element_foreach_sink_pad (element, push_upstream, args);
+  gst_event_unref (event);
+  return args[1] != NULL;
+}
+
 /* ---- states ----------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -303,6 +332,7 @@ gst_gemma_sink_class_init (GstGemmaSinkClass *klass)
   object_class->get_property = gst_gemma_sink_get_property;
   object_class->finalize = gst_gemma_sink_finalize;
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_gemma_sink_change_state);
+  element_class->send_event = GST_DEBUG_FUNCPTR (gst_gemma_sink_send_event);
   base_class->text = gst_gemma_sink_text;
   base_class->silence = gst_gemma_sink_silence;
   base_class->event = gst_gemma_sink_event;

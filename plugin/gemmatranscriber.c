@@ -432,35 +432,48 @@ gst_gemma_transcriber_release_pad (GstElement *element, GstPad *ghost)
 
 /* ---- properties --------------------------------------------------------------------------------------- */
 
-/* Calls g_object_set_property() on every language model, and on the encoder with @encoder. */
-static void
-set_all (GstGemmaTranscriber *self, const gchar *name, const GValue *value, gboolean encoder)
+/* The language models of the translations' branches. Their properties are set without the lock: messages and notifications may
+ * call back. */
+static GPtrArray *
+list_branches (GstGemmaTranscriber *self)
 {
-  if (encoder)
-    g_object_set_property (G_OBJECT (self->encoder), name, value);
-  g_object_set_property (G_OBJECT (self->lm), name, value);
+  GPtrArray *branches = g_ptr_array_new_with_free_func (gst_object_unref);
+
   g_mutex_lock (&self->lock);
   for (GList *l = self->translations; l; l = l->next) {
     GstGemmaTranslatePad *pad = l->data;
     if (pad->lm)
-      g_object_set_property (G_OBJECT (pad->lm), name, value);
+      g_ptr_array_add (branches, gst_object_ref (pad->lm));
   }
   g_mutex_unlock (&self->lock);
+  return branches;
+}
+
+/* Calls g_object_set_property() on every language model, and on the encoder with @encoder. */
+static void
+set_all (GstGemmaTranscriber *self, const gchar *name, const GValue *value, gboolean encoder)
+{
+  g_autoptr (GPtrArray) branches = list_branches (self);
+
+  if (encoder)
+    g_object_set_property (G_OBJECT (self->encoder), name, value);
+  g_object_set_property (G_OBJECT (self->lm), name, value);
+  for (guint i = 0; i < branches->len; i++)
+    g_object_set_property (branches->pdata[i], name, value);
 }
 
 static void
 update_latencies (GstGemmaTranscriber *self)
 {
+  g_autoptr (GPtrArray) branches = list_branches (self);
+
   g_mutex_lock (&self->lock);
-  g_object_set (self->lm, "latency", self->latency, "lateness", self->lateness, "translate-latency",
-      self->translate_latency, NULL);
-  for (GList *l = self->translations; l; l = l->next) {
-    GstGemmaTranslatePad *pad = l->data;
-    if (pad->lm)
-      g_object_set (pad->lm, "latency", gemma_stream_add_latencies (self->latency, self->translate_latency), "lateness",
-          self->lateness, NULL);
-  }
+  guint latency = self->latency, translate_latency = self->translate_latency, lateness = self->lateness;
   g_mutex_unlock (&self->lock);
+  g_object_set (self->lm, "latency", latency, "lateness", lateness, "translate-latency", translate_latency, NULL);
+  for (guint i = 0; i < branches->len; i++)
+    g_object_set (branches->pdata[i], "latency", gemma_stream_add_latencies (latency, translate_latency), "lateness",
+        lateness, NULL);
 }
 
 static void
@@ -588,7 +601,7 @@ find_linked (GstElement *element, GstPad *pad, gpointer linked)
   return !(*(gboolean *) linked = gst_pad_is_linked (pad));
 }
 
-/* At the end a queue says that nobody took the text of its branch. While another branch is linked, nobody wanted it. */
+/* At the end it is said that nobody took the text of a branch. While another branch is linked, nobody wanted it. */
 static gboolean
 is_of_unlinked_branch (GstGemmaTranscriber *self, GstMessage *message)
 {
@@ -597,8 +610,7 @@ is_of_unlinked_branch (GstGemmaTranscriber *self, GstMessage *message)
   gint flow;
 
   gst_message_parse_error_details (message, &details);
-  if (!is_queue (GST_MESSAGE_SRC (message)) || !details || !gst_structure_get_int (details, "flow-return", &flow) ||
-      flow != GST_FLOW_NOT_LINKED)
+  if (!details || !gst_structure_get_int (details, "flow-return", &flow) || flow != GST_FLOW_NOT_LINKED)
     return FALSE;
   gst_element_foreach_src_pad (GST_ELEMENT (self), find_linked, &linked);
   return linked;

@@ -94,6 +94,13 @@ clear_queue_locked (GstGemmaLmBase *self, gboolean flush)
   g_cond_broadcast (&self->cond);
 }
 
+/* What is linked to nothing learns at the end that nobody took a text. */
+static gboolean
+is_missed_end (GstFlowReturn flow, const GemmaWork *work)
+{
+  return flow == GST_FLOW_NOT_LINKED && work && work->kind == GEMMA_WORK_EVENT && GST_EVENT_TYPE (work->event) == GST_EVENT_EOS;
+}
+
 GstFlowReturn
 gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *work)
 {
@@ -106,7 +113,7 @@ gst_gemma_lm_base_queue (GstGemmaLmBase *self, GstGemmaLmPad *pad, GemmaWork *wo
 
   flow = !self->running || self->flushing || !pad->active ? GST_FLOW_FLUSHING : self->flow;
   work->foreign = self->events_pad && self->events_pad != GST_PAD (pad);
-  if (flow == GST_FLOW_OK)
+  if (flow == GST_FLOW_OK || is_missed_end (flow, work))
     append_locked (self, work);
   else
     gemma_work_free (work);
@@ -344,7 +351,7 @@ run_task (gpointer data)
   }
   GemmaWork *work = g_queue_pop_head (&self->queue);
   g_autoptr (GCancellable) cancellable = g_object_ref (self->cancellable);
-  gboolean skip = self->flow != GST_FLOW_OK;
+  gboolean skip = self->flow != GST_FLOW_OK && !is_missed_end (self->flow, work);
   self->busy = TRUE;
   g_mutex_unlock (&self->lock);
 

@@ -118,9 +118,9 @@ typedef struct
   gdouble temperature, top_p;
   guint64 seed;
   guint segment_silence, max_segment, decode_timeout;   /* ms */
-  guint latency, lateness;      /* ms; these and the following: of gemmalm */
   GemmaStreaming streaming;
   guint hypothesis_interval;    /* ms */
+  guint latency, lateness;      /* ms; of gemmalm */
 } GemmaLmSettings;
 
 void gemma_lm_settings_init (GemmaLmSettings *settings);
@@ -154,6 +154,8 @@ enum
   GEMMA_LM_PROP_MAX_SEGMENT,
   GEMMA_LM_PROP_DECODE_TIMEOUT,
   GEMMA_LM_PROP_PAD_CLIP,
+  GEMMA_LM_PROP_STREAMING,
+  GEMMA_LM_PROP_HYPOTHESIS_INTERVAL,
   GEMMA_LM_PROP_STATS,
   GEMMA_LM_LAST_PROPERTY = GEMMA_LM_PROP_STATS
 };

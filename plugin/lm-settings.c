@@ -145,6 +145,12 @@ gemma_lm_settings_install_tasks (GObjectClass *klass)
   g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
           "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n); it costs "
           "their time with every question", GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_STREAMING, g_param_spec_enum ("streaming", "Streaming",
+          "What is told of a transcript or translation while its utterance is heard",
+          GST_TYPE_GEMMA_STREAMING, GEMMA_STREAMING_WHOLE, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_HYPOTHESIS_INTERVAL, g_param_spec_uint ("hypothesis-interval",
+          "Hypothesis interval", "Streaming, the model is asked again after this much more speech (ms)", 160, 10000, 400,
+          flags));
 }
 
 void
@@ -194,6 +200,8 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_SEGMENT_SILENCE: s->segment_silence = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: s->max_segment = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_PAD_CLIP: s->pad_clip = g_value_get_enum (value); return TRUE;
+    case GEMMA_LM_PROP_STREAMING: s->streaming = g_value_get_enum (value); return TRUE;
+    case GEMMA_LM_PROP_HYPOTHESIS_INTERVAL: s->hypothesis_interval = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: s->decode_timeout = g_value_get_uint (value); return TRUE;
     default: return FALSE;
   }
@@ -222,6 +230,8 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_SEGMENT_SILENCE: g_value_set_uint (value, s->segment_silence); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: g_value_set_uint (value, s->max_segment); return TRUE;
     case GEMMA_LM_PROP_PAD_CLIP: g_value_set_enum (value, s->pad_clip); return TRUE;
+    case GEMMA_LM_PROP_STREAMING: g_value_set_enum (value, s->streaming); return TRUE;
+    case GEMMA_LM_PROP_HYPOTHESIS_INTERVAL: g_value_set_uint (value, s->hypothesis_interval); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: g_value_set_uint (value, s->decode_timeout); return TRUE;
     default: return FALSE;
   }

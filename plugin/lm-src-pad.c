@@ -144,6 +144,24 @@ emit (GstGemmaLmSrcPad *self, gpointer item)
   g_mutex_unlock (&p->lock);
 }
 
+static gboolean
+check_not_linked (GstElement *element, GstPad *pad, gpointer all)
+{
+  return *(gboolean *) all = gst_gemma_lm_src_pad_get_flow (GST_GEMMA_LM_SRC_PAD (pad)) == GST_FLOW_NOT_LINKED;
+}
+
+/* At the end, when no buffer will take the result upstream any more: there were texts, and nobody took any. */
+static void
+miss_link (GstGemmaLmSrcPad *self)
+{
+  GstElement *element = GST_ELEMENT (get (self)->element);
+  gboolean all = FALSE;
+
+  gst_element_foreach_src_pad (element, check_not_linked, &all);
+  if (all)
+    GST_ELEMENT_FLOW_ERROR (element, GST_FLOW_NOT_LINKED);
+}
+
 static void
 push_out (gpointer data)
 {
@@ -155,7 +173,7 @@ push_out (gpointer data)
   while (!p->flushing && !p->out.length)
     g_cond_wait (&p->cond, &p->lock);
   gpointer item = p->flushing ? NULL : g_queue_pop_head (&p->out);
-  gboolean skip = p->flow != GST_FLOW_OK;
+  GstFlowReturn before = p->flow;
   g_cond_broadcast (&p->cond);
   g_mutex_unlock (&p->lock);
 
@@ -163,9 +181,11 @@ push_out (gpointer data)
     gst_pad_pause_task (pad);
     return;
   }
+  if (GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_EOS && before == GST_FLOW_NOT_LINKED)
+    miss_link (GST_GEMMA_LM_SRC_PAD (pad));
   if (GST_IS_EVENT (item))
     gst_pad_push_event (pad, item);
-  else if (skip)
+  else if (before != GST_FLOW_OK)
     gst_mini_object_unref (item);
   else
     flow = gst_pad_push (pad, item);
@@ -306,6 +326,17 @@ push_stream_start (GstGemmaLmSrcPad *self, GstEvent *event)
   g_clear_pointer (&p->language, g_free);
 }
 
+/* The first words may need more sound than comes before the sinks are ready to play: they must not wait for them. */
+static void
+push_beginning (GstGemmaLmSrcPad *self)
+{
+  const GstSegment *segment = &get (self)->segment;
+  GstClockTime time = segment->rate < 0. ? segment->stop : segment->start;
+
+  if (segment->format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID (time))
+    emit (self, gst_event_new_gap (time, 0));
+}
+
 static void
 push_segment (GstGemmaLmSrcPad *self, GstEvent *event)
 {
@@ -322,6 +353,7 @@ push_segment (GstGemmaLmSrcPad *self, GstEvent *event)
   gst_event_set_seqnum (own, gst_event_get_seqnum (event));
   emit (self, own);
   push_language (self);
+  push_beginning (self);
 }
 
 void

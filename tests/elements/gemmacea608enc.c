@@ -150,13 +150,20 @@ GST_START_TEST (test_default_rate_and_latency)
 
 GST_END_TEST;
 
-/* An hour without text is a GAP, not 108000 buffers; what follows is on time. */
+/* An hour without text is a GAP, not 108000 buffers, also after a text; what follows is on time. */
 GST_START_TEST (test_long_pause)
 {
   GstHarness *h = new_harness ("gemmacea608enc", "30/1");
   GstEvent *event;
   guint n_gaps = 0;
 
+  if (__i__) {
+    push_text (h, "Early", 1000, 1000);
+    push_text (h, "Late", 3600000, 1000);
+    fail_unless (gst_harness_buffers_in_queue (h) < 30 * 30, "%u", gst_harness_buffers_in_queue (h));
+    gst_harness_teardown (h);
+    return;
+  }
   push_text (h, "Late", 3600000, 1000);
   push_gap (h, 3601000, 10);
   while ((event = gst_harness_try_pull_event (h))) {
@@ -240,6 +247,27 @@ GST_START_TEST (test_bad_input)
   gst_harness_push_event (h, gst_event_new_eos ());
   g_autoptr (GByteArray) pairs = pull_pairs (h, 0, 30, 1);
   check_decoded (pairs, (const gchar *const[]) { "??? no time earlier", NULL });
+  gst_harness_teardown (h);
+}
+
+GST_END_TEST;
+
+/* Times at the end of all time, as of a negative one that somebody took for a GstClockTime: what is sent stays bounded. */
+GST_START_TEST (test_absurd_times)
+{
+  GstHarness *h = new_harness ("gemmacea608enc", "30/1");
+  const GstClockTime last = GST_CLOCK_TIME_NONE - 1;
+
+  push_text (h, "Here", 1000, 1000);
+  if (__i__ < 2) {
+    GstBuffer *buffer = __i__ ? make_text ("for ever", MS (2000), last) : make_text ("there", last, MS (1000));
+    fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_OK);
+  } else {
+    gst_harness_push_event (h, gst_event_new_gap (__i__ == 2 ? MS (2000) : last, last));
+  }
+  gst_harness_push_event (h, gst_event_new_eos ());
+  /* Until it is erased, and some seconds beside. */
+  fail_unless (gst_harness_buffers_in_queue (h) < 60 * 30, "%u", gst_harness_buffers_in_queue (h));
   gst_harness_teardown (h);
 }
 
@@ -341,10 +369,11 @@ gemmacea608enc_suite (void)
   tcase_add_test (tc, test_properties);
   tcase_add_test (tc, test_high_frame_rates);
   tcase_add_test (tc, test_default_rate_and_latency);
-  tcase_add_test (tc, test_long_pause);
+  tcase_add_loop_test (tc, test_long_pause, 0, 2);
   tcase_add_test (tc, test_end);
   tcase_add_test (tc, test_flush_and_segments);
   tcase_add_test (tc, test_bad_input);
+  tcase_add_loop_test (tc, test_absurd_times, 0, 4);
   tcase_add_test (tc, test_into_video);
   tcase_add_test (tc, test_live_silence);
   return s;

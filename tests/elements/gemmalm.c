@@ -145,7 +145,8 @@ GST_END_TEST;
 
 GST_START_TEST (test_events_come_in_order)
 {
-  static const GstEventType expected[] = { GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT, GST_EVENT_TAG };
+  static const GstEventType expected[] = { GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT, GST_EVENT_TAG,
+    GST_EVENT_GAP };
   Fixture f = begin ("audio_0");
   GstTagList *tags;
   g_autofree gchar *language = NULL;
@@ -157,11 +158,11 @@ GST_START_TEST (test_events_come_in_order)
   gst_event_parse_tag (g_ptr_array_index (f.out->items, 3), &tags);
   fail_unless (gst_tag_list_get_string (tags, GST_TAG_LANGUAGE_CODE, &language));
   fail_unless_equals_string (language, "en");
-  /* Text, then the sign that it is final, then the end. */
-  fail_unless (GST_IS_BUFFER (g_ptr_array_index (f.out->items, 4)));
-  fail_unless (gst_event_has_name (g_ptr_array_index (f.out->items, 5), "rstranscribe/final-transcript"));
-  fail_unless_equals_int (GST_EVENT_TYPE (g_ptr_array_index (f.out->items, 6)), GST_EVENT_GAP);
-  fail_unless_equals_int (GST_EVENT_TYPE (g_ptr_array_index (f.out->items, 7)), GST_EVENT_EOS);
+  /* A GAP of no length, for those who wait for something to come; text, then the sign that it is final, then the end. */
+  fail_unless (GST_IS_BUFFER (g_ptr_array_index (f.out->items, 5)));
+  fail_unless (gst_event_has_name (g_ptr_array_index (f.out->items, 6), "rstranscribe/final-transcript"));
+  fail_unless_equals_int (GST_EVENT_TYPE (g_ptr_array_index (f.out->items, 7)), GST_EVENT_GAP);
+  fail_unless_equals_int (GST_EVENT_TYPE (g_ptr_array_index (f.out->items, 8)), GST_EVENT_EOS);
   end (&f);
 }
 
@@ -275,6 +276,29 @@ GST_START_TEST (test_text_is_only_text)
   count_prompt ("\xff\xc3(\xf0\x9f", 5);
   count_prompt ("a\0b", 3);
   count_prompt ("", 0);
+}
+
+GST_END_TEST;
+
+/* An answer that takes too long is cut, not waited for; it is told, and the next one is asked for. */
+GST_START_TEST (test_endless_answer)
+{
+  Fixture f = begin ("text_0");
+  g_autoptr (GError) error = NULL;
+
+  /* Far more tokens than a millisecond is enough for. */
+  g_object_set (f.lm, "temperature", 10., "seed", (guint64) 3, "max-tokens", 400, "context-size", 480, "decode-timeout", 1,
+      NULL);
+  push_bytes (&f, "a", 1);
+  push_bytes (&f, "b", 1);
+  finish (&f);
+  fail_unless (get_stat (f.lm, "tokens") < 100);
+  fail_unless_equals_uint64 (get_stat (f.lm, "utterances"), 2);
+  g_autoptr (GstMessage) warning = gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING);
+  fail_unless (warning != NULL);
+  gst_message_parse_warning (warning, &error, NULL);
+  fail_unless (strstr (error->message, "decode-timeout") != NULL, "%s", error->message);
+  end (&f);
 }
 
 GST_END_TEST;
@@ -792,6 +816,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_flush_during_decode);
   tcase_add_test (tc, test_null_during_decode);
   tcase_add_test (tc, test_text_is_only_text);
+  tcase_add_test (tc, test_endless_answer);
   tcase_add_test (tc, test_prompt_longer_than_context);
   tcase_add_test (tc, test_tokens_of_another_model);
   tcase_add_test (tc, test_settings_are_checked);

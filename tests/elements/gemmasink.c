@@ -1,6 +1,7 @@
 /* gemmasink in whole pipelines: sound to signals, messages and caption files. */
 #include "util.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A made-up voice, one second, between silences; random words, always the same. */
@@ -175,6 +176,55 @@ GST_START_TEST (test_files)
 
 GST_END_TEST;
 
+/* A line for each word, with a time of its own in its utterance. */
+GST_START_TEST (test_words_in_lines)
+{
+  g_autofree gchar *jsonl = transcribe_to ("words.jsonl", "streaming=words");
+  g_auto (GStrv) lines = g_strsplit (jsonl, "\n", -1);
+  guint n = g_strv_length (lines) - 1;
+  gdouble before = 0.;
+
+  fail_unless (n > 4, "%s", jsonl);
+  for (guint i = 0; i < n; i++) {
+    gdouble start = 0., end = 0.;
+    check_matches ("^\\{\"start\": \\d+\\.\\d{3}, \"end\": \\d+\\.\\d{3}, \"text\": \"\\S+\"\\}$", lines[i]);
+    fail_unless_equals_int (sscanf (lines[i], "{\"start\": %lf, \"end\": %lf", &start, &end), 2);
+    fail_unless (start >= before && end >= start && ((start > .9 && end < 2.2) || (start > 3.9 && end < 5.2)), "%s", jsonl);
+    before = end;
+  }
+}
+
+GST_END_TEST;
+
+static gboolean
+accept_seek (GstElement *src, guint64 offset, gpointer n)
+{
+  (*(guint *) n)++;
+  return TRUE;
+}
+
+/* A pipeline that ends here can be sought in. */
+GST_START_TEST (test_seek)
+{
+  Fixture f = begin ("");
+  guint n_seeks = 0;
+
+  gst_util_set_object_arg (G_OBJECT (f.src), "stream-type", "seekable");
+  g_signal_connect (f.src, "seek-data", G_CALLBACK (accept_seek), &n_seeks);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (f.src, RATE, TRUE, 0);
+  fail_unless (gst_element_seek_simple (f.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, MS (1000)));
+  fail_unless (n_seeks >= 1);
+  g_array_set_size (f.times, 0);
+  push_all (&f);
+  wait_eos (&f);
+  fail_unless_equals_int (f.times->len, 4);
+  check_time (f.times, 0, MS (1000), MS (80));
+  end (&f);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_location_cannot_be_written)
 {
   Fixture f = begin ("location=/nonexistent/a.srt");
@@ -246,6 +296,8 @@ gemmasink_suite (void)
   tcase_add_test (tc, test_signal_and_messages);
   tcase_add_test (tc, test_tags);
   tcase_add_test (tc, test_files);
+  tcase_add_test (tc, test_words_in_lines);
+  tcase_add_test (tc, test_seek);
   tcase_add_test (tc, test_location_cannot_be_written);
   tcase_add_test (tc, test_nothing_before_playing);
   tcase_add_test (tc, test_end_while_the_model_loads);

@@ -118,11 +118,10 @@ check_latency (GstPad *pad, GstClockTime own)
 }
 
 /* As transcriberbin probes its inner element: unparented, linked to a live source, PAUSED, no data, NULL. */
-GST_START_TEST (test_latency_probe)
+static void
+probe_latency (GstElement *element, GstPad *translation)
 {
-  g_autoptr (GstElement) element = make_transcriber ();
   g_autoptr (GstElement) source = gst_object_ref_sink (gst_element_factory_make ("audiotestsrc", NULL));
-  GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
   g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
   Watch watch = watch_begin ();
 
@@ -135,8 +134,17 @@ GST_START_TEST (test_latency_probe)
   check_latency (translation, MS (5000));
   gst_element_set_state (element, GST_STATE_NULL);
   gst_element_set_state (source, GST_STATE_NULL);
+  gst_element_unlink (source, element);
   /* It waits neither for data nor for the model. */
   fail_unless (watch_get (&watch) < G_USEC_PER_SEC);
+}
+
+GST_START_TEST (test_latency_probe)
+{
+  g_autoptr (GstElement) element = make_transcriber ();
+  GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
+
+  probe_latency (element, translation);
   gst_element_release_request_pad (element, translation);
   gst_object_unref (translation);
 }
@@ -147,12 +155,13 @@ typedef struct
 {
   GstElement *pipeline, *transcriber, *src;
   GstBus *bus;
+  guint latency;                /* as it was when one was told, see ask_back() */
 } Fixture;
 
 static Fixture
 begin (const gchar *launch)
 {
-  Fixture f;
+  Fixture f = { 0, };
 
   f.pipeline = launch_pipeline (launch);
   f.transcriber = gst_bin_get_by_name (GST_BIN (f.pipeline), "t");
@@ -463,6 +472,28 @@ GST_START_TEST (test_unlinked_branch_does_not_stop_the_others)
 
 GST_END_TEST;
 
+/* A transcriber that is linked to nothing is no pipeline that plays for ever: somebody has forgotten something. */
+GST_START_TEST (test_linked_to_nothing)
+{
+  Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
+  Collector *out = collector_new (pad);
+
+  random_words (f.transcriber);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  push_sound (f.src, RATE, TRUE, 0);
+  push_sound (f.src, RATE, FALSE, MS (1000));
+  if (__i__)                    /* the end comes after it is known that nobody takes text, or before */
+    while (collector_count (out, TRUE, 0) < 1)
+      g_usleep (20000);
+  push_eos (&f);
+  g_autofree gchar *message = wait_error (f.bus, 50);
+  end (&f);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_missing_model)
 {
   g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
@@ -752,6 +783,64 @@ count_notify (GObject *object, GParamSpec *pspec, gpointer n)
   g_atomic_int_inc ((gint *) n);
 }
 
+static GstBusSyncReply
+ask_back (GstBus *bus, GstMessage *message, gpointer data)
+{
+  Fixture *f = data;
+  guint delay;
+
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_LATENCY)
+    g_object_get (f->transcriber, "latency", &f->latency, "max-observed-delay", &delay, NULL);
+  return GST_BUS_PASS;
+}
+
+/* Who hears in the same thread that the latency has changed may ask what it is now. */
+GST_START_TEST (test_latency_changes_while_playing)
+{
+  Fixture f = begin (LIVE_SRC "gemmatranscriber name=t translate_src_0::language-code=es t.src ! fakesink async=false "
+      "t.translate_src_0 ! fakesink async=false");
+  static const guint latencies[] = { 0, 1, G_MAXUINT, 4000, G_MAXUINT - 1, 2500 };
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "src");
+  g_autoptr (GstPad) translation = gst_element_get_static_pad (f.transcriber, "translate_src_0");
+
+  gst_bus_set_sync_handler (f.bus, ask_back, &f, NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < G_N_ELEMENTS (latencies); i++)
+    g_object_set (f.transcriber, "latency", latencies[i], "translate-latency", latencies[i], NULL);
+  fail_unless_equals_int (f.latency, 2500);
+  check_latency (pad, MS (2500));
+  check_latency (translation, MS (5000));
+  gst_element_set_state (f.pipeline, GST_STATE_NULL);
+  gst_bus_set_sync_handler (f.bus, NULL, NULL, NULL);
+  end (&f);
+}
+
+GST_END_TEST;
+
+static gboolean
+accept_seek (GstElement *src, guint64 offset, gpointer data)
+{
+  return TRUE;
+}
+
+/* A player shows the picture while somebody speaks on and on: sinks of text do not wait for the first one. */
+GST_START_TEST (test_sinks_do_not_wait_for_words)
+{
+  Fixture f = begin ("appsrc name=src format=time stream-type=seekable caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t "
+      "translate_src_0::language-code=es t.src ! fakesink t.translate_src_0 ! fakesink");
+
+  g_signal_connect (f.src, "seek-data", G_CALLBACK (accept_seek), NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PAUSED);
+  for (guint i = 0; i < 3; i++) {
+    push_sound (f.src, RATE / 2, TRUE, 0);
+    fail_unless_equals_int (gst_element_get_state (f.pipeline, NULL, NULL, 20 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
+    fail_unless (gst_element_seek_simple (f.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
+  }
+  end (&f);
+}
+
+GST_END_TEST;
+
 /* A promise that cannot be kept: the text is not moved, and the application hears of it. */
 GST_START_TEST (test_broken_promise_is_told)
 {
@@ -847,6 +936,84 @@ GST_START_TEST (test_taken_out_and_back)
 
 GST_END_TEST;
 
+/* ---- in the place that transcriberbin has for it ---------------------------------------------------- */
+
+/* The sound goes on, and past a queue that leaks to the transcriber, which comes later. */
+#define TRANSCRIBER_BIN "appsrc name=src is-live=true format=time caps=\"" AUDIO_CAPS "\" ! tee name=x allow-not-linked=true ! " \
+    "queue ! fakesink name=media async=false sync=false x. ! queue name=q leaky=downstream max-size-time=5000000000"
+
+static Collector *
+add_text_sink (GstElement *pipeline, GstPad *pad)
+{
+  GstElement *sink = gst_element_factory_make ("fakesink", NULL);
+  g_autoptr (GstPad) sink_pad = gst_element_get_static_pad (sink, "sink");
+
+  g_object_set (sink, "async", FALSE, NULL);
+  gst_bin_add (GST_BIN (pipeline), sink);
+  gst_element_sync_state_with_parent (sink);
+  fail_unless_equals_int (gst_pad_link (pad, sink_pad), GST_PAD_LINK_OK);
+  return collector_new (pad);
+}
+
+static void
+set_small_context (const GValue *item, gpointer data)
+{
+  g_object_set (g_value_get_object (item), "context-size", 16, NULL);
+}
+
+/* Probed with its pads, put in while the bin plays, heard in both languages; when it fails there is an error, it is taken
+ * out, and the sound goes on. */
+GST_START_TEST (test_in_a_transcriber_bin)
+{
+  GstElement *pipeline = launch_pipeline (TRANSCRIBER_BIN), *element = make_transcriber ();
+  g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "src"), queue = gst_bin_get_by_name (GST_BIN (pipeline), "q");
+  g_autoptr (GstElement) media = gst_bin_get_by_name (GST_BIN (pipeline), "media");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src"), media_pad = gst_element_get_static_pad (media, "sink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  GstPad *translation = gst_element_request_pad_simple (element, "translate_src_%u");
+  Collector *sound = collector_new (media_pad), *text, *translated;
+  GstFlowReturn flow;
+
+  g_object_set (translation, "language-code", "fr", NULL);
+  probe_latency (element, translation);
+  random_words (element);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  gst_bin_add (GST_BIN (pipeline), element);
+  text = add_text_sink (pipeline, src);
+  translated = add_text_sink (pipeline, translation);
+  fail_unless (gst_element_sync_state_with_parent (element));
+  fail_unless (gst_element_link (queue, element));
+  push_sound (source, RATE, TRUE, 0);
+  push_sound (source, RATE, FALSE, MS (1000));
+  while (!collector_count (text, TRUE, 0) || !collector_count (translated, TRUE, 0))
+    g_usleep (20000);
+
+  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (element), "gemmalm");
+  gst_iterator_foreach (all, set_small_context, NULL);
+  gst_iterator_free (all);
+  push_sound (source, RATE, TRUE, MS (2000));
+  push_sound (source, RATE, FALSE, MS (3000));
+  g_autofree gchar *message = wait_error (bus, 50);
+  gst_element_unlink (queue, element);
+  gst_element_set_locked_state (element, TRUE);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_bin_remove (GST_BIN (pipeline), element);
+  push_sound (source, RATE, TRUE, MS (4000));
+  g_signal_emit_by_name (source, "end-of-stream", &flow);
+  collector_wait_eos (sound, 20);
+  fail_unless_equals_int (collector_count (sound, TRUE, 0), 5);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_element_release_request_pad (element, translation);
+  gst_object_unref (translation);
+  gst_object_unref (element);
+  gst_object_unref (pipeline);
+  collector_free (sound);
+  collector_free (text);
+  collector_free (translated);
+}
+
+GST_END_TEST;
+
 /* What has to do with translations holds in either way. */
 static void
 add_translations (Suite *s, const gchar *name, SFun use_mode)
@@ -861,6 +1028,9 @@ add_translations (Suite *s, const gchar *name, SFun use_mode)
   tcase_add_test (tc, test_request_and_release_while_playing);
   tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
   tcase_add_test (tc, test_new_items);
+  tcase_add_test (tc, test_latency_changes_while_playing);
+  tcase_add_test (tc, test_in_a_transcriber_bin);
+  tcase_add_test (tc, test_sinks_do_not_wait_for_words);
 }
 
 static Suite *
@@ -876,6 +1046,7 @@ gemmatranscriber_suite (void)
   tcase_add_test (tc, test_submodel_of_all_branches);
   tcase_add_loop_test (tc, test_any_sound, 0, G_N_ELEMENTS (sounds));
   tcase_add_test (tc, test_live_promise);
+  tcase_add_loop_test (tc, test_linked_to_nothing, 0, 2);
   tcase_add_test (tc, test_missing_model);
   tcase_add_test (tc, test_segment_change_drains);
   tcase_add_test (tc, test_caps_change);

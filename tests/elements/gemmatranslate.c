@@ -137,7 +137,8 @@ GST_END_TEST;
 
 GST_START_TEST (test_events_come_in_order)
 {
-  static const GstEventType expected[] = { GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT, GST_EVENT_TAG };
+  static const GstEventType expected[] = { GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT, GST_EVENT_TAG,
+    GST_EVENT_GAP };
   Fixture f = begin (MARKUP, NULL, FALSE);
   g_autofree gchar *language = NULL;
   GstTagList *tags;
@@ -155,9 +156,9 @@ GST_START_TEST (test_events_come_in_order)
   gst_event_parse_tag (g_ptr_array_index (f.out->items, 3), &tags);
   fail_unless (gst_tag_list_get_string (tags, GST_TAG_LANGUAGE_CODE, &language));
   fail_unless_equals_string (language, "es");
-  fail_unless (GST_IS_BUFFER (g_ptr_array_index (f.out->items, 4)));
-  fail_unless (gst_event_has_name (g_ptr_array_index (f.out->items, 5), "mark"));
-  fail_unless (GST_IS_BUFFER (g_ptr_array_index (f.out->items, 6)));
+  fail_unless (GST_IS_BUFFER (g_ptr_array_index (f.out->items, 5)));
+  fail_unless (gst_event_has_name (g_ptr_array_index (f.out->items, 6), "mark"));
+  fail_unless (GST_IS_BUFFER (g_ptr_array_index (f.out->items, 7)));
   end (&f);
 }
 

@@ -130,6 +130,17 @@ collector_wait_eos (Collector *self, guint seconds)
   g_mutex_unlock (&self->lock);
 }
 
+/* A GAP of no length is where a segment begins: it says nothing about its sound. */
+static gboolean
+is_beginning (gpointer item)
+{
+  GstClockTime duration = GST_CLOCK_TIME_NONE;
+
+  if (GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_GAP)
+    gst_event_parse_gap (item, NULL, &duration);
+  return duration == 0;
+}
+
 guint
 collector_count (Collector *self, gboolean buffers, GstEventType type)
 {
@@ -138,7 +149,7 @@ collector_count (Collector *self, gboolean buffers, GstEventType type)
   g_mutex_lock (&self->lock);
   for (guint i = 0; i < self->items->len; i++) {
     gpointer item = g_ptr_array_index (self->items, i);
-    n += buffers ? GST_IS_BUFFER (item) : GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == type;
+    n += buffers ? GST_IS_BUFFER (item) : GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == type && !is_beginning (item);
   }
   g_mutex_unlock (&self->lock);
   return n;
@@ -166,6 +177,8 @@ collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end,
   for (guint i = 0; i < self->items->len; i++) {
     gpointer item = g_ptr_array_index (self->items, i);
     GstClockTime pts, duration;
+    if (is_beginning (item))
+      continue;
     if (GST_IS_BUFFER (item)) {
       pts = GST_BUFFER_PTS (item);
       duration = GST_BUFFER_DURATION (item);

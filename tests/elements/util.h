@@ -41,6 +41,7 @@ Collector *collector_new (GstPad *pad);
 void collector_free (Collector *self);
 /** Until EOS, or the test fails after @seconds. */
 void collector_wait_eos (Collector *self, guint seconds);
+/** GAPs of no length, which begin segments, do not count. */
 guint collector_count (Collector *self, gboolean buffers, GstEventType type);
 /** The n-th buffer, or NULL. (transfer none) */
 GstBuffer *collector_get_buffer (Collector *self, guint n);
