@@ -18,6 +18,9 @@
  * Silence and music become GAP events. The first seconds of music are heard until they are known as such, then forgotten;
  * live, some of them may be text by then. #GstGemmaTranscriber:music-gate turns this off (see gemmaaudioenc).
  *
+ * What else gemmaaudioenc and gemmalm can do is set on the children "encoder" and "lm" (`lm::max-tokens=64`). What "lm" has when a
+ * pad is requested, its translation has, too, but for task and prompt.
+ *
  * ## Examples
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber ! fakesink dump=true
@@ -46,8 +49,10 @@ enum
   PROP_MMPROJ,
   PROP_DEVICE,
   PROP_WEIGHTS,
+  PROP_ENCODER_WEIGHTS,
   PROP_LANGUAGE_CODE,
   PROP_TASK,
+  PROP_PROMPT,
   PROP_TARGET_LANGUAGE,
   PROP_SUBMODEL,
   PROP_FALLBACK_SUBMODEL,
@@ -258,7 +263,8 @@ static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
   static const gchar *const common[] = { "source-language", "submodel", "fallback-submodel", "activations",
-    "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip" };
+    "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip", "max-tokens",
+    "temperature", "top-k", "top-p", "seed", "context-size", "decode-timeout" };
 
   for (guint i = 0; i < G_N_ELEMENTS (common); i++) {
     g_auto (GValue) value = G_VALUE_INIT;
@@ -502,6 +508,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_DEVICE: set_string (self, &self->device, "device", value); break;
     case PROP_LANGUAGE_CODE: set_all (self, "source-language", value, FALSE); break;
     case PROP_TASK:
+    case PROP_PROMPT:
     case PROP_TARGET_LANGUAGE:  /* a translation has its own */
       g_object_set_property (G_OBJECT (self->lm), pspec->name, value);
       break;
@@ -515,6 +522,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
     case PROP_ACTIVATIONS: set_all (self, pspec->name, value, TRUE); break;
+    case PROP_ENCODER_WEIGHTS: g_object_set_property (G_OBJECT (self->encoder), "weights", value); break;
     case PROP_MUSIC_GATE: g_object_set_property (G_OBJECT (self->encoder), pspec->name, value); break;
     case PROP_TRANSLATE_MODE: set_mode (self, g_value_get_enum (value)); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
@@ -547,6 +555,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_DEVICE:
     case PROP_WEIGHTS:
     case PROP_TASK:
+    case PROP_PROMPT:
     case PROP_TARGET_LANGUAGE:
     case PROP_SUBMODEL:
     case PROP_FALLBACK_SUBMODEL:
@@ -557,6 +566,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_STREAMING:
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
+    case PROP_ENCODER_WEIGHTS: g_object_get_property (G_OBJECT (self->encoder), "weights", value); return;
     case PROP_MUSIC_GATE: g_object_get_property (G_OBJECT (self->encoder), pspec->name, value); return;
     case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
     case PROP_STATS: get_stats (self, value); return;
@@ -688,10 +698,13 @@ install_model_properties (GObjectClass *klass)
 
   gemma_model_user_install_properties (klass, PROP_MODEL);
   gemma_model_user_install_weights (klass, PROP_WEIGHTS);
+  gemma_model_user_install_encoder_weights (klass, PROP_ENCODER_WEIGHTS);
   g_object_class_install_property (klass, PROP_LANGUAGE_CODE, g_param_spec_string ("language-code", "Language code",
           "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", playing));
   g_object_class_install_property (klass, PROP_TASK, g_param_spec_enum ("task", "Task",
           "What comes out of the pad src", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, playing));
+  g_object_class_install_property (klass, PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
+          "The instruction of task custom, as gemmalm's", NULL, playing));
   g_object_class_install_property (klass, PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
           "Target language", "Language into which the pad src translates, where its task does", "en", playing));
   g_object_class_install_property (klass, PROP_FALLBACK_SUBMODEL, g_param_spec_string ("fallback-submodel", "Fallback submodel",

@@ -93,6 +93,14 @@ gemma_model_user_install_encoder (GObjectClass *klass, guint id)
           "memory of 16 bits, and soft tokens that differ by some percent", "auto", flags));
 }
 
+void
+gemma_model_user_install_encoder_weights (GObjectClass *klass, guint id)
+{
+  g_object_class_install_property (klass, id, g_param_spec_string ("encoder-weights", "Encoder weights",
+          "As weights of gemmaaudioenc and gemmavisionenc: auto (as in the files), or q8_0", "auto",
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+}
+
 static gchar **
 find_string (GemmaModelUser *user, const gchar *name)
 {

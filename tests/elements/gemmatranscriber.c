@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "opencl/ops.h"
+
 static const gchar *translate_mode = "auto";
 
 static void
@@ -99,6 +101,41 @@ GST_START_TEST (test_submodel_of_all_branches)
     gst_element_release_request_pad (element, pads[i]);
     gst_object_unref (pads[i]);
   }
+}
+
+GST_END_TEST;
+
+/* What is set on the bin, or on the child "lm" before a pad is there, is what every element that has it does. */
+GST_START_TEST (test_settings_of_the_elements_inside)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+  g_autofree gchar *weights = NULL, *own = NULL, *prompt = NULL;
+  gint activations;
+  guint max_tokens;
+
+  g_object_set (element, "weights", "q4_0", "encoder-weights", "q8_0", "prompt", "Count to ten.", NULL);
+  gst_util_set_object_arg (G_OBJECT (element), "activations", "int16");
+  gst_child_proxy_get (GST_CHILD_PROXY (element), "encoder::weights", &weights, "encoder::activations", &activations,
+      "lm::prompt", &prompt, NULL);
+  g_object_get (element, "encoder-weights", &own, NULL);
+  fail_unless_equals_string (weights, "q8_0");
+  fail_unless_equals_string (own, "q8_0");
+  fail_unless_equals_int (activations, OCL_MATMUL_INT16);
+  fail_unless_equals_string (prompt, "Count to ten.");
+
+  gst_child_proxy_set (GST_CHILD_PROXY (element), "lm::max-tokens", 7, NULL);
+  GstPad *pad = gst_element_request_pad_simple (element, "translate_src_%u");
+  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (element), "gemmalm");
+  GValue item = G_VALUE_INIT;
+  for (guint i = 0; i < 2; i++) {
+    fail_unless_equals_int (gst_iterator_next (all, &item), GST_ITERATOR_OK);
+    g_object_get (g_value_get_object (&item), "max-tokens", &max_tokens, NULL);
+    fail_unless_equals_int (max_tokens, 7);
+    g_value_unset (&item);
+  }
+  gst_iterator_free (all);
+  gst_element_release_request_pad (element, pad);
+  gst_object_unref (pad);
 }
 
 GST_END_TEST;
@@ -874,6 +911,7 @@ gemmatranscriber_suite (void)
   add_translations (s, "chained", use_chained);
   tcase_add_test (tc, test_contract);
   tcase_add_test (tc, test_submodel_of_all_branches);
+  tcase_add_test (tc, test_settings_of_the_elements_inside);
   tcase_add_loop_test (tc, test_any_sound, 0, G_N_ELEMENTS (sounds));
   tcase_add_test (tc, test_live_promise);
   tcase_add_test (tc, test_missing_model);
