@@ -28,25 +28,27 @@ typedef struct
 void
 gemma_post_error (GstElement *element, const GError *error)
 {
+  g_autofree gchar *message = g_utf8_make_valid (error->message, -1);   /* a file's name may be of any bytes */
+
   if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND) ||
       g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
       g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_PLATFORM) ||
       g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_DEVICE))
-    GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED))
-    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_SETTING))
-    GST_ELEMENT_ERROR (element, LIBRARY, SETTINGS, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, LIBRARY, SETTINGS, ("%s", message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG))
-    GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", message), (NULL));
   else if (error->domain == GEMMA_ERROR || error->domain == G_FILE_ERROR)
-    GST_ELEMENT_ERROR (element, RESOURCE, OPEN_READ, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, OPEN_READ, ("%s", message), (NULL));
   else if (g_error_matches (error, OCL_ERROR, OCL_ERROR_OUT_OF_MEMORY))
-    GST_ELEMENT_ERROR (element, RESOURCE, NO_SPACE_LEFT, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, NO_SPACE_LEFT, ("%s", message), (NULL));
   else if (g_error_matches (error, OCL_ERROR, OCL_ERROR_BUILD))
-    GST_ELEMENT_ERROR (element, LIBRARY, INIT, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, LIBRARY, INIT, ("%s", message), (NULL));
   else
-    GST_ELEMENT_ERROR (element, RESOURCE, FAILED, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, FAILED, ("%s", message), (NULL));
 }
 
 /* ---- properties ------------------------------------------------------------------------ */

@@ -113,6 +113,18 @@ gemma_stream_get_levels (GstBuffer *buffer, guint8 *levels)
 }
 
 gchar *
+gemma_stream_take_text (const GValue *value)
+{
+  const gchar *text = g_value_get_string (value);
+
+  if (!text || g_utf8_validate (text, -1, NULL))
+    return g_strdup (text);
+  gchar *converted = g_locale_to_utf8 (text, -1, NULL, NULL, NULL);
+  /* In Latin-1 all bytes are characters. */
+  return converted ? converted : g_convert (text, -1, "UTF-8", "ISO-8859-1", NULL, NULL, NULL);
+}
+
+gchar *
 gemma_stream_read_text (GstBuffer *buffer)
 {
   GstMapInfo map;

@@ -38,6 +38,9 @@ gboolean gemma_stream_is_dropped (GstEvent *event);
 void gemma_stream_add_levels (GstBuffer *buffer, const guint8 *levels);
 gboolean gemma_stream_get_levels (GstBuffer *buffer, guint8 *levels);
 
+/** Text that a property is set to, in UTF-8 whatever character set its bytes are of. (transfer full) (nullable) */
+gchar *gemma_stream_take_text (const GValue *value);
+
 /** The text of a buffer, maybe empty. (transfer full) (nullable): it cannot be read */
 gchar *gemma_stream_read_text (GstBuffer *buffer);
 

@@ -523,6 +523,45 @@ count_warnings (Fixture *f, const gchar *text)
   return n;
 }
 
+/* Bytes that are not UTF-8, as an application in another locale may have them, are text: here nothing but Latin-1 is known. */
+GST_START_TEST (test_settings_in_latin1)
+{
+  g_autofree gchar *prompt = NULL, *language = NULL, *tagged = NULL;
+  Fixture f = begin (UTF8, NULL, FALSE);
+  GstTagList *tags;
+
+  g_object_set (f.element, "prompt", "R\xe9sum\xe9:", "stop", "\xa7", "source-language", "fran\xe7" "ais", "target-language",
+      "espa\xf1ol", NULL);
+  g_object_get (f.element, "prompt", &prompt, "target-language", &language, NULL);
+  fail_unless_equals_string (prompt, "Résumé:");
+  fail_unless_equals_string (language, "español");
+  push (&f, 0, 1000, "Hello.");
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
+  g_autoptr (GstPad) src = gst_element_get_static_pad (f.element, "src");
+  g_autoptr (GstEvent) event = gst_pad_get_sticky_event (src, GST_EVENT_TAG, 0);
+  fail_unless (event != NULL);
+  gst_event_parse_tag (event, &tags);
+  fail_unless (gst_tag_list_get_string (tags, GST_TAG_LANGUAGE_CODE, &tagged));
+  fail_unless_equals_string (tagged, "español");
+  fail_unless_equals_int (count_warnings (&f, ""), 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* A file's name stays as it is, and is told so that it can be read. */
+GST_START_TEST (test_name_in_latin1)
+{
+  GstElement *element = gst_object_ref_sink (gst_element_factory_make ("gemmatranslate", NULL));
+
+  g_object_set (element, "model", "/nowhere/espa\xf1ol", NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "/nowhere/espa\xef\xbf\xbdol");
+  gst_object_unref (element);
+}
+
+GST_END_TEST;
+
 /* No text is lost, and one warning tells of all. */
 GST_START_TEST (test_no_room_for_any_text)
 {
@@ -663,6 +702,8 @@ gemmatranslate_suite (void)
   tcase_add_test (tc, test_no_duration_and_no_text);
   tcase_add_test (tc, test_turns);
   tcase_add_test (tc, test_errors_and_progress);
+  tcase_add_test (tc, test_settings_in_latin1);
+  tcase_add_test (tc, test_name_in_latin1);
   tcase_add_test (tc, test_no_room_for_any_text);
   tcase_add_test (tc, test_long_text);
   tcase_add_test (tc, test_caption_file);
