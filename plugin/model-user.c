@@ -325,9 +325,6 @@ on_model_event (GstGemmaModelLease *lease, GstGemmaModelEvent event, gdouble fra
     post = fraction == user->reported || fraction >= user->reported + 0.02;
     if (post)
       user->reported = fraction;
-  } else if (post) {
-    user->failed = event == GST_GEMMA_MODEL_EVENT_FAILED;
-    g_cond_broadcast (&user->cond);
   }
   g_mutex_unlock (&user->lock);
   if (!post)
@@ -345,6 +342,14 @@ on_model_event (GstGemmaModelLease *lease, GstGemmaModelEvent event, gdouble fra
       post_progress (user, GST_PROGRESS_TYPE_ERROR, "The model cannot be loaded");
       break;
   }
+  if (event == GST_GEMMA_MODEL_EVENT_PROGRESS)
+    return;
+  /* Who waits may tell that the flow has ended: it must be known why by then. */
+  g_mutex_lock (&user->lock);
+  if (user->lease == lease)
+    user->failed = event == GST_GEMMA_MODEL_EVENT_FAILED;
+  g_cond_broadcast (&user->cond);
+  g_mutex_unlock (&user->lock);
 }
 
 /* ---- opening and closing -------------------------------------------------------------------- */

@@ -783,6 +783,29 @@ GST_START_TEST (test_no_such_device)
 
 GST_END_TEST;
 
+/* Before upstream can tell that the flow has ended. */
+GST_START_TEST (test_reason_is_told_first)
+{
+  for (guint i = 0; i < 50; i++) {
+    g_autoptr (GstBus) bus = gst_bus_new ();
+    GstElement *element = gst_element_factory_make ("gemmaaudioenc", NULL);
+
+    g_object_set (element, "device", "7:3", NULL);
+    gst_element_set_bus (element, bus);
+    GstHarness *harness = gst_harness_new_with_element (element, "sink", "src");
+    gst_harness_set_src_caps_str (harness, AUDIO_CAPS);
+    fail_unless_equals_int (gst_harness_push (harness, make_sound (RATE, TRUE, 0)), GST_FLOW_ERROR);
+    g_autoptr (GstMessage) message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+    fail_unless (message != NULL);
+    gst_element_set_bus (element, NULL);
+    gst_bus_set_flushing (bus, TRUE);
+    gst_harness_teardown (harness);
+    gst_object_unref (element);
+  }
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_loading_posts_progress)
 {
   g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmaaudioenc", NULL));
@@ -836,6 +859,7 @@ gemmaaudioenc_suite (void)
   tcase_add_test (tc, test_wrong_segment);
   tcase_add_test (tc, test_bad_models);
   tcase_add_test (tc, test_no_such_device);
+  tcase_add_test (tc, test_reason_is_told_first);
   tcase_add_test (tc, test_loading_posts_progress);
   return s;
 }
