@@ -310,6 +310,14 @@ start_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
 }
 
 static void
+stop_branch (GstElement *lm, gpointer queue)
+{
+  gst_element_set_state (lm, GST_STATE_NULL);
+  gst_element_set_state (queue, GST_STATE_NULL);
+}
+
+/* Nobody waits for a sink that holds its text. */
+static void
 remove_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
 {
   g_autoptr (GstPad) queue_sink = gst_element_get_static_pad (pad->queue, "sink");
@@ -325,10 +333,14 @@ remove_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
   }
   gst_element_set_locked_state (lm, TRUE);
   gst_element_set_locked_state (queue, TRUE);
-  gst_element_set_state (lm, GST_STATE_NULL);
-  gst_element_set_state (queue, GST_STATE_NULL);
   gst_ghost_pad_set_target (GST_GHOST_PAD (pad), NULL);
   gst_bin_remove_many (GST_BIN (self), queue, lm, NULL);
+  if (GST_STATE (lm) > GST_STATE_READY) {
+    gst_pad_set_active (queue_sink, FALSE);     /* the tee goes on at once */
+    gst_element_call_async (lm, stop_branch, g_steal_pointer (&queue), gst_object_unref);
+  } else {
+    stop_branch (lm, queue);
+  }
 }
 
 static void
@@ -432,8 +444,7 @@ gst_gemma_transcriber_release_pad (GstElement *element, GstPad *ghost)
 
   gst_child_proxy_child_removed (GST_CHILD_PROXY (self), G_OBJECT (pad), GST_OBJECT_NAME (pad));
   (pad->lmpad ? remove_line : remove_branch) (self, pad);
-  gst_pad_set_active (ghost, FALSE);
-  gst_element_remove_pad (element, ghost);
+  gemma_stream_remove_pad (element, ghost);
 }
 
 /* ---- properties --------------------------------------------------------------------------------------- */

@@ -154,6 +154,23 @@ gemma_stream_note_delay (gpointer object, GMutex *lock, guint *most, guint delay
   return grown;
 }
 
+static void
+deactivate (GstElement *element, gpointer pad)
+{
+  GST_OBJECT_FLAG_UNSET (pad, GST_PAD_FLAG_NEED_PARENT);        /* it has none any more */
+  gst_pad_set_active (pad, FALSE);
+}
+
+void
+gemma_stream_remove_pad (GstElement *element, GstPad *pad)
+{
+  g_autoptr (GstPad) kept = gst_object_ref (pad);
+
+  gst_element_remove_pad (element, pad);
+  if (gst_pad_is_active (pad))
+    gst_element_call_async (element, deactivate, g_steal_pointer (&kept), gst_object_unref);
+}
+
 gchar *
 gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted)
 {

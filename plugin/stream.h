@@ -30,6 +30,9 @@ gboolean gemma_stream_note_delay (gpointer object, GMutex *lock, guint *most, gu
 /** @wanted, or where that is no name, the first of @templ's that is free: "audio_0". (transfer full) */
 gchar *gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted);
 
+/** Takes the source pad @pad from @element; nobody waits until what it is pushing has been taken, which a sink may hold up. */
+void gemma_stream_remove_pad (GstElement *element, GstPad *pad);
+
 /** From the audio encoder, serialized: the clip whose tokens came last was no speech. (transfer full) */
 GstEvent *gemma_stream_new_dropped (void);
 gboolean gemma_stream_is_dropped (GstEvent *event);

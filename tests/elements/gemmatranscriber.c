@@ -475,6 +475,51 @@ GST_START_TEST (test_request_and_release_while_playing)
 
 GST_END_TEST;
 
+static GstPadProbeReturn
+note_blocked (GstPad *pad, GstPadProbeInfo *info, gpointer blocked)
+{
+  g_atomic_int_set ((gint *) blocked, TRUE);
+  return GST_PAD_PROBE_OK;
+}
+
+/* A sink that takes nothing holds up neither who releases its pad, nor the other texts. */
+GST_START_TEST (test_release_while_the_sink_blocks)
+{
+  Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t t.src ! "
+      "fakesink async=false");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (f.transcriber, "src");
+  g_autoptr (GstElement) sink = gst_object_ref_sink (gst_element_factory_make ("fakesink", NULL));
+  g_autoptr (GstPad) sink_pad = gst_element_get_static_pad (sink, "sink");
+  GstPad *pad = gst_element_request_pad_simple (f.transcriber, "translate_src_%u");
+  Collector *out = collector_new (src);
+  gint blocked = FALSE;
+
+  random_words (f.transcriber);
+  g_object_set (sink, "async", FALSE, NULL);
+  gst_bin_add (GST_BIN (f.pipeline), sink);
+  fail_unless (gst_pad_link (pad, sink_pad) == GST_PAD_LINK_OK);
+  gst_pad_add_probe (sink_pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, note_blocked, &blocked, NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < 2; i++) {
+    push_sound (f.src, RATE, TRUE, MS (3000) * i);
+    push_sound (f.src, 2 * RATE, FALSE, MS (3000) * i + MS (1000));
+    while (collector_count (out, TRUE, 0) <= i || !g_atomic_int_get (&blocked))
+      g_usleep (10000);
+    if (pad)
+      gst_element_release_request_pad (f.transcriber, pad);
+    gst_clear_object (&pad);
+  }
+  push_eos (&f);
+  collector_wait_eos (out, 60);
+  fail_unless_equals_int (collector_count (out, TRUE, 0), 2);
+  gst_element_set_state (sink, GST_STATE_NULL);
+  gst_bin_remove (GST_BIN (f.pipeline), sink);
+  end (&f);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_unlinked_branch_does_not_stop_the_others)
 {
   Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t "
@@ -896,6 +941,7 @@ add_translations (Suite *s, const gchar *name, SFun use_mode)
   tcase_add_test (tc, test_transcript_and_translations);
   tcase_add_test (tc, test_language_on_the_command_line);
   tcase_add_test (tc, test_request_and_release_while_playing);
+  tcase_add_test (tc, test_release_while_the_sink_blocks);
   tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
   tcase_add_test (tc, test_new_items);
 }
