@@ -36,8 +36,8 @@
 #include "debug.h"
 #include "downmix.h"
 #include "lm-base.h"
-#include "lm-translate-pad.h"
 #include "stream.h"
+#include "translate-pad.h"
 
 /* Sound that may wait while the model loads or a slow utterance is decoded: as much as an utterance may have. */
 #define QUEUE_TIME (30 * GST_SECOND)
@@ -97,104 +97,6 @@ struct _GstGemmaTranscriber
   guint latency, translate_latency, lateness, max_observed_delay;
   gchar *error;                 /* the last one told, since NULL */
 };
-
-/* ---- the pads of translations ---------------------------------------------------------------- */
-
-#define GST_TYPE_GEMMA_TRANSLATE_PAD (gst_gemma_translate_pad_get_type ())
-G_DECLARE_FINAL_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST, GEMMA_TRANSLATE_PAD, GstGhostPad)
-
-/* Its text comes from a branch of its own behind the tee, or from a pad of the transcript's language model. */
-struct _GstGemmaTranslatePad
-{
-  GstGhostPad parent;
-  gchar *language_code;         /* object lock */
-  GstElement *queue, *lm;       /* the branch's, owned by the bin; or NULL */
-  GstPad *teepad;
-  GstPad *lmpad;                /* the language model's, or NULL */
-};
-
-G_DEFINE_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST_TYPE_GHOST_PAD)
-
-enum
-{
-  PAD_PROP_0,
-  PAD_PROP_LANGUAGE_CODE
-};
-
-/* To whatever makes the text. */
-static void
-hand_on_language (GstGemmaTranslatePad *self)
-{
-  GST_OBJECT_LOCK (self);
-  g_autofree gchar *language = g_strdup (self->language_code);
-  g_autoptr (GstElement) lm = self->lm ? gst_object_ref (self->lm) : NULL;
-  g_autoptr (GstPad) lmpad = self->lmpad ? gst_object_ref (self->lmpad) : NULL;
-  GST_OBJECT_UNLOCK (self);
-
-  if (lm)
-    g_object_set (lm, "target-language", language, NULL);
-  if (lmpad)
-    g_object_set (lmpad, "language-code", language, NULL);
-}
-
-static void
-gst_gemma_translate_pad_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
-
-  if (id != PAD_PROP_LANGUAGE_CODE) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    return;
-  }
-  g_autofree gchar *language = gemma_stream_take_text (value);
-  GST_OBJECT_LOCK (self);
-  g_free (self->language_code);
-  self->language_code = g_strdup (language ? language : "en");
-  GST_OBJECT_UNLOCK (self);
-  hand_on_language (self);
-}
-
-static void
-gst_gemma_translate_pad_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  if (id != PAD_PROP_LANGUAGE_CODE) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    return;
-  }
-  GST_OBJECT_LOCK (object);
-  g_value_set_string (value, GST_GEMMA_TRANSLATE_PAD (object)->language_code);
-  GST_OBJECT_UNLOCK (object);
-}
-
-static void
-gst_gemma_translate_pad_finalize (GObject *object)
-{
-  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
-
-  gst_clear_object (&self->queue);
-  gst_clear_object (&self->lm);
-  gst_clear_object (&self->teepad);
-  gst_clear_object (&self->lmpad);
-  g_free (self->language_code);
-  G_OBJECT_CLASS (gst_gemma_translate_pad_parent_class)->finalize (object);
-}
-
-static void
-gst_gemma_translate_pad_class_init (GstGemmaTranslatePadClass *klass)
-{
-  GObjectClass *object_class = G_OBJECT_CLASS (klass);
-
-  object_class->set_property = gst_gemma_translate_pad_set_property;
-  object_class->get_property = gst_gemma_translate_pad_get_property;
-  object_class->finalize = gst_gemma_translate_pad_finalize;
-  gemma_lm_translate_pad_install_language (object_class, PAD_PROP_LANGUAGE_CODE);
-}
-
-static void
-gst_gemma_translate_pad_init (GstGemmaTranslatePad *self)
-{
-  self->language_code = g_strdup ("en");
-}
 
 /* ---- element ------------------------------------------------------------------------------------ */
 
@@ -294,7 +196,7 @@ add_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
   pad->queue = queue;
   pad->lm = lm;
   GST_OBJECT_UNLOCK (pad);
-  hand_on_language (pad);
+  gst_gemma_translate_pad_hand_on_language (pad);
   gst_bin_add_many (GST_BIN (self), queue, lm, NULL);
   gst_element_link (queue, lm);
   gst_ghost_pad_set_target (GST_GHOST_PAD (pad), src);
@@ -351,7 +253,7 @@ add_line (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
   GST_OBJECT_LOCK (pad);
   pad->lmpad = lmpad;
   GST_OBJECT_UNLOCK (pad);
-  hand_on_language (pad);
+  gst_gemma_translate_pad_hand_on_language (pad);
   gst_ghost_pad_set_target (GST_GHOST_PAD (pad), lmpad);
 }
 
