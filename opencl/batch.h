@@ -19,6 +19,7 @@ struct _OclKernel
   gint is_step;                 /* whether it can be part of a batch; -1: not known yet */
   const OclBatchProgram *numbered_in;   /* whose function @number is */
   gint number;                  /* -1: it has none */
+  gpointer widest;              /* (nullable): the device's entry for its key (enqueue.c) */
 };
 
 OclKernel *ocl_kernel_new (const gchar *program, const gchar *name, const gchar *options);

@@ -44,7 +44,7 @@ void ocl_device_remove_queue (OclDevice *device, cl_command_queue queue);
 /** Of a kernel that is made and has its arguments. */
 typedef struct
 {
-  const OclKernel *kernel;
+  OclKernel *kernel;
   guint n_dims;
   const gsize *global, *local;
 } OclLaunch;

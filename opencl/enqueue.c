@@ -73,6 +73,15 @@ enqueue (cl_command_queue queue, const OclLaunch *launch, cl_event *event)
       event);
 }
 
+/* Locked. Entries stay as long as the device. */
+static Widest *
+find (OclDevice *device, OclKernel *kernel)
+{
+  if (G_UNLIKELY (!kernel->widest))
+    kernel->widest = g_hash_table_lookup (device->widest, kernel->key);
+  return kernel->widest;
+}
+
 /* With nothing else on the device. */
 static cl_int
 enqueue_alone (OclDevice *device, cl_command_queue queue, const OclLaunch *launch, cl_event *event)
@@ -94,7 +103,7 @@ enqueue_widest (OclDevice *device, cl_command_queue queue, const OclLaunch *laun
 
   g_rw_lock_writer_lock (&device->launch_lock);
   status = enqueue_alone (device, queue, launch, event);
-  widest = g_hash_table_lookup (device->widest, launch->kernel->key);
+  widest = find (device, launch->kernel);
   if (!widest) {
     widest = g_new0 (Widest, 1);
     g_hash_table_insert (device->widest, g_strdup (launch->kernel->key), widest);
@@ -115,7 +124,7 @@ ocl_device_enqueue (OclDevice *device, cl_command_queue queue, const OclLaunch *
   if (!device->grows_alone)
     return enqueue (queue, launch, event);
   g_rw_lock_reader_lock (&device->launch_lock);
-  known = fits (g_hash_table_lookup (device->widest, launch->kernel->key), &size);
+  known = fits (find (device, launch->kernel), &size);
   if (known)
     status = enqueue (queue, launch, event);
   g_rw_lock_reader_unlock (&device->launch_lock);

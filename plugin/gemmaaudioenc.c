@@ -10,7 +10,8 @@
  * Buffers that hold nothing loud carry %GST_BUFFER_FLAG_GAP, and metadata `GemmaLevels` tells how loud each 20 ms are, which
  * the times of words profit from. With #GstGemmaAudioEnc:voice-gate silence is not encoded at
  * all: GAP events stand for it, and each stretch of speech is a clip of its own, whose first token carries
- * %GST_BUFFER_FLAG_DISCONT. A GAP event of no duration says that a clip has ended.
+ * %GST_BUFFER_FLAG_DISCONT. A GAP event of no duration says that a clip has ended, and where: that may be before the end of
+ * its last token, which left by then. What follows begins at the token's end; of a shorter silence such an event is left.
  *
  * Music (and singing, perhaps) is silence to the gate, unless #GstGemmaAudioEnc:music-gate is off. Every sound opens the gate
  * at once; what has been music for some three seconds closes it until something like speech is heard: at once if it
@@ -65,6 +66,7 @@ struct _GstGemmaAudioEnc
   GemmaModel *model;
   GemmaClips *clips;
   GstClockTime base;            /* time of sample 0; none: no sound yet */
+  GstClockTime told;            /* where ends what left last of the same sound */
   GArray *gathered;             /* gfloat: sound that is not encoded yet, less than a SLICE; none while live */
   GstFlowReturn flow;           /* of what was pushed for the current input */
 
@@ -89,6 +91,26 @@ to_time (GstGemmaAudioEnc *self, gint64 sample)
   return self->base + gst_util_uint64_scale (sample, GST_SECOND, RATE);
 }
 
+/* A token leaves before its end is heard, and may last longer than its clip did: what follows begins where it ends. */
+static GstClockTime
+begin_at (GstGemmaAudioEnc *self, GstClockTime start, GstClockTime end)
+{
+  if (start < self->told && self->told - start < GST_GEMMA_AUDIO_TOKEN_DURATION)        /* else time has gone back */
+    start = self->told;
+  self->told = MAX (start, end);
+  return start;
+}
+
+/* One of no duration tells when something ends exactly. */
+static void
+push_gap (GstGemmaAudioEnc *self, GstClockTime start, GstClockTime end)
+{
+  if (start < end)
+    start = begin_at (self, start, end);
+  start = MIN (start, end);
+  gst_pad_push_event (self->srcpad, gst_event_new_gap (start, end - start));
+}
+
 static void
 on_token (gint64 first, gint64 end, gboolean quiet, const guint8 *levels, gboolean begins, const gfloat *row,
     gpointer data)
@@ -99,8 +121,8 @@ on_token (gint64 first, gint64 end, gboolean quiet, const guint8 *levels, gboole
     return;
 
   GstBuffer *buffer = gst_buffer_new_memdup (row, self->user.config->text.hidden * sizeof (gfloat));
-  GST_BUFFER_PTS (buffer) = to_time (self, first);
-  GST_BUFFER_DURATION (buffer) = to_time (self, end) - GST_BUFFER_PTS (buffer);
+  GST_BUFFER_PTS (buffer) = begin_at (self, to_time (self, first), to_time (self, end));
+  GST_BUFFER_DURATION (buffer) = self->told - GST_BUFFER_PTS (buffer);
   if (quiet)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
   if (begins)
@@ -118,10 +140,9 @@ static void
 on_silence (gint64 first, gint64 end, gpointer data)
 {
   GstGemmaAudioEnc *self = data;
-  GstClockTime start = to_time (self, first);
 
   if (self->flow == GST_FLOW_OK)
-    gst_pad_push_event (self->srcpad, gst_event_new_gap (start, to_time (self, end) - start));
+    push_gap (self, to_time (self, first), to_time (self, end));
 }
 
 static void
@@ -178,6 +199,7 @@ forget (GstGemmaAudioEnc *self)
     gemma_clips_reset (self->clips);
   g_array_set_size (self->gathered, 0);
   self->base = GST_CLOCK_TIME_NONE;
+  self->told = 0;
   self->flow = GST_FLOW_OK;
 }
 
@@ -279,7 +301,8 @@ synchronize (GstGemmaAudioEnc *self, GstClockTime pts, gboolean discont)
         GST_TIME_ARGS (expected));
     flow = drain (self);
     if (flow == GST_FLOW_OK && pts > expected)
-      gst_pad_push_event (self->srcpad, gst_event_new_gap (expected, pts - expected));
+      push_gap (self, expected, pts);
+    self->told = 0;             /* from here on times are those of the new sound */
   }
   self->base = GST_CLOCK_TIME_IS_VALID (pts) ? pts : self->segment.start;
   return flow;
@@ -348,11 +371,16 @@ handle_gap (GstGemmaAudioEnc *self, GstEvent *event)
   GstClockTime start, duration;
 
   gst_event_parse_gap (event, &start, &duration);
-  if (!GST_CLOCK_TIME_IS_VALID (duration) || duration > MAX_ZEROS || !gst_pad_has_current_caps (self->srcpad)) {
+  if (!GST_CLOCK_TIME_IS_VALID (duration) || !gst_pad_has_current_caps (self->srcpad)) {
     drain (self);
     return gst_pad_push_event (self->srcpad, event);
   }
   gst_event_unref (event);
+  if (duration > MAX_ZEROS) {
+    drain (self);
+    push_gap (self, start, start + duration);
+    return TRUE;
+  }
   if (ensure_clips (self) != GST_FLOW_OK || synchronize (self, start, FALSE) != GST_FLOW_OK)
     return FALSE;
   return gather (self, NULL, gst_util_uint64_scale (duration, RATE, GST_SECOND)) == GST_FLOW_OK;
@@ -388,6 +416,7 @@ gst_gemma_audio_enc_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
       return set_caps (self);
     case GST_EVENT_SEGMENT:
       drain (self);
+      self->told = 0;
       g_atomic_int_set (&self->live, -1);
       if (gemma_stream_take_segment (GST_ELEMENT (self), event, &self->segment, "Sound"))
         break;

@@ -21,7 +21,8 @@
  * Of a stream that is read faster than it plays, captions come too late for the picture; their times on `text` are
  * right all the same.
  *
- * The elements inside are children: "overlay" (textoverlay), "lm" (gemmalm), "audio-encoder" and "vision-encoder".
+ * The elements inside are children: "overlay" (textoverlay), "lm" (gemmalm), "audio-encoder" (gemmaaudioenc) and "vision-encoder"
+ * (gemmavisionenc). What only one of them can do is set there (`lm::submodel=E2B`, `overlay::font-desc="Sans 24"`).
  *
  * ## Examples
  * |[
@@ -68,6 +69,9 @@ enum
   PROP_MODEL,
   PROP_MMPROJ,
   PROP_DEVICE,
+  PROP_WEIGHTS,
+  PROP_ENCODER_WEIGHTS,
+  PROP_ACTIVATIONS,
   PROP_TASK,
   PROP_PROMPT,
   PROP_SOURCE_LANGUAGE,
@@ -451,6 +455,15 @@ set_vision (GstGemmaCaptionBin *self, const gchar *name, const GValue *value)
 }
 
 static void
+set_encoders (GstGemmaCaptionBin *self, const gchar *name, const GValue *value)
+{
+  if (self->audio.encoder)
+    g_object_set_property (G_OBJECT (self->audio.encoder), name, value);
+  if (self->video.encoder)
+    g_object_set_property (G_OBJECT (self->video.encoder), name, value);
+}
+
+static void
 gst_gemma_caption_bin_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstGemmaCaptionBin *self = GST_GEMMA_CAPTION_BIN (object);
@@ -459,16 +472,14 @@ gst_gemma_caption_bin_set_property (GObject *object, guint id, const GValue *val
     case PROP_MODEL:
     case PROP_MMPROJ:
     case PROP_DEVICE:
-      if (self->audio.encoder)
-        g_object_set_property (G_OBJECT (self->audio.encoder), pspec->name, value);
-      if (self->video.encoder)
-        g_object_set_property (G_OBJECT (self->video.encoder), pspec->name, value);
-      /* fallthrough */
+    case PROP_ACTIVATIONS: set_encoders (self, pspec->name, value); /* fallthrough */
+    case PROP_WEIGHTS:
     case PROP_TASK:
     case PROP_PROMPT:
     case PROP_SOURCE_LANGUAGE:
     case PROP_TARGET_LANGUAGE:
     case PROP_LATENCY: g_object_set_property (G_OBJECT (self->lm), pspec->name, value); break;
+    case PROP_ENCODER_WEIGHTS: set_encoders (self, "weights", value); break;
     case PROP_INTERVAL:
     case PROP_RESOLUTION: set_vision (self, pspec->name, value); break;
     case PROP_MODE: set_mode (self, g_value_get_enum (value)); break;
@@ -497,9 +508,10 @@ gst_gemma_caption_bin_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_RESOLUTION: g_value_set_enum (value, resolution); break;
     case PROP_MODE: g_value_set_enum (value, mode); break;
     case PROP_ROLL_UP_ROWS: g_value_set_uint (value, rows); break;
+    case PROP_ENCODER_WEIGHTS:
     case PROP_MUSIC_GATE:
       if (self->audio.encoder)
-        g_object_get_property (G_OBJECT (self->audio.encoder), pspec->name, value);
+        g_object_get_property (G_OBJECT (self->audio.encoder), id == PROP_MUSIC_GATE ? pspec->name : "weights", value);
       break;
     default: g_object_get_property (G_OBJECT (self->lm), pspec->name, value);
   }
@@ -541,6 +553,11 @@ install_properties (GObjectClass *klass)
   const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   gemma_model_user_install_properties (klass, PROP_MODEL);
+  gemma_model_user_install_weights (klass, PROP_WEIGHTS);
+  gemma_model_user_install_encoder_weights (klass, PROP_ENCODER_WEIGHTS);
+  g_object_class_install_property (klass, PROP_ACTIVATIONS, g_param_spec_enum ("activations", "Activations",
+          "How encoders and language model compute: as gemmaaudioenc's and gemmavisionenc's, from the next start on, and gemmalm's",
+          GST_TYPE_GEMMA_ACTIVATIONS, OCL_MATMUL_F32_ACTIVATIONS, playing));
   g_object_class_install_property (klass, PROP_TASK, g_param_spec_enum ("task", "Task",
           "What the model is asked to do with what is said; what is only seen is described, unless this is custom",
           GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, playing));

@@ -435,7 +435,7 @@ gst_gemma_cea608_enc_set_property (GObject *object, guint id, const GValue *valu
     case PROP_ROW_PAUSE: self->row_pause = g_value_get_uint64 (value); break;
     case PROP_SPEAKER_PREFIX:
       g_free (self->speaker_prefix);
-      self->speaker_prefix = g_value_dup_string (value);
+      self->speaker_prefix = gemma_stream_take_text (value);
       break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }

@@ -136,7 +136,8 @@ write_file (GstGemmaHlsWebvttSink *self, const gchar *path, const gchar *content
   if (g_file_set_contents_full (path, contents, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0666, &error))
     return TRUE;
   self->failed = TRUE;
-  GST_ELEMENT_ERROR (self, RESOURCE, WRITE, ("cannot write \"%s\": %s", path, error->message), (NULL));
+  g_autofree gchar *shown = g_filename_display_name (path);
+  GST_ELEMENT_ERROR (self, RESOURCE, WRITE, ("cannot write \"%s\": %s", shown, error->message), (NULL));
   return FALSE;
 }
 
@@ -479,10 +480,11 @@ static gboolean
 check_folder (GstGemmaHlsWebvttSink *self, const gchar *path)
 {
   g_autofree gchar *folder = g_path_get_dirname (path);
+  g_autofree gchar *shown = g_filename_display_name (path);
   gint code = g_access (folder, W_OK | X_OK) != 0 ? errno : g_file_test (folder, G_FILE_TEST_IS_DIR) ? 0 : ENOTDIR;
 
   if (code)
-    GST_ELEMENT_ERROR (self, RESOURCE, OPEN_WRITE, ("cannot write \"%s\": %s", path, g_strerror (code)), (NULL));
+    GST_ELEMENT_ERROR (self, RESOURCE, OPEN_WRITE, ("cannot write \"%s\": %s", shown, g_strerror (code)), (NULL));
   return code == 0;
 }
 
@@ -493,8 +495,9 @@ check_locations (GstGemmaHlsWebvttSink *self)
   g_autofree gchar *first = s->location ? expand_location (s->location, 0) : NULL;
 
   if (!first) {
+    g_autofree gchar *shown = s->location ? g_filename_display_name (s->location) : NULL;
     GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS, ("location \"%s\" needs one %%d, as in subtitles%%05d.vtt",
-            GST_STR_NULL (s->location)), (NULL));
+            GST_STR_NULL (shown)), (NULL));
     return FALSE;
   }
   if (!s->playlist_location || !*s->playlist_location) {
@@ -564,15 +567,18 @@ static void
 gst_gemma_hls_webvtt_sink_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   Settings *s = &GST_GEMMA_HLS_WEBVTT_SINK (object)->settings;
-  gchar **strings[] = { &s->location, &s->playlist_location, &s->playlist_root };
+  gchar **strings[] = { &s->location, &s->playlist_location };
 
   GST_OBJECT_LOCK (object);
   switch (id) {
     case PROP_LOCATION:
     case PROP_PLAYLIST_LOCATION:
-    case PROP_PLAYLIST_ROOT:
       g_free (*strings[id - PROP_LOCATION]);
       *strings[id - PROP_LOCATION] = g_value_dup_string (value);
+      break;
+    case PROP_PLAYLIST_ROOT:
+      g_free (s->playlist_root);
+      s->playlist_root = gemma_stream_take_text (value);
       break;
     case PROP_TARGET_DURATION: s->target_duration = g_value_get_uint (value); break;
     case PROP_PLAYLIST_LENGTH: s->playlist_length = g_value_get_uint (value); break;

@@ -333,8 +333,7 @@ gst_gemma_lm_release_pad (GstElement *element, GstPad *pad)
     return;
   }
   gst_child_proxy_child_removed (GST_CHILD_PROXY (element), G_OBJECT (pad), GST_OBJECT_NAME (pad));
-  gst_pad_set_active (pad, FALSE);
-  gst_element_remove_pad (element, pad);
+  gemma_stream_remove_pad (element, pad);
 }
 
 static gboolean

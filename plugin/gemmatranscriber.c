@@ -18,6 +18,9 @@
  * Silence and music become GAP events. The first seconds of music are heard until they are known as such, then forgotten;
  * live, some of them may be text by then. #GstGemmaTranscriber:music-gate turns this off (see gemmaaudioenc).
  *
+ * What else gemmaaudioenc and gemmalm can do is set on the children "encoder" and "lm" (`lm::max-tokens=64`). What "lm" has when a
+ * pad is requested, its translation has, too, but for task and prompt.
+ *
  * ## Examples
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! gemmatranscriber ! fakesink dump=true
@@ -33,8 +36,8 @@
 #include "debug.h"
 #include "downmix.h"
 #include "lm-base.h"
-#include "lm-translate-pad.h"
 #include "stream.h"
+#include "translate-pad.h"
 
 /* Sound that may wait while the model loads or a slow utterance is decoded: as much as an utterance may have. */
 #define QUEUE_TIME (30 * GST_SECOND)
@@ -46,8 +49,10 @@ enum
   PROP_MMPROJ,
   PROP_DEVICE,
   PROP_WEIGHTS,
+  PROP_ENCODER_WEIGHTS,
   PROP_LANGUAGE_CODE,
   PROP_TASK,
+  PROP_PROMPT,
   PROP_TARGET_LANGUAGE,
   PROP_SUBMODEL,
   PROP_FALLBACK_SUBMODEL,
@@ -92,104 +97,6 @@ struct _GstGemmaTranscriber
   guint latency, translate_latency, lateness, max_observed_delay;
   gchar *error;                 /* the last one told, since NULL */
 };
-
-/* ---- the pads of translations ---------------------------------------------------------------- */
-
-#define GST_TYPE_GEMMA_TRANSLATE_PAD (gst_gemma_translate_pad_get_type ())
-G_DECLARE_FINAL_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST, GEMMA_TRANSLATE_PAD, GstGhostPad)
-
-/* Its text comes from a branch of its own behind the tee, or from a pad of the transcript's language model. */
-struct _GstGemmaTranslatePad
-{
-  GstGhostPad parent;
-  gchar *language_code;         /* object lock */
-  GstElement *queue, *lm;       /* the branch's, owned by the bin; or NULL */
-  GstPad *teepad;
-  GstPad *lmpad;                /* the language model's, or NULL */
-};
-
-G_DEFINE_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST_TYPE_GHOST_PAD)
-
-enum
-{
-  PAD_PROP_0,
-  PAD_PROP_LANGUAGE_CODE
-};
-
-/* To whatever makes the text. */
-static void
-hand_on_language (GstGemmaTranslatePad *self)
-{
-  GST_OBJECT_LOCK (self);
-  g_autofree gchar *language = g_strdup (self->language_code);
-  g_autoptr (GstElement) lm = self->lm ? gst_object_ref (self->lm) : NULL;
-  g_autoptr (GstPad) lmpad = self->lmpad ? gst_object_ref (self->lmpad) : NULL;
-  GST_OBJECT_UNLOCK (self);
-
-  if (lm)
-    g_object_set (lm, "target-language", language, NULL);
-  if (lmpad)
-    g_object_set (lmpad, "language-code", language, NULL);
-}
-
-static void
-gst_gemma_translate_pad_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
-  const gchar *language = g_value_get_string (value);
-
-  if (id != PAD_PROP_LANGUAGE_CODE) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    return;
-  }
-  GST_OBJECT_LOCK (self);
-  g_free (self->language_code);
-  self->language_code = g_strdup (language ? language : "en");
-  GST_OBJECT_UNLOCK (self);
-  hand_on_language (self);
-}
-
-static void
-gst_gemma_translate_pad_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  if (id != PAD_PROP_LANGUAGE_CODE) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    return;
-  }
-  GST_OBJECT_LOCK (object);
-  g_value_set_string (value, GST_GEMMA_TRANSLATE_PAD (object)->language_code);
-  GST_OBJECT_UNLOCK (object);
-}
-
-static void
-gst_gemma_translate_pad_finalize (GObject *object)
-{
-  GstGemmaTranslatePad *self = GST_GEMMA_TRANSLATE_PAD (object);
-
-  gst_clear_object (&self->queue);
-  gst_clear_object (&self->lm);
-  gst_clear_object (&self->teepad);
-  gst_clear_object (&self->lmpad);
-  g_free (self->language_code);
-  G_OBJECT_CLASS (gst_gemma_translate_pad_parent_class)->finalize (object);
-}
-
-static void
-gst_gemma_translate_pad_class_init (GstGemmaTranslatePadClass *klass)
-{
-  GObjectClass *object_class = G_OBJECT_CLASS (klass);
-
-  object_class->set_property = gst_gemma_translate_pad_set_property;
-  object_class->get_property = gst_gemma_translate_pad_get_property;
-  object_class->finalize = gst_gemma_translate_pad_finalize;
-  gemma_lm_translate_pad_install_language (object_class, PAD_PROP_LANGUAGE_CODE);
-}
-
-static void
-gst_gemma_translate_pad_init (GstGemmaTranslatePad *self)
-{
-  self->language_code = g_strdup ("en");
-}
 
 /* ---- element ------------------------------------------------------------------------------------ */
 
@@ -258,7 +165,8 @@ static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
   static const gchar *const common[] = { "source-language", "submodel", "fallback-submodel", "activations",
-    "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip" };
+    "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip", "max-tokens",
+    "temperature", "top-k", "top-p", "seed", "context-size", "decode-timeout" };
 
   for (guint i = 0; i < G_N_ELEMENTS (common); i++) {
     g_auto (GValue) value = G_VALUE_INIT;
@@ -288,7 +196,7 @@ add_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
   pad->queue = queue;
   pad->lm = lm;
   GST_OBJECT_UNLOCK (pad);
-  hand_on_language (pad);
+  gst_gemma_translate_pad_hand_on_language (pad);
   gst_bin_add_many (GST_BIN (self), queue, lm, NULL);
   gst_element_link (queue, lm);
   gst_ghost_pad_set_target (GST_GHOST_PAD (pad), src);
@@ -303,6 +211,14 @@ start_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
   pad->teepad = request_tee_pad (self, pad->queue);
 }
 
+static void
+stop_branch (GstElement *lm, gpointer queue)
+{
+  gst_element_set_state (lm, GST_STATE_NULL);
+  gst_element_set_state (queue, GST_STATE_NULL);
+}
+
+/* Nobody waits for a sink that holds its text. */
 static void
 remove_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
 {
@@ -319,10 +235,14 @@ remove_branch (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
   }
   gst_element_set_locked_state (lm, TRUE);
   gst_element_set_locked_state (queue, TRUE);
-  gst_element_set_state (lm, GST_STATE_NULL);
-  gst_element_set_state (queue, GST_STATE_NULL);
   gst_ghost_pad_set_target (GST_GHOST_PAD (pad), NULL);
   gst_bin_remove_many (GST_BIN (self), queue, lm, NULL);
+  if (GST_STATE (lm) > GST_STATE_READY) {
+    gst_pad_set_active (queue_sink, FALSE);     /* the tee goes on at once */
+    gst_element_call_async (lm, stop_branch, g_steal_pointer (&queue), gst_object_unref);
+  } else {
+    stop_branch (lm, queue);
+  }
 }
 
 static void
@@ -333,7 +253,7 @@ add_line (GstGemmaTranscriber *self, GstGemmaTranslatePad *pad)
   GST_OBJECT_LOCK (pad);
   pad->lmpad = lmpad;
   GST_OBJECT_UNLOCK (pad);
-  hand_on_language (pad);
+  gst_gemma_translate_pad_hand_on_language (pad);
   gst_ghost_pad_set_target (GST_GHOST_PAD (pad), lmpad);
 }
 
@@ -426,8 +346,7 @@ gst_gemma_transcriber_release_pad (GstElement *element, GstPad *ghost)
 
   gst_child_proxy_child_removed (GST_CHILD_PROXY (self), G_OBJECT (pad), GST_OBJECT_NAME (pad));
   (pad->lmpad ? remove_line : remove_branch) (self, pad);
-  gst_pad_set_active (ghost, FALSE);
-  gst_element_remove_pad (element, ghost);
+  gemma_stream_remove_pad (element, ghost);
 }
 
 /* ---- properties --------------------------------------------------------------------------------------- */
@@ -515,6 +434,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_DEVICE: set_string (self, &self->device, "device", value); break;
     case PROP_LANGUAGE_CODE: set_all (self, "source-language", value, FALSE); break;
     case PROP_TASK:
+    case PROP_PROMPT:
     case PROP_TARGET_LANGUAGE:  /* a translation has its own */
       g_object_set_property (G_OBJECT (self->lm), pspec->name, value);
       break;
@@ -528,6 +448,7 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
     case PROP_ACTIVATIONS: set_all (self, pspec->name, value, TRUE); break;
+    case PROP_ENCODER_WEIGHTS: g_object_set_property (G_OBJECT (self->encoder), "weights", value); break;
     case PROP_MUSIC_GATE: g_object_set_property (G_OBJECT (self->encoder), pspec->name, value); break;
     case PROP_TRANSLATE_MODE: set_mode (self, g_value_get_enum (value)); break;
     case PROP_LATENCY: set_latency (self, &self->latency, value); break;
@@ -560,6 +481,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_DEVICE:
     case PROP_WEIGHTS:
     case PROP_TASK:
+    case PROP_PROMPT:
     case PROP_TARGET_LANGUAGE:
     case PROP_SUBMODEL:
     case PROP_FALLBACK_SUBMODEL:
@@ -570,6 +492,7 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_STREAMING:
     case PROP_HYPOTHESIS_INTERVAL:
     case PROP_PAD_CLIP: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
+    case PROP_ENCODER_WEIGHTS: g_object_get_property (G_OBJECT (self->encoder), "weights", value); return;
     case PROP_MUSIC_GATE: g_object_get_property (G_OBJECT (self->encoder), pspec->name, value); return;
     case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
     case PROP_STATS: get_stats (self, value); return;
@@ -700,10 +623,13 @@ install_model_properties (GObjectClass *klass)
 
   gemma_model_user_install_properties (klass, PROP_MODEL);
   gemma_model_user_install_weights (klass, PROP_WEIGHTS);
+  gemma_model_user_install_encoder_weights (klass, PROP_ENCODER_WEIGHTS);
   g_object_class_install_property (klass, PROP_LANGUAGE_CODE, g_param_spec_string ("language-code", "Language code",
           "Language that is spoken, a BCP 47 code (\"es\", \"pt-BR\") or a name", "en", playing));
   g_object_class_install_property (klass, PROP_TASK, g_param_spec_enum ("task", "Task",
           "What comes out of the pad src", GST_TYPE_GEMMA_TASK, GEMMA_TASK_TRANSCRIBE, playing));
+  g_object_class_install_property (klass, PROP_PROMPT, g_param_spec_string ("prompt", "Prompt",
+          "The instruction of task custom, as gemmalm's", NULL, playing));
   g_object_class_install_property (klass, PROP_TARGET_LANGUAGE, g_param_spec_string ("target-language",
           "Target language", "Language into which the pad src translates, where its task does", "en", playing));
   g_object_class_install_property (klass, PROP_FALLBACK_SUBMODEL, g_param_spec_string ("fallback-submodel", "Fallback submodel",

@@ -24,6 +24,9 @@
  * leaves has the time from the first word to the end of the last. Live, a sentence is not waited for longer than two
  * thirds of #GstGemmaTranslate:latency.
  *
+ * A text that is too long for #GstGemmaTranslate:context-size or #GstGemmaTranslate:max-tokens is translated in parts, divided where
+ * a sentence or clause ends. If the prompt leaves no room for a word, a warning says so and text stays as it is.
+ *
  * Line breaks and markup: lines that belong to one sentence are translated together, and the translation is broken into
  * as many lines. Lines keep the markup that holds for all of them, and the dash that they begin with; what marks a
  * part of a line is dropped. What has no letters stays as it is, and so does what the model has no answer to.
@@ -56,6 +59,7 @@
 #include "cue-text.h"
 #include "cues.h"
 #include "debug.h"
+#include "prose.h"
 #include "sentences.h"
 
 /* Part of the context that history may take; no token has less than a byte, and names and line breaks come on top. */
@@ -94,6 +98,7 @@ struct _GstGemmaTranslate
   gboolean markup;              /* of the text that comes in */
   GCancellable *cancellable;    /* of the work in progress; not owned */
   GstFlowReturn flow;           /* of what came of it */
+  gboolean too_long, warned;    /* words of this text, and of the one before, were too long for the model */
   GstPadEventFunction pad_event;        /* the sink pad's own */
 };
 
@@ -181,19 +186,16 @@ check_history (GstGemmaTranslate *self)
 
 /* ---- translating, in the task -------------------------------------------------------------- */
 
-/* GemmaCuesFuncs: NULL with the flow set. */
+/* NULL with the flow set; OK: it is too long for the model. */
 static gchar *
-on_translate (GstClockTime start, GstClockTime end, const gchar *text, gpointer data)
+ask (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *text)
 {
-  GstGemmaTranslate *self = data;
-  GemmaWork *work;
+  GemmaWork *work = gemma_work_new (GEMMA_WORK_TEXT, start, end);
   GemmaDecodeStats stats;
 
-  if (self->flow != GST_FLOW_OK)
-    return NULL;
-  work = gemma_work_new (GEMMA_WORK_TEXT, start, end);
   check_history (self);
   work->text = g_strdup (text);
+  work->divisible = TRUE;
   work->examples = self->history;
   gchar *translation = gst_gemma_lm_base_ask (GST_GEMMA_LM_BASE (self), work, NULL, self->cancellable, &stats,
       &self->flow);
@@ -203,6 +205,46 @@ on_translate (GstClockTime start, GstClockTime end, const gchar *text, gpointer 
     remember (self, text, translation);
   else if (translation && !*translation)
     GST_INFO_OBJECT (self, "no translation of \"%s\"", text);
+  return translation;
+}
+
+/* What is too long is translated in halves; from the first words that the model cannot take alone on, text stays as it is.
+ * NULL with the flow set. */
+static gchar *
+translate (GstGemmaTranslate *self, GstClockTime start, GstClockTime end, const gchar *text)
+{
+  static const glong halves[] = { 1, 1 };
+  gchar *translation = self->too_long ? NULL : ask (self, start, end, text);
+
+  if (translation || self->flow != GST_FLOW_OK)
+    return translation;
+  g_auto (GStrv) parts = gemma_text_divide (text, halves, G_N_ELEMENTS (halves));
+  if (self->too_long || g_strv_length (parts) < 2) {
+    self->too_long = TRUE;
+    return g_strdup (text);
+  }
+  g_autofree gchar *first = translate (self, start, end, parts[0]);
+  g_autofree gchar *second = first ? translate (self, start, end, parts[1]) : NULL;
+  if (!second)
+    return NULL;
+  const gchar *before = *first ? first : parts[0], *after = *second ? second : parts[1];
+  return g_strconcat (before, gemma_text_needs_space (before, after) ? " " : "", after, NULL);
+}
+
+/* GemmaCuesFuncs: NULL with the flow set. */
+static gchar *
+on_translate (GstClockTime start, GstClockTime end, const gchar *text, gpointer data)
+{
+  GstGemmaTranslate *self = data;
+
+  if (self->flow != GST_FLOW_OK)
+    return NULL;
+  self->too_long = FALSE;
+  gchar *translation = translate (self, start, end, text);
+  if (self->too_long && !self->warned)
+    GST_ELEMENT_WARNING (self, STREAM, FORMAT, ("A text of %ld characters stays untranslated, all of it or in part: with its "
+            "prompt it is too long; raise context-size and max-tokens, or shorten the prompt", g_utf8_strlen (text, -1)), (NULL));
+  self->warned = self->too_long;
   return translation;
 }
 

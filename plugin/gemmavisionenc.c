@@ -26,6 +26,7 @@
 #include "debug.h"
 #include "frame-picker.h"
 #include "frame-queue.h"
+#include "frame-stats.h"
 #include "model-user.h"
 #include "stream.h"
 
@@ -47,12 +48,6 @@ enum
   PROP_STATS
 };
 
-typedef struct
-{
-  guint64 frames, encoded, dropped, skipped, unchanged;
-  GstClockTime busy, average;   /* all encoding; moving mean of one frame's */
-} Stats;
-
 struct _GstGemmaVisionEnc
 {
   GstElement parent;
@@ -64,7 +59,7 @@ struct _GstGemmaVisionEnc
   gint resolution;
   GemmaPickerSettings picking;
   gboolean qos;
-  Stats stats;
+  GemmaFrameStats stats;
   GstClockTime latency;         /* as announced */
   GstClockTime earliest;        /* running time of the first frame that downstream can still use; none: any */
 
@@ -382,10 +377,8 @@ note_time (GstGemmaVisionEnc *self, GstClockTime took)
   gboolean announce;
 
   GST_OBJECT_LOCK (self);
-  Stats *stats = &self->stats;
-  stats->encoded++;
-  stats->busy += took;
-  stats->average = stats->average ? (7 * stats->average + took) / 8 : took;
+  GemmaFrameStats *stats = &self->stats;
+  gemma_frame_stats_add_encoded (stats, took);
   announce = 2 * stats->average > self->latency || 5 * stats->average < self->latency;
   if (announce)
     self->latency = 5 * stats->average / 2;
@@ -600,7 +593,7 @@ gst_gemma_vision_enc_change_state (GstElement *element, GstStateChange transitio
       self->has_caps = FALSE;
       self->last_resolution = 0;
       GST_OBJECT_LOCK (self);
-      self->stats = (Stats) { 0 };
+      self->stats = (GemmaFrameStats) { 0 };
       self->latency = 0;
       GST_OBJECT_UNLOCK (self);
       set_flushing (self, FALSE);
@@ -628,15 +621,7 @@ static GstStructure *
 make_stats (GstGemmaVisionEnc *self)
 {
   GST_OBJECT_LOCK (self);
-  const Stats *s = &self->stats;
-  GstStructure *stats = gst_structure_new ("application/x-gemma-vision-stats",
-      "frames", G_TYPE_UINT64, s->frames,
-      "encoded", G_TYPE_UINT64, s->encoded,
-      "dropped", G_TYPE_UINT64, s->dropped,
-      "skipped", G_TYPE_UINT64, s->skipped,
-      "unchanged", G_TYPE_UINT64, s->unchanged,
-      "encode-time", G_TYPE_UINT64, (guint64) s->average,
-      "encode-seconds", G_TYPE_DOUBLE, s->busy / (gdouble) GST_SECOND, NULL);
+  GstStructure *stats = gemma_frame_stats_to_structure (&self->stats);
   GST_OBJECT_UNLOCK (self);
   gemma_model_user_add_stats (&self->user, stats);
   return stats;

@@ -207,6 +207,8 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
   if (g_cancellable_is_cancelled (cancellable)) {
     *flow = GST_FLOW_FLUSHING;
     g_clear_pointer (&text, g_free);
+  } else if (!text && work->divisible && g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG)) {
+    GST_INFO_OBJECT (self, "%s", error->message);
   } else if (!text) {
     gemma_post_error (GST_ELEMENT (self), error);
     *flow = GST_FLOW_ERROR;

@@ -239,6 +239,33 @@ on_token (gint id, const gchar *text, gpointer data)
   return !answer->stats->timed_out;
 }
 
+static gint
+count_tokens (GemmaDecoding *self, const gchar *text)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+
+  gemma_tokenizer_encode (gemma_model_get_tokenizer (self->model), text, strlen (text), FALSE, ids);
+  return ids->len;
+}
+
+/* Whether there is room for the prompt and an answer; a translation has about as many tokens as its text. */
+static gboolean
+check_room (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaPrompt *prompt,
+    GError **error)
+{
+  gint n = work->divisible ? count_tokens (self, work->text) : 1, length = prompt->ids->len;
+
+  if (n > (gint) settings->max_tokens)
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG, "the text has %d tokens, max-tokens allows its translation %u",
+        n, settings->max_tokens);
+  else if (length > self->context_size - n)
+    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG,
+        "the prompt has %d tokens, context-size allows %d with the answer", length, self->context_size);
+  else
+    return TRUE;
+  return FALSE;
+}
+
 static gboolean
 generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaPrompt *prompt,
     Answer *answer, GCancellable *cancellable, GError **error)
@@ -251,11 +278,8 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
         .seed = settings->seed },
   };
 
-  if (room < 1) {
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG,
-        "the prompt has %u tokens, context-size allows %d with the answer", prompt->ids->len, self->context_size);
+  if (!check_room (self, settings, work, prompt, error))
     return FALSE;
-  }
   if (work->rows && settings->task != GEMMA_TASK_CUSTOM) {
     gint lines = settings->task == GEMMA_TASK_TRANSCRIBE_THEN_TRANSLATE ? 2 : 1;
     params.max_tokens = MIN (params.max_tokens, lines * (SPARE_TOKENS + TOKENS_PER_ROW * (gint) (work->rows->len / hidden)));

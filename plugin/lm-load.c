@@ -14,7 +14,8 @@
 static void
 post_load (GstGemmaLmBase *self)
 {
-  g_autofree gchar *submodel = gst_gemma_lm_base_get_submodel (self);
+  g_autofree gchar *name = gst_gemma_lm_base_get_submodel (self);
+  g_autofree gchar *submodel = name ? g_filename_display_name (name) : NULL;    /* it may be a file's */
 
   GST_OBJECT_LOCK (self);
   guint interval = self->settings.hypothesis_interval << self->load.step;

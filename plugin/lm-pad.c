@@ -83,11 +83,23 @@ update_limits (GstGemmaLmPad *self, GstGemmaLmBase *element)
       gst_gemma_lm_base_get_streaming (element, NULL) == GEMMA_STREAMING_WORDS);
 }
 
+/* Of @buffer, which follows what ended at @last. A clip that has begun inside of the last token of the clip before says only
+ * where its own time begins; as nothing else is told of the time between, it is the clip's. */
+static GstClockTime
+find_begin (const GstBuffer *buffer, GstClockTime last)
+{
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  gboolean begins = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT) && GST_CLOCK_TIME_IS_VALID (last);
+
+  return begins && pts > last && pts - last <= GST_GEMMA_AUDIO_TOKEN_DURATION - GEMMA_SOUND_HEARD ? last : pts;
+}
+
 static void
 take_tokens (GstGemmaLmPad *self, GstBuffer *buffer, const gfloat *rows, guint n)
 {
   GstClockTime pts = self->position;    /* end of the last buffer, or now the buffer's own */
-  GstClockTime each = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) / n :
+  GstClockTime before = GST_BUFFER_PTS_IS_VALID (buffer) ? GST_BUFFER_PTS (buffer) - pts : 0;   /* find_begin()'s */
+  GstClockTime each = GST_BUFFER_DURATION_IS_VALID (buffer) ? (before + GST_BUFFER_DURATION (buffer)) / n :
       GST_GEMMA_AUDIO_TOKEN_DURATION;
   gboolean quiet = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
   gboolean begins = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT);
@@ -200,7 +212,7 @@ gst_gemma_lm_pad_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
     self->flow = GST_FLOW_ERROR;
   if (self->flow == GST_FLOW_OK) {
     if (GST_BUFFER_PTS_IS_VALID (buffer))
-      self->position = GST_BUFFER_PTS (buffer);
+      self->position = self->kind == GEMMA_LM_PAD_AUDIO ? find_begin (buffer, self->position) : GST_BUFFER_PTS (buffer);
     else if (!GST_CLOCK_TIME_IS_VALID (self->position))
       self->position = self->segment.start;
     if (self->kind == GEMMA_LM_PAD_TEXT)

@@ -1,5 +1,6 @@
 /* The properties of a language model's element, kept apart so that the transcriber can hand them on. */
 #include "lm-base.h"
+#include "stream.h"
 
 G_DEFINE_ENUM_TYPE (GstGemmaTask, gst_gemma_task,
     { GEMMA_TASK_TRANSCRIBE, "Write down what is said", "transcribe" },
@@ -177,15 +178,22 @@ take_string (gchar **to, const GValue *value)
   *to = g_value_dup_string (value);
 }
 
+static void
+take_text (gchar **to, const GValue *value)
+{
+  g_free (*to);
+  *to = gemma_stream_take_text (value);
+}
+
 gboolean
 gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
 {
   switch (id) {
     case GEMMA_LM_PROP_TASK: s->task = g_value_get_enum (value); return TRUE;
-    case GEMMA_LM_PROP_PROMPT: take_string (&s->prompt, value); return TRUE;
-    case GEMMA_LM_PROP_STOP: take_string (&s->stop, value); return TRUE;
-    case GEMMA_LM_PROP_SOURCE_LANGUAGE: take_string (&s->source_language, value); return TRUE;
-    case GEMMA_LM_PROP_TARGET_LANGUAGE: take_string (&s->target_language, value); return TRUE;
+    case GEMMA_LM_PROP_PROMPT: take_text (&s->prompt, value); return TRUE;
+    case GEMMA_LM_PROP_STOP: take_text (&s->stop, value); return TRUE;
+    case GEMMA_LM_PROP_SOURCE_LANGUAGE: take_text (&s->source_language, value); return TRUE;
+    case GEMMA_LM_PROP_TARGET_LANGUAGE: take_text (&s->target_language, value); return TRUE;
     case GEMMA_LM_PROP_SUBMODEL: take_string (&s->submodel, value); return TRUE;
     case GEMMA_LM_PROP_FALLBACK_SUBMODEL: take_string (&s->fallback_submodel, value); return TRUE;
     case GEMMA_LM_PROP_ACTIVATIONS: s->activations = g_value_get_enum (value); return TRUE;

@@ -1,5 +1,7 @@
 #include "lm-translate-pad.h"
 
+#include "stream.h"
+
 struct _GstGemmaLmTranslatePad
 {
   GstGemmaLmSrcPad parent;
@@ -35,12 +37,12 @@ static void
 gst_gemma_lm_translate_pad_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstGemmaLmTranslatePad *self = GST_GEMMA_LM_TRANSLATE_PAD (object);
-  const gchar *language = g_value_get_string (value);
 
   if (id != PAD_PROP_LANGUAGE_CODE) {
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     return;
   }
+  g_autofree gchar *language = gemma_stream_take_text (value);
   GST_OBJECT_LOCK (self);
   g_free (self->language_code);
   self->language_code = g_strdup (language ? language : "en");

@@ -28,25 +28,27 @@ typedef struct
 void
 gemma_post_error (GstElement *element, const GError *error)
 {
+  g_autofree gchar *message = g_utf8_make_valid (error->message, -1);   /* a file's name may be of any bytes */
+
   if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_NOT_FOUND) ||
       g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
       g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_PLATFORM) ||
       g_error_matches (error, OCL_ERROR, OCL_ERROR_NO_DEVICE))
-    GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, NOT_FOUND, ("%s", message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_UNSUPPORTED))
-    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE, ("%s", message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_SETTING))
-    GST_ELEMENT_ERROR (element, LIBRARY, SETTINGS, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, LIBRARY, SETTINGS, ("%s", message), (NULL));
   else if (g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG))
-    GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, STREAM, FAILED, ("%s", message), (NULL));
   else if (error->domain == GEMMA_ERROR || error->domain == G_FILE_ERROR)
-    GST_ELEMENT_ERROR (element, RESOURCE, OPEN_READ, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, OPEN_READ, ("%s", message), (NULL));
   else if (g_error_matches (error, OCL_ERROR, OCL_ERROR_OUT_OF_MEMORY))
-    GST_ELEMENT_ERROR (element, RESOURCE, NO_SPACE_LEFT, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, NO_SPACE_LEFT, ("%s", message), (NULL));
   else if (g_error_matches (error, OCL_ERROR, OCL_ERROR_BUILD))
-    GST_ELEMENT_ERROR (element, LIBRARY, INIT, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, LIBRARY, INIT, ("%s", message), (NULL));
   else
-    GST_ELEMENT_ERROR (element, RESOURCE, FAILED, ("%s", error->message), (NULL));
+    GST_ELEMENT_ERROR (element, RESOURCE, FAILED, ("%s", message), (NULL));
 }
 
 /* ---- properties ------------------------------------------------------------------------ */
@@ -91,6 +93,14 @@ gemma_model_user_install_encoder (GObjectClass *klass, guint id)
   g_object_class_install_property (klass, id + 1, g_param_spec_string ("weights", "Weights",
           "Type of the encoder's weights: auto (as in the files), or q8_0, which rounds them while they are loaded: half the "
           "memory of 16 bits, and soft tokens that differ by some percent", "auto", flags));
+}
+
+void
+gemma_model_user_install_encoder_weights (GObjectClass *klass, guint id)
+{
+  g_object_class_install_property (klass, id, g_param_spec_string ("encoder-weights", "Encoder weights",
+          "As weights of gemmaaudioenc and gemmavisionenc: auto (as in the files), or q8_0", "auto",
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
 }
 
 static gchar **
@@ -315,9 +325,6 @@ on_model_event (GstGemmaModelLease *lease, GstGemmaModelEvent event, gdouble fra
     post = fraction == user->reported || fraction >= user->reported + 0.02;
     if (post)
       user->reported = fraction;
-  } else if (post) {
-    user->failed = event == GST_GEMMA_MODEL_EVENT_FAILED;
-    g_cond_broadcast (&user->cond);
   }
   g_mutex_unlock (&user->lock);
   if (!post)
@@ -335,6 +342,14 @@ on_model_event (GstGemmaModelLease *lease, GstGemmaModelEvent event, gdouble fra
       post_progress (user, GST_PROGRESS_TYPE_ERROR, "The model cannot be loaded");
       break;
   }
+  if (event == GST_GEMMA_MODEL_EVENT_PROGRESS)
+    return;
+  /* Who waits may tell that the flow has ended: it must be known why by then. */
+  g_mutex_lock (&user->lock);
+  if (user->lease == lease)
+    user->failed = event == GST_GEMMA_MODEL_EVENT_FAILED;
+  g_cond_broadcast (&user->cond);
+  g_mutex_unlock (&user->lock);
 }
 
 /* ---- opening and closing -------------------------------------------------------------------- */

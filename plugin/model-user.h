@@ -38,6 +38,8 @@ void gemma_model_user_install_properties (GObjectClass *klass, guint first_id);
 void gemma_model_user_install_weights (GObjectClass *klass, guint id);
 /** Installs "activations" and, as the id that follows, "weights" of an encoder; they count when the model is loaded. */
 void gemma_model_user_install_encoder (GObjectClass *klass, guint id);
+/** Installs "encoder-weights" of bins, which hand it on as "weights" of the encoders in them. */
+void gemma_model_user_install_encoder_weights (GObjectClass *klass, guint id);
 /** @pspec: one of those above */
 void gemma_model_user_set_property (GemmaModelUser *user, GParamSpec *pspec, const GValue *value);
 void gemma_model_user_get_property (GemmaModelUser *user, GParamSpec *pspec, GValue *value);

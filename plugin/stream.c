@@ -113,6 +113,18 @@ gemma_stream_get_levels (GstBuffer *buffer, guint8 *levels)
 }
 
 gchar *
+gemma_stream_take_text (const GValue *value)
+{
+  const gchar *text = g_value_get_string (value);
+
+  if (!text || g_utf8_validate (text, -1, NULL))
+    return g_strdup (text);
+  gchar *converted = g_locale_to_utf8 (text, -1, NULL, NULL, NULL);
+  /* In Latin-1 all bytes are characters. */
+  return converted ? converted : g_convert (text, -1, "UTF-8", "ISO-8859-1", NULL, NULL, NULL);
+}
+
+gchar *
 gemma_stream_read_text (GstBuffer *buffer)
 {
   GstMapInfo map;
@@ -140,6 +152,23 @@ gemma_stream_note_delay (gpointer object, GMutex *lock, guint *most, guint delay
   if (grown)
     g_object_notify (object, "max-observed-delay");
   return grown;
+}
+
+static void
+deactivate (GstElement *element, gpointer pad)
+{
+  GST_OBJECT_FLAG_UNSET (pad, GST_PAD_FLAG_NEED_PARENT);        /* it has none any more */
+  gst_pad_set_active (pad, FALSE);
+}
+
+void
+gemma_stream_remove_pad (GstElement *element, GstPad *pad)
+{
+  g_autoptr (GstPad) kept = gst_object_ref (pad);
+
+  gst_element_remove_pad (element, pad);
+  if (gst_pad_is_active (pad))
+    gst_element_call_async (element, deactivate, g_steal_pointer (&kept), gst_object_unref);
 }
 
 gchar *

@@ -30,6 +30,9 @@ gboolean gemma_stream_note_delay (gpointer object, GMutex *lock, guint *most, gu
 /** @wanted, or where that is no name, the first of @templ's that is free: "audio_0". (transfer full) */
 gchar *gemma_stream_make_pad_name (GstElement *element, GstPadTemplate *templ, const gchar *wanted);
 
+/** Takes the source pad @pad from @element; nobody waits until what it is pushing has been taken, which a sink may hold up. */
+void gemma_stream_remove_pad (GstElement *element, GstPad *pad);
+
 /** From the audio encoder, serialized: the clip whose tokens came last was no speech. (transfer full) */
 GstEvent *gemma_stream_new_dropped (void);
 gboolean gemma_stream_is_dropped (GstEvent *event);
@@ -37,6 +40,9 @@ gboolean gemma_stream_is_dropped (GstEvent *event);
 /** How loud a soft token's sound is, in metadata of its buffer: GEMMA_SOUND_LEVELS of @levels. FALSE: there are none. */
 void gemma_stream_add_levels (GstBuffer *buffer, const guint8 *levels);
 gboolean gemma_stream_get_levels (GstBuffer *buffer, guint8 *levels);
+
+/** Text that a property is set to, in UTF-8 whatever character set its bytes are of. (transfer full) (nullable) */
+gchar *gemma_stream_take_text (const GValue *value);
 
 /** The text of a buffer, maybe empty. (transfer full) (nullable): it cannot be read */
 gchar *gemma_stream_read_text (GstBuffer *buffer);

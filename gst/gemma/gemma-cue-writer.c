@@ -143,7 +143,9 @@ find_format (const gchar *location)
 static void
 set_errno_error (GError **error, const gchar *location, gint code)
 {
-  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (code), "cannot write \"%s\": %s", location, g_strerror (code));
+  g_autofree gchar *shown = g_filename_display_name (location);
+
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (code), "cannot write \"%s\": %s", shown, g_strerror (code));
 }
 
 static gboolean

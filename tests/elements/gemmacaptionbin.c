@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "line21-decode.h"
+#include "opencl/ops.h"
 #include "vision-model.h"
 
 #define VIDEO "video/x-raw, format=I420, width=160, height=120, framerate=25/1"
@@ -92,11 +93,23 @@ set_random_words (Fixture *f)
   gst_child_proxy_set (GST_CHILD_PROXY (f->bin), "lm::temperature", 10., "lm::seed", (guint64) 3, "lm::max-tokens", 12, NULL);
 }
 
+static void
+check_form (GstElement *element, const gchar *expected)
+{
+  g_autofree gchar *weights = NULL;
+  gint activations;
+
+  g_object_get (element, "weights", &weights, "activations", &activations, NULL);
+  fail_unless_equals_string (weights, expected);
+  fail_unless_equals_int (activations, OCL_MATMUL_INT16);
+}
+
 GST_START_TEST (test_contract)
 {
   static const gchar *const pads[] = { "sink_audio", "sink_video", "src_audio", "src_video", "text" };
   static const gchar *const properties[] = { "model", "mmproj", "device", "task", "prompt", "source-language",
-    "target-language", "interval", "resolution", "mode", "roll-up-rows", "music-gate", "latency", "stats" };
+    "target-language", "interval", "resolution", "mode", "roll-up-rows", "music-gate", "latency", "stats",
+    "weights", "encoder-weights", "activations" };
   g_autoptr (GstElement) bin = gst_object_ref_sink (gst_element_factory_make ("gemmacaptionbin", NULL));
   g_autofree gchar *font = NULL;
   gboolean wait_text, music_gate;
@@ -119,6 +132,16 @@ GST_START_TEST (test_contract)
   fail_if (music_gate);
   g_object_get (bin, "music-gate", &music_gate, NULL);
   fail_if (music_gate);
+
+  static const gchar *const encoders[] = { "audio-encoder", "vision-encoder" };
+  g_object_set (bin, "weights", "q4_0", "encoder-weights", "q8_0", NULL);
+  gst_util_set_object_arg (G_OBJECT (bin), "activations", "int16");
+  for (guint i = 0; i < G_N_ELEMENTS (encoders); i++) {
+    g_autoptr (GstElement) child = gst_bin_get_by_name (GST_BIN (bin), encoders[i]);
+    check_form (child, "q8_0");
+  }
+  g_autoptr (GstElement) lm = gst_bin_get_by_name (GST_BIN (bin), "lm");
+  check_form (lm, "q4_0");
 
   /* No value of what is handed on to the encoder is refused there. */
   g_autoptr (GstElement) encoder = gst_bin_get_by_name (GST_BIN (bin), "vision-encoder");

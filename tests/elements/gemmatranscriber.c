@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "opencl/ops.h"
+
 static const gchar *translate_mode = "auto";
 
 static void
@@ -99,6 +101,41 @@ GST_START_TEST (test_submodel_of_all_branches)
     gst_element_release_request_pad (element, pads[i]);
     gst_object_unref (pads[i]);
   }
+}
+
+GST_END_TEST;
+
+/* What is set on the bin, or on the child "lm" before a pad is there, is what every element that has it does. */
+GST_START_TEST (test_settings_of_the_elements_inside)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("gemmatranscriber", NULL));
+  g_autofree gchar *weights = NULL, *own = NULL, *prompt = NULL;
+  gint activations;
+  guint max_tokens;
+
+  g_object_set (element, "weights", "q4_0", "encoder-weights", "q8_0", "prompt", "Count to ten.", NULL);
+  gst_util_set_object_arg (G_OBJECT (element), "activations", "int16");
+  gst_child_proxy_get (GST_CHILD_PROXY (element), "encoder::weights", &weights, "encoder::activations", &activations,
+      "lm::prompt", &prompt, NULL);
+  g_object_get (element, "encoder-weights", &own, NULL);
+  fail_unless_equals_string (weights, "q8_0");
+  fail_unless_equals_string (own, "q8_0");
+  fail_unless_equals_int (activations, OCL_MATMUL_INT16);
+  fail_unless_equals_string (prompt, "Count to ten.");
+
+  gst_child_proxy_set (GST_CHILD_PROXY (element), "lm::max-tokens", 7, NULL);
+  GstPad *pad = gst_element_request_pad_simple (element, "translate_src_%u");
+  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (element), "gemmalm");
+  GValue item = G_VALUE_INIT;
+  for (guint i = 0; i < 2; i++) {
+    fail_unless_equals_int (gst_iterator_next (all, &item), GST_ITERATOR_OK);
+    g_object_get (g_value_get_object (&item), "max-tokens", &max_tokens, NULL);
+    fail_unless_equals_int (max_tokens, 7);
+    g_value_unset (&item);
+  }
+  gst_iterator_free (all);
+  gst_element_release_request_pad (element, pad);
+  gst_object_unref (pad);
 }
 
 GST_END_TEST;
@@ -443,6 +480,51 @@ GST_START_TEST (test_request_and_release_while_playing)
   fail_unless (error == NULL);
   fail_unless_equals_int (f.transcriber->numsrcpads, before);
   end (&f);
+}
+
+GST_END_TEST;
+
+static GstPadProbeReturn
+note_blocked (GstPad *pad, GstPadProbeInfo *info, gpointer blocked)
+{
+  g_atomic_int_set ((gint *) blocked, TRUE);
+  return GST_PAD_PROBE_OK;
+}
+
+/* A sink that takes nothing holds up neither who releases its pad, nor the other texts. */
+GST_START_TEST (test_release_while_the_sink_blocks)
+{
+  Fixture f = begin ("appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! gemmatranscriber name=t t.src ! "
+      "fakesink async=false");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (f.transcriber, "src");
+  g_autoptr (GstElement) sink = gst_object_ref_sink (gst_element_factory_make ("fakesink", NULL));
+  g_autoptr (GstPad) sink_pad = gst_element_get_static_pad (sink, "sink");
+  GstPad *pad = gst_element_request_pad_simple (f.transcriber, "translate_src_%u");
+  Collector *out = collector_new (src);
+  gint blocked = FALSE;
+
+  random_words (f.transcriber);
+  g_object_set (sink, "async", FALSE, NULL);
+  gst_bin_add (GST_BIN (f.pipeline), sink);
+  fail_unless (gst_pad_link (pad, sink_pad) == GST_PAD_LINK_OK);
+  gst_pad_add_probe (sink_pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, note_blocked, &blocked, NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < 2; i++) {
+    push_sound (f.src, RATE, TRUE, MS (3000) * i);
+    push_sound (f.src, 2 * RATE, FALSE, MS (3000) * i + MS (1000));
+    while (collector_count (out, TRUE, 0) <= i || !g_atomic_int_get (&blocked))
+      g_usleep (10000);
+    if (pad)
+      gst_element_release_request_pad (f.transcriber, pad);
+    gst_clear_object (&pad);
+  }
+  push_eos (&f);
+  collector_wait_eos (out, 60);
+  fail_unless_equals_int (collector_count (out, TRUE, 0), 2);
+  gst_element_set_state (sink, GST_STATE_NULL);
+  gst_bin_remove (GST_BIN (f.pipeline), sink);
+  end (&f);
+  collector_free (out);
 }
 
 GST_END_TEST;
@@ -1026,6 +1108,7 @@ add_translations (Suite *s, const gchar *name, SFun use_mode)
   tcase_add_test (tc, test_transcript_and_translations);
   tcase_add_test (tc, test_language_on_the_command_line);
   tcase_add_test (tc, test_request_and_release_while_playing);
+  tcase_add_test (tc, test_release_while_the_sink_blocks);
   tcase_add_test (tc, test_unlinked_branch_does_not_stop_the_others);
   tcase_add_test (tc, test_new_items);
   tcase_add_test (tc, test_latency_changes_while_playing);
@@ -1044,6 +1127,7 @@ gemmatranscriber_suite (void)
   add_translations (s, "chained", use_chained);
   tcase_add_test (tc, test_contract);
   tcase_add_test (tc, test_submodel_of_all_branches);
+  tcase_add_test (tc, test_settings_of_the_elements_inside);
   tcase_add_loop_test (tc, test_any_sound, 0, G_N_ELEMENTS (sounds));
   tcase_add_test (tc, test_live_promise);
   tcase_add_loop_test (tc, test_linked_to_nothing, 0, 2);

@@ -205,7 +205,7 @@ GST_END_TEST;
 /* What breaks the stream ends what is gathered across cues, too; each keeps its time, GAPs their place. */
 GST_START_TEST (test_across_cues)
 {
-  Fixture f = begin (UTF8, NULL, FALSE);
+  Fixture f = begin (UTF8, "max-tokens=24", FALSE);
   GstSegment segment;
 
   push (&f, 0, 900, "I never said");
@@ -327,7 +327,7 @@ GST_START_TEST (test_prefix_is_read_once)
   guint64 n_prompt = 0, n_reused = 0, last = 0;
 
   for (guint i = 0; i < 4; i++) {
-    push (&f, i * 1000, i * 1000 + 1000, "The cat sleeps on the bed.");
+    push (&f, i * 1000, i * 1000 + 1000, "The cat sleeps.");
     fail_unless_equals_int (wait_texts (&f, i + 1, 60000), i + 1);
     guint64 prompt = get_stat (f.element, "prompt-tokens") - n_prompt;
     guint64 reused = get_stat (f.element, "reused-tokens") - n_reused;
@@ -493,14 +493,7 @@ GST_START_TEST (test_errors_and_progress)
   check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "/nowhere/model");
   gst_object_unref (element);
 
-  Fixture f = begin (UTF8, "context-size=8", FALSE);
-  push (&f, 0, 1000, "This is too long for eight tokens.");
-  g_autofree gchar *text = wait_error (f.bus, 60);
-  fail_unless (strstr (text, "context-size") != NULL, "%s", text);
-  collector_wait_eos (f.out, 10);               /* nobody waits for text in vain */
-  end (&f);
-
-  f = begin (UTF8, NULL, FALSE);
+  Fixture f = begin (UTF8, NULL, FALSE);
   push (&f, 0, 1000, "Hello.");
   finish (&f);
   while ((message = gst_bus_pop_filtered (f.bus, GST_MESSAGE_PROGRESS))) {
@@ -508,6 +501,106 @@ GST_START_TEST (test_errors_and_progress)
     gst_message_unref (message);
   }
   fail_unless (n_progress >= 2);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* There are no errors, and all warnings say @text. */
+static guint
+count_warnings (Fixture *f, const gchar *text)
+{
+  GstMessage *message;
+  guint n = 0;
+
+  while ((message = gst_bus_pop_filtered (f->bus, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING))) {
+    g_autoptr (GError) error = NULL;
+    fail_unless_equals_int (GST_MESSAGE_TYPE (message), GST_MESSAGE_WARNING);
+    gst_message_parse_warning (message, &error, NULL);
+    fail_unless (strstr (error->message, text) != NULL, "%s", error->message);
+    gst_message_unref (message);
+    n++;
+  }
+  return n;
+}
+
+/* Bytes that are not UTF-8, as an application in another locale may have them, are text: here nothing but Latin-1 is known. */
+GST_START_TEST (test_settings_in_latin1)
+{
+  g_autofree gchar *prompt = NULL, *language = NULL, *tagged = NULL;
+  Fixture f = begin (UTF8, NULL, FALSE);
+  GstTagList *tags;
+
+  g_object_set (f.element, "prompt", "R\xe9sum\xe9:", "stop", "\xa7", "source-language", "fran\xe7" "ais", "target-language",
+      "espa\xf1ol", NULL);
+  g_object_get (f.element, "prompt", &prompt, "target-language", &language, NULL);
+  fail_unless_equals_string (prompt, "Résumé:");
+  fail_unless_equals_string (language, "español");
+  push (&f, 0, 1000, "Hello.");
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 1);
+  g_autoptr (GstPad) src = gst_element_get_static_pad (f.element, "src");
+  g_autoptr (GstEvent) event = gst_pad_get_sticky_event (src, GST_EVENT_TAG, 0);
+  fail_unless (event != NULL);
+  gst_event_parse_tag (event, &tags);
+  fail_unless (gst_tag_list_get_string (tags, GST_TAG_LANGUAGE_CODE, &tagged));
+  fail_unless_equals_string (tagged, "español");
+  fail_unless_equals_int (count_warnings (&f, ""), 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* A file's name stays as it is, and is told so that it can be read. */
+GST_START_TEST (test_name_in_latin1)
+{
+  GstElement *element = gst_object_ref_sink (gst_element_factory_make ("gemmatranslate", NULL));
+
+  g_object_set (element, "model", "/nowhere/espa\xf1ol", NULL);
+  check_error_at_ready (element, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "/nowhere/espa\xef\xbf\xbdol");
+  gst_object_unref (element);
+}
+
+GST_END_TEST;
+
+/* No text is lost, and one warning tells of all. */
+GST_START_TEST (test_no_room_for_any_text)
+{
+  static const gchar *const texts[] = { "This is too long\nfor eight tokens.", "So is this." };
+  Fixture f = begin (UTF8, "context-size=8", FALSE);
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    push (&f, 1000 * i, 1000 * i + 1000, texts[i]);
+  finish (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autofree gchar *text = get_text (&f, i);
+    fail_unless_equals_string (text, texts[i]);
+    check_times (&f, i, 1000 * i, 1000 * i + 1000);
+  }
+  fail_unless_equals_int (count_warnings (&f, "raise context-size"), 1);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* One that is too long for the model is translated in parts, and what follows as ever. */
+GST_START_TEST (test_long_text)
+{
+  Fixture f = begin (UTF8, "max-tokens=64", FALSE);
+  g_autoptr (GString) long_text = g_string_new (NULL);
+
+  for (guint i = 0; i < 400; i++)
+    g_string_append_printf (long_text, "They went to number %u, and did not come back. ", i);
+  push (&f, 0, 1000, long_text->str);
+  push (&f, 1000, 2000, "Good morning.");
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+  check_times (&f, 0, 0, 1000);
+  check_times (&f, 1, 1000, 2000);
+  g_autofree gchar *text = get_text (&f, 0);
+  fail_if (strstr (text, "They went") && strstr (text, "come back"), "%s", text);
+  fail_unless (get_stat (f.element, "texts") > 100);
+  fail_unless_equals_int (count_warnings (&f, ""), 0);
   end (&f);
 }
 
@@ -610,6 +703,10 @@ gemmatranslate_suite (void)
   tcase_add_test (tc, test_no_duration_and_no_text);
   tcase_add_test (tc, test_turns);
   tcase_add_test (tc, test_errors_and_progress);
+  tcase_add_test (tc, test_settings_in_latin1);
+  tcase_add_test (tc, test_name_in_latin1);
+  tcase_add_test (tc, test_no_room_for_any_text);
+  tcase_add_test (tc, test_long_text);
   tcase_add_test (tc, test_caption_file);
   tcase_add_test (tc, test_after_transcriber);
   tcase_add_test (tc, test_same_language);

@@ -65,6 +65,29 @@ GST_START_TEST (test_known_texts)
 
 GST_END_TEST;
 
+/* Each sentence for itself is short enough, all of them are not. */
+GST_START_TEST (test_long_text_in_parts)
+{
+  GstHarness *harness = gst_harness_new_parse ("gemmatranslate target-language=es max-tokens=16");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (harness->element, "src");
+  Collector *out = collector_new (src);
+  g_autoptr (GString) text = g_string_new (known[0].text), translation = g_string_new (known[0].translation);
+
+  for (guint i = 1; i < 16; i++) {
+    g_string_append_printf (text, " %s", known[0].text);
+    g_string_append_printf (translation, " %s", known[0].translation);
+  }
+  gst_harness_set_src_caps_str (harness, "text/x-raw, format=(string)utf8");
+  push_text (harness, text->str, 1000, 1500);
+  gst_harness_push_event (harness, gst_event_new_eos ());
+  collector_wait_eos (out, 60);
+  check_text (collector_get_buffer (out, 0), 1000, 2500, translation->str);
+  gst_harness_teardown (harness);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
 typedef struct
 {
   const gchar *from, *to, *cues[2], *translations[2];
@@ -152,6 +175,7 @@ translator_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_known_texts);
+  tcase_add_test (tc, test_long_text_in_parts);
   tcase_add_test (tc, test_sentence_in_two_cues);
   tcase_add_test (tc, test_caption_file);
   tcase_add_test (tc, test_size);
