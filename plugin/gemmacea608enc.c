@@ -315,8 +315,11 @@ handle_gap (GstGemmaCea608Enc *self, GstEvent *event)
   time = bound_time (time);
   if (GST_CLOCK_TIME_IS_VALID (duration))
     time = bound_time (time + bound_time (duration));
-  if (self->segment.format == GST_FORMAT_TIME && ensure_caps (self))
-    advance (self, time);
+  if (self->segment.format != GST_FORMAT_TIME || !ensure_caps (self))
+    return;
+  advance (self, time);
+  if (duration == 0)            /* sinks shall not wait for a first text */
+    gst_pad_push_event (self->src, gst_event_new_gap (get_slot_time (self, self->n_slots), 0));
 }
 
 static gboolean

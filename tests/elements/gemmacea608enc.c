@@ -179,6 +179,25 @@ GST_START_TEST (test_long_pause)
 
 GST_END_TEST;
 
+/* Sinks preroll where the text does, though its first words come later. */
+GST_START_TEST (test_beginning)
+{
+  GstHarness *h = new_harness ("gemmacea608enc", "30/1");
+  GstEvent *event;
+  guint n_gaps = 0;
+
+  push_gap (h, 0, 0);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  while ((event = gst_harness_try_pull_event (h))) {
+    n_gaps += GST_EVENT_TYPE (event) == GST_EVENT_GAP;
+    gst_event_unref (event);
+  }
+  fail_unless_equals_int (n_gaps, 1);
+  gst_harness_teardown (h);
+}
+
+GST_END_TEST;
+
 /* The end does not wait for an erasure that is a century away. */
 GST_START_TEST (test_end)
 {
@@ -370,6 +389,7 @@ gemmacea608enc_suite (void)
   tcase_add_test (tc, test_high_frame_rates);
   tcase_add_test (tc, test_default_rate_and_latency);
   tcase_add_loop_test (tc, test_long_pause, 0, 2);
+  tcase_add_test (tc, test_beginning);
   tcase_add_test (tc, test_end);
   tcase_add_test (tc, test_flush_and_segments);
   tcase_add_test (tc, test_bad_input);
