@@ -88,12 +88,6 @@ wait_eos (Fixture *f, guint seconds)
 }
 
 static void
-set_random_words (Fixture *f)
-{
-  gst_child_proxy_set (GST_CHILD_PROXY (f->bin), "lm::temperature", 10., "lm::seed", (guint64) 3, "lm::max-tokens", 12, NULL);
-}
-
-static void
 check_form (GstElement *element, const gchar *expected)
 {
   g_autofree gchar *weights = NULL;
@@ -170,7 +164,7 @@ GST_START_TEST (test_speech_over_a_picture)
   Frames frames = { 0, };
   GstFlowReturn flow;
 
-  set_random_words (&f);
+  use_random_words (f.bin, 12);
   watch_frames (&f, &frames);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   push_sound (src, RATE, TRUE, 0);
@@ -202,7 +196,7 @@ GST_START_TEST (test_picture_alone)
   Frames frames = { 0, };
   GstClockTime last = 0;
 
-  set_random_words (&f);
+  use_random_words (f.bin, 12);
   watch_frames (&f, &frames);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   wait_eos (&f, 100);
@@ -232,7 +226,7 @@ GST_START_TEST (test_mode_text_draws_nothing)
   Frames frames = { 0, };
   GstFlowReturn flow;
 
-  set_random_words (&f);
+  use_random_words (f.bin, 12);
   watch_frames (&f, &frames);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   push_sound (src, RATE, TRUE, 0);
@@ -302,7 +296,7 @@ check_closed (const gchar *mode, GstVideoCaptionType type)
   GstFlowReturn flow;
   GstMapInfo map;
 
-  set_random_words (&f);
+  use_random_words (f.bin, 12);
   watch_frames (&f, &frames);
   gst_pad_add_probe (video, GST_PAD_PROBE_TYPE_BUFFER, on_closed, &closed, NULL);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);

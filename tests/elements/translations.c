@@ -323,28 +323,6 @@ push_utterance (GstElement *in, GstClockTime pts)
 }
 
 static void
-set_random_words (const GValue *item, gpointer max_tokens)
-{
-  g_object_set (g_value_get_object (item), "temperature", 10., "seed", (guint64) 3, "max-tokens",
-      GPOINTER_TO_UINT (max_tokens), NULL);
-}
-
-static void
-many_random_words (GstElement *transcriber, guint max_tokens)
-{
-  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (transcriber), "gemmalm");
-
-  gst_iterator_foreach (all, set_random_words, GUINT_TO_POINTER (max_tokens));
-  gst_iterator_free (all);
-}
-
-static void
-random_words (GstElement *transcriber)
-{
-  many_random_words (transcriber, 12);
-}
-
-static void
 finish (Fixture *f, GstElement *in)
 {
   GstFlowReturn flow;
@@ -361,7 +339,7 @@ GST_START_TEST (test_partial_translations_are_left_out_first)
   g_autoptr (GstElement) in = get_input (&f);
   Partials partials = { 0, };
 
-  many_random_words (f.transcriber, 200);       /* which take longer than to hear them */
+  use_random_words (f.transcriber, 200);       /* which take longer than to hear them */
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   push_sound (in, 2 * RATE, TRUE, 0);
   for (gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC; !partials.n_translated[0] && !partials.left_out;) {
@@ -388,7 +366,7 @@ GST_START_TEST (test_language_changes)
   g_autoptr (GstElement) in = get_input (&f);
   g_autoptr (GstPad) pad = gst_element_get_static_pad (f.transcriber, "translate_src_0");
 
-  random_words (f.transcriber);
+  use_random_words (f.transcriber, 12);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   push_utterance (in, 0);
   for (guint i = 0; i < f.n; i++)
@@ -415,7 +393,7 @@ GST_START_TEST (test_pads_come_and_go)
   g_autoptr (GstElement) in = get_input (&f), sink = gst_object_ref_sink (gst_element_factory_make ("fakesink", NULL));
   g_autoptr (GstPad) first = gst_element_get_static_pad (f.transcriber, "translate_src_0");
 
-  random_words (f.transcriber);
+  use_random_words (f.transcriber, 12);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   push_utterance (in, 0);
   wait_texts (f.out[1], 1);
@@ -457,7 +435,7 @@ GST_START_TEST (test_end_of_one)
   Fixture f = begin (SOUND, CHAINED, "es fr", "fakesink async=false num-buffers=1");
   g_autoptr (GstElement) in = get_input (&f);
 
-  random_words (f.transcriber);
+  use_random_words (f.transcriber, 12);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   for (guint i = 0; i < 3; i++)
     push_utterance (in, MS (2000) * i);
@@ -476,7 +454,7 @@ GST_START_TEST (test_flush)
   guint before[4];
   GstSegment segment;
 
-  random_words (f.transcriber);
+  use_random_words (f.transcriber, 12);
   gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
   for (guint i = 0; i < 3; i++)
     push_utterance (in, MS (2000) * i);

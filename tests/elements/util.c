@@ -70,6 +70,22 @@ push_gap (GstHarness *harness, guint start, guint duration)
   fail_unless (gst_harness_push_event (harness, gst_event_new_gap (MS (start), MS (duration))));
 }
 
+static void
+set_random_words (const GValue *item, gpointer max_tokens)
+{
+  g_object_set (g_value_get_object (item), "temperature", 10., "seed", (guint64) 3, "max-tokens", GPOINTER_TO_UINT (max_tokens),
+      NULL);
+}
+
+void
+use_random_words (GstElement *bin, guint max_tokens)
+{
+  GstIterator *all = gst_bin_iterate_all_by_element_factory_name (GST_BIN (bin), "gemmalm");
+
+  gst_iterator_foreach (all, set_random_words, GUINT_TO_POINTER (max_tokens));
+  gst_iterator_free (all);
+}
+
 GstElement *
 launch_pipeline (const gchar *description)
 {

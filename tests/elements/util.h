@@ -24,6 +24,9 @@ void push_text (GstHarness *harness, const gchar *text, guint start, guint durat
 /** Pushes a GAP event; times in ms. */
 void push_gap (GstHarness *harness, guint start, guint duration);
 
+/** Every gemmalm in @bin answers so many tokens at random, always the same ones: there is text whatever the model hears. */
+void use_random_words (GstElement *bin, guint max_tokens);
+
 /** A pipeline as gst-launch-1.0 takes it. */
 GstElement *launch_pipeline (const gchar *description);
 
