@@ -510,8 +510,8 @@ class Batches(torch.utils.data.Dataset):
         for _ in range(n):
             if rng.random() < self.wordless:
                 lang = str(rng.choice(list(corpus.LANGUAGES)))
-                clips.append(Clip(melmod.log_mel(torch.from_numpy(self.no_words(max(target, rng.uniform(-25, 28)), rng))),
-                                  [(corpus.instruction("transcribe", lang), "")], "", []))
+                x = self.no_words(rng.uniform(target, 28) if rng.random() < .5 else target, rng)    # music goes on and on
+                clips.append(Clip(melmod.log_mel(torch.from_numpy(x)), [(corpus.instruction("transcribe", lang), "")], "", []))
                 continue
             speech, lang, human = self.clip(target, rng)
             x, times = roughen(speech, rng, human)

@@ -6,8 +6,8 @@
 DIR/data comes from prepare-data.py. DIR/checkpoint.pt (weights, average, optimizer, step) is replaced every
 --save-minutes and on SIGTERM; DIR/log.txt gets a line of losses every 20 steps and held-out error rates every
 --eval-minutes. Without a checkpoint, --init-gguf starts from a shipped pair, and --init from checkpoints.
---learn encoder teaches the audio encoder by its CTC heads alone, and --learn heads these, which are not exported; --learn model the language model alone, by what kept.py has
-kept of the encoders. With --pictures a share of the parts are pictures with their descriptions, for which --init brings an
+--learn encoder teaches the audio encoder by its CTC heads alone, --learn heads these, which are not exported; --learn model the
+language model alone, by what kept.py has kept of the encoders. With --pictures a share of the parts are pictures with their descriptions, for which --init brings an
 encoder that train-vision.py has taught to tell them apart.
 Matrices inside the networks are stepped by Muon, everything else by AdamW; the rate warms up, stays, and falls to 0 over
 the last --decay share of --steps (raise --steps to go on). What is exported is a running average of the weights.
@@ -153,7 +153,8 @@ def main():
     ap.add_argument("--ctc", type=float, default=.5)
     ap.add_argument("--token-ctc", type=float, default=.5)
     ap.add_argument("--align", type=float, default=.2, help="weight of the alignment head's loss")
-    ap.add_argument("--begun", type=float, default=.25, help="share of what kept.py has kept that is shown as it is while it is being said")
+    ap.add_argument("--begun", type=float, default=.25,
+                    help="share of what kept.py has kept that is shown as it is while it is being said")
     ap.add_argument("--ctc-layer", type=int, default=4)
     ap.add_argument("--dropout", type=float, default=0.)
     ap.add_argument("--init-gguf", type=Path)
