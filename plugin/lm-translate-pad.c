@@ -24,6 +24,17 @@ gemma_lm_translate_pad_install_language (GObjectClass *klass, guint id)
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
 }
 
+void
+gemma_lm_translate_pad_take_language (GstPad *pad, gchar **language_code, const GValue *value)
+{
+  gchar *language = gemma_stream_take_text (value);
+
+  GST_OBJECT_LOCK (pad);
+  g_free (*language_code);
+  *language_code = language ? language : g_strdup ("en");
+  GST_OBJECT_UNLOCK (pad);
+}
+
 static gchar *
 gst_gemma_lm_translate_pad_get_language (GstGemmaLmSrcPad *pad)
 {
@@ -36,17 +47,10 @@ gst_gemma_lm_translate_pad_get_language (GstGemmaLmSrcPad *pad)
 static void
 gst_gemma_lm_translate_pad_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
-  GstGemmaLmTranslatePad *self = GST_GEMMA_LM_TRANSLATE_PAD (object);
-
-  if (id != PAD_PROP_LANGUAGE_CODE) {
+  if (id == PAD_PROP_LANGUAGE_CODE)
+    gemma_lm_translate_pad_take_language (GST_PAD (object), &GST_GEMMA_LM_TRANSLATE_PAD (object)->language_code, value);
+  else
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    return;
-  }
-  g_autofree gchar *language = gemma_stream_take_text (value);
-  GST_OBJECT_LOCK (self);
-  g_free (self->language_code);
-  self->language_code = g_strdup (language ? language : "en");
-  GST_OBJECT_UNLOCK (self);
 }
 
 static void

@@ -10,5 +10,7 @@ G_DECLARE_FINAL_TYPE (GstGemmaLmTranslatePad, gst_gemma_lm_translate_pad, GST, G
 
 /** The property language-code, of each pad class through which translations leave. */
 void gemma_lm_translate_pad_install_language (GObjectClass *klass, guint id);
+/** Sets *@language_code of @pad, which its object lock guards, to the property's new value; NULL stands for the default. */
+void gemma_lm_translate_pad_take_language (GstPad *pad, gchar **language_code, const GValue *value);
 
 G_END_DECLS

@@ -1,7 +1,6 @@
 #include "translate-pad.h"
 
 #include "lm-translate-pad.h"
-#include "stream.h"
 
 G_DEFINE_TYPE (GstGemmaTranslatePad, gst_gemma_translate_pad, GST_TYPE_GHOST_PAD)
 
@@ -35,11 +34,7 @@ gst_gemma_translate_pad_set_property (GObject *object, guint id, const GValue *v
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     return;
   }
-  g_autofree gchar *language = gemma_stream_take_text (value);
-  GST_OBJECT_LOCK (self);
-  g_free (self->language_code);
-  self->language_code = g_strdup (language ? language : "en");
-  GST_OBJECT_UNLOCK (self);
+  gemma_lm_translate_pad_take_language (GST_PAD (self), &self->language_code, value);
   gst_gemma_translate_pad_hand_on_language (self);
 }
 
