@@ -494,7 +494,8 @@ read_audio (GemmaConfig *config, GemmaWeights *m, GError **error)
       || !gemma_config_need_int (m, AUDIO "attention.head_count", 1, GEMMA_MAX_HEADS, &a->n_heads, error)
       || !gemma_config_get_int (m, AUDIO "num_mel_bins", 4, 4096, &a->n_mels, error))
     return FALSE;
-  return read_flag (m, "gemma.audio.pad_clip", &a->pad_clip, error);
+  return read_flag (m, "gemma.audio.pad_clip", &a->pad_clip, error) &&
+      gemma_config_get_float (m, "gemma.audio.no_speech_threshold", 0, 1, &a->no_speech_threshold, error);
 }
 
 gboolean

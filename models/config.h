@@ -64,6 +64,8 @@ typedef struct
   gint vocab_size, vocab_offset;        /* hard embeddings and the id of their first */
   gint tokens_per_clip;         /* 188: what a clip is padded to */
   gboolean pad_clip;            /* whether it is; FALSE by the mmproj's key gemma.audio.pad_clip */
+  gfloat no_speech_threshold;   /* nothing was said if the end of an answer is so likely at its start: the mmproj's key
+                                 * gemma.audio.no_speech_threshold; 0: only if it is likeliest */
 } GemmaAudioConfig;
 
 /** SigLIP, a vision transformer with one size of pictures; zero where another network sees. */

@@ -106,6 +106,27 @@ run_token (Generation *g, gint32 id, GCancellable *cancellable, GError **error)
   return gemma_lm_session_append (g->session, &id, 1, soft ? g->row : NULL, g->logits, FALSE, cancellable, error);
 }
 
+/* Whether the answer is empty, by how likely an end token is to be its first. */
+static gboolean
+is_empty (Generation *g)
+{
+  const GemmaConfig *config = gemma_model_get_config (g->model);
+  gint vocab = config->text.vocab_size;
+  gfloat best = -INFINITY;
+  gdouble sum = 0, ends = 0;
+
+  if (g->params->end_threshold <= 0)
+    return FALSE;
+  for (gint i = 0; i < vocab; i++)
+    best = MAX (best, g->logits[i]);
+  for (gint i = 0; i < vocab; i++)
+    sum += exp ((gdouble) g->logits[i] - best);
+  for (gint i = 0; i < config->n_eos; i++)
+    if (config->eos_ids[i] >= 0 && config->eos_ids[i] < vocab)
+      ends += exp ((gdouble) g->logits[config->eos_ids[i]] - best);
+  return ends >= g->params->end_threshold * sum;
+}
+
 static gboolean
 run_tokens (Generation *g, GemmaTokenFunc func, gpointer user_data, GCancellable *cancellable, GError **error)
 {
@@ -158,7 +179,8 @@ gemma_generate (GemmaModel *model, GemmaLmSession *session, const GemmaPrompt *p
   g.logits = g_new (gfloat, config->text.vocab_size);
   g.row = g_new (gfloat, config->text.hidden);
   find_forbidden (&g);
-  ok = run_prompt (&g, prompt, logits, cancellable, error) && run_tokens (&g, func, user_data, cancellable, error);
+  ok = run_prompt (&g, prompt, logits, cancellable, error) &&
+      (is_empty (&g) || run_tokens (&g, func, user_data, cancellable, error));
   gemma_sampler_free (g.sampler);
   gemma_decoder_free (g.decoder);
   g_string_free (g.text, TRUE);

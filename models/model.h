@@ -106,6 +106,7 @@ typedef struct
   GemmaSamplerParams sampler;
   gboolean ignore_eos;          /* for benches and golden comparisons: end tokens are never chosen, loops not stopped */
   gfloat *chosen_from;          /* (nullable): the logits of each token, max_tokens times vocab_size floats */
+  gdouble end_threshold;        /* an answer is empty if its end is at least so likely at its start; 0: if chosen there */
 } GemmaGenerateParams;
 
 /**

@@ -63,6 +63,7 @@ enum
   PROP_STREAMING,
   PROP_HYPOTHESIS_INTERVAL,
   PROP_PAD_CLIP,
+  PROP_NO_SPEECH_THRESHOLD,
   PROP_MUSIC_GATE,
   PROP_TRANSLATE_MODE,
   PROP_LATENCY,
@@ -165,8 +166,8 @@ static void
 inherit_settings (GstGemmaTranscriber *self, GstElement *lm)
 {
   static const gchar *const common[] = { "source-language", "submodel", "fallback-submodel", "activations",
-    "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip", "max-tokens",
-    "temperature", "top-k", "top-p", "seed", "context-size", "decode-timeout" };
+    "kv-cache", "weights", "segment-silence", "max-segment", "streaming", "hypothesis-interval", "pad-clip",
+    "no-speech-threshold", "max-tokens", "temperature", "top-k", "top-p", "seed", "context-size", "decode-timeout" };
 
   for (guint i = 0; i < G_N_ELEMENTS (common); i++) {
     g_auto (GValue) value = G_VALUE_INIT;
@@ -446,7 +447,8 @@ gst_gemma_transcriber_set_property (GObject *object, guint id, const GValue *val
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
     case PROP_HYPOTHESIS_INTERVAL:
-    case PROP_PAD_CLIP: set_all (self, pspec->name, value, FALSE); break;
+    case PROP_PAD_CLIP:
+    case PROP_NO_SPEECH_THRESHOLD: set_all (self, pspec->name, value, FALSE); break;
     case PROP_ACTIVATIONS: set_all (self, pspec->name, value, TRUE); break;
     case PROP_ENCODER_WEIGHTS: g_object_set_property (G_OBJECT (self->encoder), "weights", value); break;
     case PROP_MUSIC_GATE: g_object_set_property (G_OBJECT (self->encoder), pspec->name, value); break;
@@ -491,7 +493,8 @@ gst_gemma_transcriber_get_property (GObject *object, guint id, GValue *value, GP
     case PROP_MAX_SEGMENT:
     case PROP_STREAMING:
     case PROP_HYPOTHESIS_INTERVAL:
-    case PROP_PAD_CLIP: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
+    case PROP_PAD_CLIP:
+    case PROP_NO_SPEECH_THRESHOLD: g_object_get_property (G_OBJECT (self->lm), pspec->name, value); return;
     case PROP_ENCODER_WEIGHTS: g_object_get_property (G_OBJECT (self->encoder), "weights", value); return;
     case PROP_MUSIC_GATE: g_object_get_property (G_OBJECT (self->encoder), pspec->name, value); return;
     case PROP_LANGUAGE_CODE: g_object_get_property (G_OBJECT (self->lm), "source-language", value); return;
@@ -654,6 +657,9 @@ install_model_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
           "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n)",
           GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, playing));
+  g_object_class_install_property (klass, PROP_NO_SPEECH_THRESHOLD, g_param_spec_double ("no-speech-threshold",
+          "No-speech threshold", "Sound has no words if the model finds this probability or more that it has none (-1: as the "
+          "model was trained, 0: only if nothing is likelier)", -1., 1., -1., playing));
   g_object_class_install_property (klass, PROP_MUSIC_GATE, g_param_spec_boolean ("music-gate", "Music gate",
           "Music is silence once it has played for some seconds, until somebody speaks", TRUE,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));

@@ -111,6 +111,7 @@ typedef struct
 {
   GemmaTask task;
   GemmaPadClip pad_clip;
+  gdouble no_speech_threshold;  /* below 0: the model's own */
   OclMatmulFlags activations;
   GemmaKvCacheType kv_cache;
   gchar *prompt, *stop, *source_language, *target_language, *submodel, *fallback_submodel;
@@ -155,6 +156,7 @@ enum
   GEMMA_LM_PROP_MAX_SEGMENT,
   GEMMA_LM_PROP_DECODE_TIMEOUT,
   GEMMA_LM_PROP_PAD_CLIP,
+  GEMMA_LM_PROP_NO_SPEECH_THRESHOLD,
   GEMMA_LM_PROP_STREAMING,
   GEMMA_LM_PROP_HYPOTHESIS_INTERVAL,
   GEMMA_LM_PROP_STATS,

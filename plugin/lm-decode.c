@@ -266,6 +266,16 @@ check_room (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWor
   return FALSE;
 }
 
+/* Of the end of an answer about sound at its start; 0: it is as likely as any. After words there was speech. */
+static gdouble
+get_end_threshold (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaListener *listener)
+{
+  if (!work->rows || settings->task == GEMMA_TASK_CUSTOM || (listener->said && listener->said->len))
+    return 0;
+  return settings->no_speech_threshold >= 0 ? settings->no_speech_threshold :
+      gemma_model_get_config (self->model)->audio.no_speech_threshold;
+}
+
 static gboolean
 generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaPrompt *prompt,
     Answer *answer, GCancellable *cancellable, GError **error)
@@ -276,6 +286,7 @@ generate (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork 
     .max_tokens = settings->max_tokens,
     .sampler = { .temperature = settings->temperature, .top_p = settings->top_p, .top_k = settings->top_k,
         .seed = settings->seed },
+    .end_threshold = get_end_threshold (self, settings, work, answer->listener),
   };
 
   if (!check_room (self, settings, work, prompt, error))

@@ -34,7 +34,7 @@ gemma_lm_settings_init (GemmaLmSettings *s)
     .task = GEMMA_TASK_TRANSCRIBE, .prompt = NULL, .stop = NULL, .source_language = g_strdup ("en"),
     .target_language = g_strdup ("en"), .submodel = g_strdup ("full"), .max_tokens = 256, .top_p = 1., .max_pictures = 1,
     .segment_silence = 480, .max_segment = 30000, .decode_timeout = 120000, .latency = 8000,
-    .hypothesis_interval = 400,
+    .hypothesis_interval = 400, .no_speech_threshold = -1.,
   };
 }
 
@@ -146,6 +146,9 @@ gemma_lm_settings_install_tasks (GObjectClass *klass)
   g_object_class_install_property (klass, GEMMA_LM_PROP_PAD_CLIP, g_param_spec_enum ("pad-clip", "Pad clip",
           "Whether speech, and each hypothesis about it, is filled up with empty soft tokens (188 of Gemma 3n); it costs "
           "their time with every question", GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, flags));
+  g_object_class_install_property (klass, GEMMA_LM_PROP_NO_SPEECH_THRESHOLD, g_param_spec_double ("no-speech-threshold",
+          "No-speech threshold", "Sound has no words if the model finds this probability or more that it has none: the end of "
+          "the answer as its first token (-1: as the model was trained, 0: only if nothing is likelier)", -1., 1., -1., flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STREAMING, g_param_spec_enum ("streaming", "Streaming",
           "What is told of a transcript or translation while its utterance is heard",
           GST_TYPE_GEMMA_STREAMING, GEMMA_STREAMING_WHOLE, flags));
@@ -208,6 +211,7 @@ gemma_lm_settings_set (GemmaLmSettings *s, guint id, const GValue *value)
     case GEMMA_LM_PROP_SEGMENT_SILENCE: s->segment_silence = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: s->max_segment = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_PAD_CLIP: s->pad_clip = g_value_get_enum (value); return TRUE;
+    case GEMMA_LM_PROP_NO_SPEECH_THRESHOLD: s->no_speech_threshold = g_value_get_double (value); return TRUE;
     case GEMMA_LM_PROP_STREAMING: s->streaming = g_value_get_enum (value); return TRUE;
     case GEMMA_LM_PROP_HYPOTHESIS_INTERVAL: s->hypothesis_interval = g_value_get_uint (value); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: s->decode_timeout = g_value_get_uint (value); return TRUE;
@@ -238,6 +242,7 @@ gemma_lm_settings_get (const GemmaLmSettings *s, guint id, GValue *value)
     case GEMMA_LM_PROP_SEGMENT_SILENCE: g_value_set_uint (value, s->segment_silence); return TRUE;
     case GEMMA_LM_PROP_MAX_SEGMENT: g_value_set_uint (value, s->max_segment); return TRUE;
     case GEMMA_LM_PROP_PAD_CLIP: g_value_set_enum (value, s->pad_clip); return TRUE;
+    case GEMMA_LM_PROP_NO_SPEECH_THRESHOLD: g_value_set_double (value, s->no_speech_threshold); return TRUE;
     case GEMMA_LM_PROP_STREAMING: g_value_set_enum (value, s->streaming); return TRUE;
     case GEMMA_LM_PROP_HYPOTHESIS_INTERVAL: g_value_set_uint (value, s->hypothesis_interval); return TRUE;
     case GEMMA_LM_PROP_DECODE_TIMEOUT: g_value_set_uint (value, s->decode_timeout); return TRUE;

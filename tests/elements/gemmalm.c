@@ -37,7 +37,7 @@ begin (const gchar *pad)
   Fixture f = { 0, };
 
   f.lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", NULL));
-  g_object_set (f.lm, "temperature", 10., "seed", (guint64) 3, "max-tokens", 12, NULL);
+  g_object_set (f.lm, "temperature", 10., "seed", (guint64) 3, "max-tokens", 12, "no-speech-threshold", 0., NULL);
   f.bus = gst_bus_new ();
   gst_element_set_bus (f.lm, f.bus);
   f.harness = gst_harness_new_with_element (f.lm, pad, "src");
@@ -604,6 +604,28 @@ GST_START_TEST (test_padded_hypotheses)
 
 GST_END_TEST;
 
+/* What the model doubts to be speech has no words, neither whole nor in parts; set while playing. */
+GST_START_TEST (test_no_speech_threshold)
+{
+  for (guint i = 0; i < 2; i++) {
+    Fixture f = begin_streaming (i ? 320 : 0, FALSE);
+
+    g_object_set (f.lm, "no-speech-threshold", 1e-30, NULL);
+    push (&f, "..ssssssss.......", 0);
+    while (get_stat (f.lm, "utterances") == 0)
+      g_usleep (1000);
+    g_object_set (f.lm, "no-speech-threshold", 0., NULL);
+    push (&f, "..ssssssss.......", 17 * TOKEN);
+    finish (&f);
+    fail_unless (collector_count (f.out, TRUE, 0) > 0);
+    fail_unless (GST_BUFFER_PTS (collector_get_buffer (f.out, 0)) >= 17 * TOKEN);
+    collector_check_coverage (f.out, 0, 34 * TOKEN, 0);
+    end (&f);
+  }
+}
+
+GST_END_TEST;
+
 /* Rounded or exact, from the next answer on, and back again. */
 GST_START_TEST (test_activations_while_playing)
 {
@@ -828,6 +850,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_second_pad_delays_the_end);
   tcase_add_test (tc, test_streaming_tells_the_same_as_whole);
   tcase_add_test (tc, test_padded_hypotheses);
+  tcase_add_test (tc, test_no_speech_threshold);
   tcase_add_test (tc, test_activations_while_playing);
   tcase_add_test (tc, test_partial_texts_while_speech_goes_on);
   tcase_add_test (tc, test_streaming_words_are_final);

@@ -74,7 +74,7 @@ static void
 set_random_words (const GValue *item, gpointer max_tokens)
 {
   g_object_set (g_value_get_object (item), "temperature", 10., "seed", (guint64) 3, "max-tokens", GPOINTER_TO_UINT (max_tokens),
-      NULL);
+      "no-speech-threshold", 0., NULL);
 }
 
 void

@@ -347,6 +347,42 @@ loops (guint n, guint period)
   return gemma_is_looping (ids, n + 3);
 }
 
+/* How likely an end token is after what @logits are of. */
+static gdouble
+probability_of_end (GemmaModel *model, const gfloat *logits)
+{
+  const GemmaConfig *config = gemma_model_get_config (model);
+  gdouble sum = 0, ends = 0;
+
+  for (gint i = 0; i < config->text.vocab_size; i++)
+    sum += exp (logits[i]);
+  for (gint i = 0; i < config->n_eos; i++)
+    ends += exp (logits[config->eos_ids[i]]);
+  return ends / sum;
+}
+
+/* The least bit below the threshold there is an answer, the least bit above it there is none. */
+GST_START_TEST (test_end_threshold)
+{
+  GemmaModel *model = small_model_load (directory, GEMMA_PART_TEXT);
+  g_autofree gfloat *logits = g_new (gfloat, 4 * gemma_model_get_config (model)->text.vocab_size);
+  GemmaGenerateParams params = { .max_tokens = 4, .sampler = GEMMA_SAMPLER_GREEDY, .chosen_from = logits };
+  Watch plain = { 0, }, below = { 0, }, above = { 0, };
+
+  fail_unless (generate (model, 64, &params, &plain, NULL));
+  fail_unless (plain.n > 0);
+  gdouble p = probability_of_end (model, logits);
+  fail_unless (p > 0 && p < .5);
+  params.end_threshold = p * 1.001;
+  fail_unless (generate (model, 64, &params, &below, NULL));
+  fail_unless_equals_int (below.n, plain.n);
+  params.end_threshold = p * .999;
+  fail_unless (generate (model, 64, &params, &above, NULL));
+  fail_unless_equals_int (above.n, 0);
+  gemma_model_unref (model);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_repetition_stop)
 {
   fail_unless (loops (24, 1) && loops (24, 2) && loops (24, 3) && loops (32, 4) && loops (128, 16) && loops (300, 5));
@@ -616,6 +652,7 @@ model_suite (void)
   tcase_add_test (tc, test_clip_to_text);
   tcase_add_test (tc, test_scene_to_text);
   tcase_add_test (tc, test_generation_stops);
+  tcase_add_test (tc, test_end_threshold);
   tcase_add_test (tc, test_repetition_stop);
   tcase_add_test (tc, test_seeded_generation);
   tcase_add_test (tc, test_memory);

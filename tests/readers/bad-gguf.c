@@ -286,6 +286,8 @@ CHANGE (audio_embedding_absurd) { reshape (image, "mm.a.embedding.weight", 1, 12
 CHANGE (audio_norm) { reshape (image, "a.blk.0.ln2.weight", 8, 0, 0, 0); }
 CHANGE (examples_int) { image_set_u32 (image, "gemma.translation.examples", 0); }
 CHANGE (chained_int) { image_set_u32 (image, "gemma.translation.chained", 0); }
+CHANGE (threshold_2) { image_set_f32 (image, "gemma.audio.no_speech_threshold", 2); }
+CHANGE (threshold_nan) { image_set_f32 (image, "gemma.audio.no_speech_threshold", NAN); }
 CHANGE (pad_clip_int) { image_set_u32 (image, "gemma.audio.pad_clip", 1); }
 static void
 set_alignment (Image *image, guint32 layer, guint32 head)
@@ -466,6 +468,8 @@ const BadGguf bad_ggufs[] = {
   MMPROJ (29, "mel bands", audio_mels, INVALID, "a.pre_encode.out.weight"),
   MMPROJ (29, "more audio ids than the vocabulary", audio_embedding_absurd, INVALID, "vocabulary"),
   MMPROJ (29, "audio norm of half the width", audio_norm, INVALID, "a.blk.0.ln2.weight"),
+  MMPROJ (29, "a probability of 2", threshold_2, INVALID, "gemma.audio.no_speech_threshold"),
+  MMPROJ (29, "a probability that is no number", threshold_nan, INVALID, "gemma.audio.no_speech_threshold"),
   MMPROJ (29, "pad_clip as an integer", pad_clip_int, INVALID, "gemma.audio.pad_clip"),
   MMPROJ (29, "has_audio_encoder as an integer", has_audio_int, INVALID, "clip.has_audio_encoder"),
   TEXT (30, "NaN scale, Q8_0", scale_nan_q8, INVALID, "blk.2.ffn_gate.weight"),

@@ -376,7 +376,8 @@ check_parts (const GemmaConfig *c)
   fail_unless (a->left == 12 && a->reduction == 4 && a->conv_kernel == 5);
   /* 1e-6 also from a GGUF, which claims 1e-5 */
   fail_unless (a->softcap == 50 && a->rms_eps == 1e-6f && a->conv_norm_eps == 1e-3f && a->residual_weight == 0.5f);
-  fail_unless (a->vocab_size == 8 && a->vocab_offset == 56 && a->tokens_per_clip == 188 && a->pad_clip);
+  fail_unless (a->vocab_size == 8 && a->vocab_offset == 56 && a->tokens_per_clip == 188 && a->pad_clip &&
+      a->no_speech_threshold == 0);
   fail_unless (c->vision_vocab_size == 8 && c->vision_vocab_offset == 48);
 }
 
@@ -432,6 +433,7 @@ GST_START_TEST (test_config_of_sparse_gguf)
     image_remove (image, keys[i]);
   image_set_u32 (image, "gemma3n.feed_forward_length", 32);
   image_set_bool (mmproj, "gemma.audio.pad_clip", FALSE);
+  image_set_f32 (mmproj, "gemma.audio.no_speech_threshold", .25f);
   image_set_bool (image, "gemma.translation.examples", FALSE);
   image_set_bool (image, "gemma.translation.chained", FALSE);
   config = config_of (image, mmproj);
@@ -441,7 +443,7 @@ GST_START_TEST (test_config_of_sparse_gguf)
   fail_unless (t->rms_eps == 1e-6f && t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->logit_softcap == 30);
   for (gint i = 0; i < 4; i++)
     fail_unless (t->ffn[i] == 32 && t->sliding[i] && t->gemma3n.sparsity[i] == 0);
-  fail_unless (config->pad_id == 0 && !config->audio.pad_clip && !config->wants_examples &&
+  fail_unless (config->pad_id == 0 && !config->audio.pad_clip && config->audio.no_speech_threshold == .25f && !config->wants_examples &&
       !config->translates_transcripts);
   fail_unless (t->alignment_layer == -1 && t->alignment_head == -1);
   gemma_config_free (config);
