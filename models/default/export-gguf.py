@@ -113,6 +113,7 @@ def write_mmproj(path, tensors, c, about):
     g.add_string("clip.audio.projector_type", "gemma3na")
     g.add_float32("clip.audio.attention.layer_norm_epsilon", 1e-6)
     g.add_bool("gemma.audio.pad_clip", False)           # trained on clips as long as they are, not padded to 188 tokens
+    g.add_float32("gemma.audio.no_speech_threshold", .05)       # trained to end an answer at once where nothing is said
     if vision:
         for key, value in mobilenet_v5.gguf_keys(c.hidden).items():
             g.add_uint32(f"clip.vision.{key}", value)

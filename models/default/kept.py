@@ -62,9 +62,11 @@ class Clips(torch.utils.data.Dataset):
         """A row as it is while it is being said: its first tokens, and the words that are over by then."""
         tokens, before, given, reply, spans = row
         starts = [i for i, id in enumerate(reply[:-1]) if self.tok.sp.id_to_piece(id)[0] == "\u2581" or i == 0]
-        if len(tokens) < 2 or not starts or min(spans[:-1])[0] < 0:
+        if len(tokens) < 2 or (starts and min(spans[:-1])[0] < 0):
             return row
         n = int(rng.integers(1, len(tokens)))
+        if not starts:                                  # music, noise: as little is said so far
+            return tokens[:n], before, given, reply, spans
         ends = [*starts[1:], len(reply) - 1]
         said = sum(spans[end - 1][1] < n - EDGE for end in ends)
         last = starts[said] if said < len(starts) else len(reply) - 1

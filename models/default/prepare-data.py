@@ -8,7 +8,10 @@ spoken once by a synthesizer voice drawn from --seed. In DIR/slow-<k>.* its word
 where they are (.cuts, as align.py writes them). DIR/music.* has music. What exists is kept, so more rounds can be added while
 a training runs. Needs Debian's asterisk-core-sounds-{en,es,fr,it}{,-g722}, ffmpeg, espeak-ng, flite, festival, festvox-kdlpc16k,
 festvox-us-slt-hts, festvox-italp16k, festvox-itapc16k; for music asterisk-moh-opsound-g722, asc-music, frozen-bubble-data,
-pingus-data, singularity-music, planetblupi-music-midi, fluidsynth, timgm6mb-soundfont.
+pingus-data, singularity-music, planetblupi-music-midi, fluidsynth, timgm6mb-soundfont, colobot-common-sounds, enigma-data,
+extremetuxracer-data, fillets-ng-data, hedgewars-data, lincity-ng-data, marsshooter-data, noiz2sa-data, tumiki-fighters-data,
+warmux-data, warzone2100-music, zaz-data, ardentryst, lordsawar-data, btanks-data, xmoto-data, drascula-music,
+freedroidrpg-data, hyperrogue-music, naev-data, unknown-horizons.
 
 Held out (never trained on): human clips whose name has an MD5 that begins with 0, the voices
 flite "rms" (English) and espeak-ng variant "f2" of es-419, fr-fr and it, and of the music what MUSIC leaves out.
@@ -45,7 +48,15 @@ FESTIVAL = {"festival-ked": ("en", "voice_ked_diphone"), "festival-slt": ("en", 
             "festival-lp": ("it", "voice_lp_diphone"), "festival-pc": ("it", "voice_pc_diphone")}
 MUSIC = {"/usr/share/asterisk/moh": ("macroform-robot_dity.g722", "manolo_camp-*.g722"), "/usr/share/games/asc/music": ("*.mp3",),
          "/usr/share/games/frozen-bubble/snd": ("*zik*.ogg",), "/usr/share/games/pingus/data/music": ("*.it", "*.s3m"),
-         "/usr/share/games/singularity/music": ("*.ogg",), "/usr/share/planetblupi/music": ("music00[!37].mid",)}
+         "/usr/share/games/singularity/music": ("*.ogg",), "/usr/share/planetblupi/music": ("music00[!37].mid",),
+         "/usr/share/games": ("colobot/music/*.ogg", "enigma/music/*/*.ogg", "etr/music/*.ogg", "fillets-ng/music/*.ogg",
+                              "hedgewars/Data/Music/*.ogg", "lincity-ng/music/default/*.ogg", "marsshooter/audio/music/*.ogg",
+                              "noiz2sa/sounds/*.ogg", "tumiki-fighters/sounds/*.ogg", "warmux/music/ingame/*.ogg",
+                              "warzone2100/music/albums/*/*", "zaz/mus*.ogg", "ardentryst/Music/*.ogg",
+                              "lordsawar/music/*", "btanks/data/tunes/*.ogg", "xmoto/Textures/Musics/*.ogg"),
+         "/usr/share": ("scummvm/drascula/audio/*.ogg", "freedroidrpg/data/sound/music/*.ogg", "hyperrogue/music/*.ogg",
+                        "naev/dat/snd/music/*.ogg", "unknown-horizons/content/audio/music/*.ogg")}
+LONGEST_PIECE = "240"                                   # seconds
 SLOW = 40                                               # words; the instructions of the demonstration would take minutes
 SOUNDFONT = "/usr/share/sounds/sf2/TimGM6mb.sf2"
 SYMBOL = {"en": {"#": "pound", "*": "star"}, "es": {"#": "numeral", "*": "asterisco"},
@@ -123,7 +134,7 @@ def human(lang, name):
 
 def music(path):
     if path.suffix != ".mid":
-        return decoded(path, *(("-f", "g722") if path.suffix == ".g722" else ()))
+        return decoded(path, "-t", LONGEST_PIECE, *(("-f", "g722") if path.suffix == ".g722" else ()))
     with tempfile.NamedTemporaryFile(suffix=".wav") as f:
         subprocess.run(["fluidsynth", "-q", "-ni", "-F", f.name, SOUNDFONT, str(path)], check=True, stdout=subprocess.DEVNULL)
         return decoded(f.name)
