@@ -374,6 +374,49 @@ GST_START_TEST (test_a_blocked_model_holds_nobody_up)
 
 GST_END_TEST;
 
+static GstPadProbeReturn
+on_video_event (GstPad *pad, GstPadProbeInfo *info, gpointer ended)
+{
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
+
+  fail_if (GST_EVENT_TYPE (event) == GST_EVENT_TAG || GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    g_atomic_int_set ((gint *) ended, TRUE);
+  return GST_PAD_PROBE_OK;
+}
+
+/* Who speaks on, in another language, when the picture has ended, is still transcribed; and what is known of the text is not said of
+ * the picture. */
+GST_START_TEST (test_speech_after_the_picture)
+{
+  Fixture f = begin ("gemmacaptionbin name=c "
+      "appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! c.sink_audio c.src_audio ! fakesink async=false "
+      "videotestsrc num-buffers=5 ! " VIDEO " ! c.sink_video c.src_video ! fakesink async=false c.text ! fakesink async=false");
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  g_autoptr (GstPad) text = gst_element_get_static_pad (f.bin, "text"), video = gst_element_get_static_pad (f.bin, "src_video");
+  Collector *out = collector_new (text);
+  gint ended = FALSE;
+  GstFlowReturn flow;
+
+  use_random_words (f.bin, 12);
+  gst_pad_add_probe (video, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_video_event, &ended, NULL);
+  gst_element_set_state (f.pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < 3; i++) {
+    push_sound (src, RATE, TRUE, MS (2000) * i);
+    push_sound (src, RATE, FALSE, MS (2000) * i + MS (1000));
+    while (collector_count (out, TRUE, 0) <= i || !g_atomic_int_get (&ended))
+      g_usleep (10000);
+    g_object_set (f.bin, "source-language", i ? "de" : "fr", NULL);
+  }
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  fail_unless_equals_int (wait_eos (&f, 60), 0);
+  fail_unless (collector_count (out, FALSE, GST_EVENT_TAG) >= 2);
+  end (&f);
+  collector_free (out);
+}
+
+GST_END_TEST;
+
 /* The model fails while the media run: a warning says so, and they go on. */
 GST_START_TEST (test_media_outlive_the_captions)
 {
@@ -480,6 +523,7 @@ gemmacaptionbin_suite (void)
   tcase_add_test (tc, test_mode_cea608);
   tcase_add_test (tc, test_mode_cea708);
   tcase_add_test (tc, test_a_blocked_model_holds_nobody_up);
+  tcase_add_test (tc, test_speech_after_the_picture);
   tcase_add_test (tc, test_media_outlive_the_captions);
   tcase_add_test (tc, test_latency_of_the_picture);
   tcase_add_test (tc, test_null_to_playing_100_times);
