@@ -328,12 +328,11 @@ typedef struct
 static const guint8 *
 find_cc_data (const GstVideoCaptionMeta *meta, gsize *size)
 {
-  const guint8 *section = meta->data + 7 + (meta->data[4] & 0x80 ? 5 : 0);
-
   *size = meta->size;
   if (meta->caption_type == GST_VIDEO_CAPTION_TYPE_CEA708_RAW)
     return meta->data;
   fail_unless_equals_int (meta->caption_type, GST_VIDEO_CAPTION_TYPE_CEA708_CDP);
+  const guint8 *section = meta->data + 7 + (meta->data[4] & 0x80 ? 5 : 0);
   fail_unless (meta->data[0] == 0x96 && meta->data[1] == 0x69 && section[0] == 0x72);
   *size = 3 * (section[1] & 0x1F);
   return section + 2;
