@@ -190,6 +190,15 @@ on_caption (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   return GST_PAD_PROBE_OK;
 }
 
+/* The overlay hands on what it does not know to whoever takes the frames, and fails where these have ended. */
+static GstPadProbeReturn
+on_caption_event (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstEventType type = GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info));
+
+  return type == GST_EVENT_TAG || type == GST_EVENT_CUSTOM_DOWNSTREAM ? GST_PAD_PROBE_DROP : GST_PAD_PROBE_OK;
+}
+
 /* What the frames are to carry. */
 static GstPadProbeReturn
 on_text (GstPad *pad, GstPadProbeInfo *info, gpointer data)
@@ -710,6 +719,7 @@ add_overlay (GstGemmaCaptionBin *self, GstElement *video_tee, GstElement *text_t
   gst_pad_add_probe (frames, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
       on_frame, self, NULL);
   gst_pad_add_probe (captions, GST_PAD_PROBE_TYPE_BUFFER, on_caption, self, NULL);
+  gst_pad_add_probe (captions, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_caption_event, self, NULL);
 }
 
 static void

@@ -247,6 +247,11 @@ to_running_time (GstGemmaHlsWebvttSink *self, GstClockTime start, GstClockTime d
     return FALSE;
   *from = gst_segment_to_running_time (segment, GST_FORMAT_TIME, clipped_start);
   *to = gst_segment_to_running_time (segment, GST_FORMAT_TIME, clipped_end);
+  if (segment->rate < 0.) {     /* its end is played first */
+    GstClockTime first = *to;
+    *to = *from;
+    *from = first;
+  }
   return GST_CLOCK_TIME_IS_VALID (*from) && GST_CLOCK_TIME_IS_VALID (*to) && *from <= *to;
 }
 

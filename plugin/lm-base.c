@@ -207,8 +207,12 @@ ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
   if (g_cancellable_is_cancelled (cancellable)) {
     *flow = GST_FLOW_FLUSHING;
     g_clear_pointer (&text, g_free);
-  } else if (!text && work->divisible && g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG)) {
-    GST_INFO_OBJECT (self, "%s", error->message);
+  } else if (!text && work->text && g_error_matches (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG)) {
+    if (work->divisible)
+      GST_INFO_OBJECT (self, "%s", error->message);
+    else
+      GST_ELEMENT_WARNING (self, STREAM, FORMAT, ("A text of %ld characters is left out: %s", g_utf8_strlen (work->text, -1),
+              error->message), ("raise context-size"));
   } else if (!text) {
     gemma_post_error (GST_ELEMENT (self), error);
     *flow = GST_FLOW_ERROR;
@@ -256,8 +260,8 @@ answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
     return flow;
   gst_gemma_lm_base_look (self, work);
   g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, NULL, cancellable, &stats, &flow);
-  if (!text)
-    return flow;
+  if (!text)                    /* one that is left out is time without text */
+    return flow == GST_FLOW_OK ? gst_gemma_lm_base_tell (self, work->start, work->end, "") : flow;
   gst_gemma_lm_base_note_answer (self, work, stats.microseconds);
   if (work->kind == GEMMA_WORK_IMAGE)
     return gst_gemma_lm_base_hold_description (self, g_steal_pointer (&text));

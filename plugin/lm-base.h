@@ -75,7 +75,7 @@ typedef struct
   GArray *rows, *tokens;        /* gfloat, soft tokens of sound; GemmaSoundToken, the same ones (nullable) */
   GPtrArray *pictures;          /* of GemmaPicture, in order of time */
   gchar *text;
-  gboolean divisible;           /* if it is too long for the model, the answer is NULL, the flow OK, and it is asked in parts */
+  gboolean divisible;           /* a text that is asked in parts if it is too long for the model */
   const GArray *examples;       /* of GemmaExample, which precede the text; not owned */
   GstEvent *event;
   gchar *answer;                /* (nullable): what was told of all of it, speech or text */
@@ -353,7 +353,7 @@ GstClockTime gst_gemma_lm_base_get_longest (GstGemmaLmBase *self);
 gboolean gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockTime *min, GstClockTime *max);
 /**
  * In the task: what the model says to @work, after what @listener says that it said already; NULL with *@flow set
- * (OK: too long). Counted in the statistics. @listener: (nullable): else messages show how the answer grows. (transfer full)
+ * (OK: its text is too long, of which a warning tells if it is not divisible). Counted in the statistics. @listener: (nullable): else messages show how the answer grows. (transfer full)
  */
 gchar *gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
     GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow);

@@ -248,7 +248,8 @@ count_tokens (GemmaDecoding *self, const gchar *text)
   return ids->len;
 }
 
-/* Whether there is room for the prompt and an answer; a translation has about as many tokens as its text. */
+/* Whether there is room for the prompt and an answer; a translation has about as many tokens as its text. Where there is none
+ * without the text either, the settings are wrong. */
 static gboolean
 check_room (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaPrompt *prompt,
     GError **error)
@@ -258,11 +259,13 @@ check_room (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWor
   if (n > (gint) settings->max_tokens)
     g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG, "the text has %d tokens, max-tokens allows its translation %u",
         n, settings->max_tokens);
-  else if (length > self->context_size - n)
-    g_set_error (error, GEMMA_ERROR, GEMMA_ERROR_TOO_LONG,
+  else if (length > self->context_size - n) {
+    gboolean is_text = work->text && (work->divisible || length - count_tokens (self, work->text) < self->context_size);
+    g_set_error (error, GEMMA_ERROR, is_text ? GEMMA_ERROR_TOO_LONG : GEMMA_ERROR_SETTING,
         "the prompt has %d tokens, context-size allows %d with the answer", length, self->context_size);
-  else
+  } else {
     return TRUE;
+  }
   return FALSE;
 }
 

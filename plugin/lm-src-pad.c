@@ -7,6 +7,8 @@
 
 /* Texts, GAPs and other events that may wait for the sink. */
 #define MAX_OUT 256
+/* Later than this is not just a thread that woke up late. */
+#define LATE GST_SECOND
 
 typedef struct
 {
@@ -24,6 +26,10 @@ typedef struct
   GQueue out;                   /* of GstBuffer and GstEvent */
   gboolean flushing;
   GstFlowReturn flow;
+  GstClockTime pipeline_latency;
+  guint64 n_pushed, n_left_out; /* texts */
+  gboolean congested;           /* texts are left out, and it was told */
+  GstClockTime told_late;       /* the pad's task's */
 
   guint extra_latency, max_observed_delay;      /* ms; object lock */
 } GstGemmaLmSrcPadPrivate;
@@ -113,6 +119,107 @@ observe_delay (GstGemmaLmSrcPad *self, GstClockTime start)
             (guint) (latency + min / GST_MSECOND)), ("raise latency, or take a smaller model or a faster device"));
 }
 
+/* ---- a slow sink ---------------------------------------------------------------------------------- */
+
+/* What is between texts, and has no meaning without them. */
+static gboolean
+is_between (GList *link)
+{
+  return link && GST_IS_EVENT (link->data) &&
+      (GST_EVENT_TYPE (link->data) == GST_EVENT_GAP || GST_EVENT_TYPE (link->data) == GST_EVENT_CUSTOM_DOWNSTREAM);
+}
+
+/* Removes what lies at @link, and adds its time to @start and @end. */
+static void
+take_out_locked (GstGemmaLmSrcPadPrivate *p, GList *link, GstClockTime *start, GstClockTime *end)
+{
+  GstClockTime time, duration;
+
+  if (GST_EVENT_TYPE (link->data) == GST_EVENT_GAP) {
+    gst_event_parse_gap (link->data, &time, &duration);
+    *start = MIN (*start, time);
+    *end = MAX (*end, time + duration);
+  }
+  gst_event_unref (link->data);
+  g_queue_delete_link (&p->out, link);
+}
+
+/* The oldest text gives way to what is new: its time becomes one GAP with those around it. (transfer full) (nullable) */
+static GstBuffer *
+leave_out_locked (GstGemmaLmSrcPadPrivate *p)
+{
+  GList *link = p->out.head;
+
+  while (link && !GST_IS_BUFFER (link->data))
+    link = link->next;
+  if (!link)
+    return NULL;
+  GstBuffer *buffer = link->data;
+  GstClockTime start = GST_BUFFER_PTS (buffer);
+  GstClockTime end = start + (GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0);
+  while (is_between (link->prev))
+    take_out_locked (p, link->prev, &start, &end);
+  while (is_between (link->next))
+    take_out_locked (p, link->next, &start, &end);
+  link->data = gst_event_new_gap (start, end - start);
+  p->n_left_out++;
+  return buffer;
+}
+
+/* Consumes @buffer, which was left out. */
+static void
+tell_left_out (GstGemmaLmSrcPad *self, GstBuffer *buffer)
+{
+  GstGemmaLmSrcPadPrivate *p = get (self);
+  GstClockTime pts = GST_BUFFER_PTS (buffer), now = get_now (self);
+  GstClockTime running = gst_segment_to_running_time (&p->segment, GST_FORMAT_TIME, pts);
+  GstMessage *message = gst_message_new_qos (GST_OBJECT (p->element), TRUE, running,
+      gst_segment_to_stream_time (&p->segment, GST_FORMAT_TIME, pts), pts, GST_BUFFER_DURATION (buffer));
+  gboolean late = GST_CLOCK_TIME_IS_VALID (now) && GST_CLOCK_TIME_IS_VALID (running);
+
+  gst_message_set_qos_values (message, late ? GST_CLOCK_DIFF (running, now) : 0, 1., 1000000);
+  g_mutex_lock (&p->lock);
+  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, p->n_pushed, p->n_left_out);
+  gboolean told = p->congested;
+  p->congested = TRUE;
+  g_mutex_unlock (&p->lock);
+  gst_buffer_unref (buffer);
+  gst_element_post_message (GST_ELEMENT (p->element), message);
+  if (!told)
+    GST_ELEMENT_WARNING (p->element, CORE, CLOCK, ("What follows %s takes text too slowly: the oldest is left out",
+            GST_OBJECT_NAME (self)), (NULL));
+}
+
+/* Text that has waited for the sink longer than until it is due. One that waits for the clock takes it when the text before was
+ * due, by the latency of the whole pipeline. Told again when it is twice as late. */
+static void
+observe_wait (GstGemmaLmSrcPad *self, GstBuffer *buffer)
+{
+  GstGemmaLmSrcPadPrivate *p = get (self);
+  g_autoptr (GstEvent) event = gst_pad_get_sticky_event (GST_PAD (self), GST_EVENT_SEGMENT, 0);
+  GstClockTime now = get_now (self), min, max;
+  guint latency = get_latency (self);
+  const GstSegment *segment;
+  gboolean live;
+
+  if (!event || !GST_CLOCK_TIME_IS_VALID (now) || !gst_gemma_lm_base_is_live (p->element))
+    return;
+  gst_event_parse_segment (event, &segment);
+  GstClockTime due = gst_segment_to_running_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  g_mutex_lock (&p->lock);
+  GstClockTime pipeline_latency = p->pipeline_latency;
+  g_mutex_unlock (&p->lock);
+  if (!GST_CLOCK_TIME_IS_VALID (due) || now <= due + LATE + pipeline_latency)
+    return;
+  gst_gemma_lm_base_query_latency (p->element, &live, &min, &max);
+  due += MAX (pipeline_latency, latency == G_MAXUINT ? 0 : min + latency * GST_MSECOND);
+  if (now <= due + LATE || now - due < 2 * p->told_late)
+    return;
+  p->told_late = now - due;
+  GST_ELEMENT_WARNING (p->element, CORE, CLOCK, ("Text left %u ms too late, as what follows %s takes it too slowly",
+          (guint) MIN (p->told_late / GST_MSECOND, G_MAXUINT), GST_OBJECT_NAME (self)), (NULL));
+}
+
 /* ---- the task ------------------------------------------------------------------------------------- */
 
 /* Consumes @item, which is flushed: what stream this is must be known behind the pad all the same. */
@@ -125,15 +232,22 @@ drop (GstGemmaLmSrcPad *self, gpointer item)
   gst_mini_object_unref (item);
 }
 
-/* @item: a GstBuffer or GstEvent (transfer full) */
+/* A file waits for a slow sink, what is live does not. @item: a GstBuffer or GstEvent (transfer full) */
 static void
 emit (GstGemmaLmSrcPad *self, gpointer item)
 {
   GstGemmaLmSrcPadPrivate *p = get (self);
+  gboolean live = gst_gemma_lm_base_is_live (p->element);
+  g_autoptr (GPtrArray) left_out = g_ptr_array_new ();
 
   g_mutex_lock (&p->lock);
-  while (p->out.length >= MAX_OUT && !p->flushing && p->flow == GST_FLOW_OK)
-    g_cond_wait (&p->cond, &p->lock);
+  while (p->out.length >= MAX_OUT && !p->flushing && p->flow == GST_FLOW_OK) {
+    GstBuffer *buffer = live ? leave_out_locked (p) : NULL;
+    if (buffer)
+      g_ptr_array_add (left_out, buffer);
+    else
+      g_cond_wait (&p->cond, &p->lock);
+  }
   /* An end reaches also those who failed. */
   if (!p->flushing && (p->flow == GST_FLOW_OK || (GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_EOS))) {
     g_queue_push_tail (&p->out, item);
@@ -142,6 +256,8 @@ emit (GstGemmaLmSrcPad *self, gpointer item)
     drop (self, item);
   }
   g_mutex_unlock (&p->lock);
+  for (guint i = 0; i < left_out->len; i++)
+    tell_left_out (self, left_out->pdata[i]);
 }
 
 static gboolean
@@ -170,10 +286,12 @@ push_out (gpointer data)
   GstFlowReturn flow = GST_FLOW_OK;
 
   g_mutex_lock (&p->lock);
+  p->congested &= p->out.length > 0;
   while (!p->flushing && !p->out.length)
     g_cond_wait (&p->cond, &p->lock);
   gpointer item = p->flushing ? NULL : g_queue_pop_head (&p->out);
   GstFlowReturn before = p->flow;
+  p->n_pushed += before == GST_FLOW_OK && item && GST_IS_BUFFER (item);
   g_cond_broadcast (&p->cond);
   g_mutex_unlock (&p->lock);
 
@@ -183,12 +301,14 @@ push_out (gpointer data)
   }
   if (GST_IS_EVENT (item) && GST_EVENT_TYPE (item) == GST_EVENT_EOS && before == GST_FLOW_NOT_LINKED)
     miss_link (GST_GEMMA_LM_SRC_PAD (pad));
-  if (GST_IS_EVENT (item))
+  if (GST_IS_EVENT (item)) {
     gst_pad_push_event (pad, item);
-  else if (before != GST_FLOW_OK)
+  } else if (before != GST_FLOW_OK) {
     gst_mini_object_unref (item);
-  else
+  } else {
+    observe_wait (GST_GEMMA_LM_SRC_PAD (pad), item);
     flow = gst_pad_push (pad, item);
+  }
 
   if (flow != GST_FLOW_OK && flow != GST_FLOW_FLUSHING) {
     g_mutex_lock (&p->lock);
@@ -391,6 +511,7 @@ handle_event (GstPad *pad, GstObject *parent, GstEvent *event)
 {
   GstGemmaLmBase *base = GST_GEMMA_LM_BASE (parent);
   GstGemmaLmSrcPadPrivate *p = get (pad);
+  GstClockTime latency;
 
   if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
     g_mutex_lock (&base->lock);
@@ -400,6 +521,11 @@ handle_event (GstPad *pad, GstObject *parent, GstEvent *event)
     g_mutex_lock (&p->lock);
     if (p->flow == GST_FLOW_NOT_LINKED)
       p->flow = GST_FLOW_OK;
+    g_mutex_unlock (&p->lock);
+  } else if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY) {
+    gst_event_parse_latency (event, &latency);
+    g_mutex_lock (&p->lock);
+    p->pipeline_latency = latency;
     g_mutex_unlock (&p->lock);
   }
   return gst_pad_event_default (pad, parent, event);
@@ -456,6 +582,9 @@ gst_gemma_lm_src_pad_reset (GstGemmaLmSrcPad *self)
   gst_segment_init (&p->segment, GST_FORMAT_TIME);
   p->last_end = GST_CLOCK_TIME_NONE;
   p->begun = FALSE;
+  p->congested = FALSE;
+  p->n_pushed = p->n_left_out = 0;
+  p->told_late = 0;
   g_clear_pointer (&p->language, g_free);
   GST_OBJECT_LOCK (self);
   p->max_observed_delay = 0;

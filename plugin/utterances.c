@@ -15,7 +15,7 @@ get_judged (const GemmaSoundToken *token)
 struct _GemmaUtterances
 {
   guint hidden;
-  GstClockTime silence, longest;
+  GstClockTime silence, ripe, longest;
   gboolean streaming;
   GemmaUtterancesFuncs funcs;
   gpointer user_data;
@@ -39,7 +39,7 @@ gemma_utterances_new (guint hidden, const GemmaUtterancesFuncs *funcs, gpointer 
   self->funcs = *funcs;
   self->user_data = user_data;
   self->silence = 480 * GST_MSECOND;
-  self->longest = 30 * GST_SECOND;
+  self->ripe = self->longest = 30 * GST_SECOND;
   self->tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
   self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
   gemma_utterances_reset (self);
@@ -61,10 +61,12 @@ gemma_utterances_get_hidden (GemmaUtterances *self)
 }
 
 void
-gemma_utterances_set_limits (GemmaUtterances *self, GstClockTime silence, GstClockTime longest, gboolean streaming)
+gemma_utterances_set_limits (GemmaUtterances *self, GstClockTime silence, GstClockTime ripe, GstClockTime longest,
+    gboolean streaming)
 {
   self->silence = silence;
   self->longest = MAX (longest, GST_SECOND);
+  self->ripe = streaming ? MIN (ripe, self->longest / 3 * 2) : ripe;
   self->streaming = streaming;
 }
 
@@ -153,17 +155,32 @@ find_speech (GemmaUtterances *self)
   }
 }
 
-/* The utterance is as long as it may be: hands on what comes before its last pause, or all. */
+/* Behind the last pause in the second half; without one, where that is the least loud for 80 ms, between words perhaps; at the end
+ * if levels are not known. */
+static guint
+find_cut (const GArray *tokens)
+{
+  guint n = tokens->len, at = n, most = 0;
+
+  for (guint i = n; i > n / 2; i--)
+    if (g_array_index (tokens, GemmaSoundToken, i - 1).quiet)
+      return i;
+  for (guint i = n / 2; i < n; i++) {
+    const guint8 *levels = g_array_index (tokens, GemmaSoundToken, i).levels;  /* its start is in the middle of them */
+    guint below = levels[2] + 2 * levels[3] + 2 * levels[4] + levels[5];
+    if (below && below >= most) {
+      most = below;
+      at = i;
+    }
+  }
+  return at;
+}
+
+/* The utterance is as long as it may be. */
 static void
 cut (GemmaUtterances *self)
 {
-  guint n = self->tokens->len, at = n;
-
-  for (guint i = n; i > n / 2 && !self->streaming; i--)
-    if (g_array_index (self->tokens, GemmaSoundToken, i - 1).quiet) {
-      at = i;
-      break;
-    }
+  guint n = self->tokens->len, at = self->streaming ? n : find_cut (self->tokens);
 
   g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
   g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
@@ -219,12 +236,12 @@ synchronize (GemmaUtterances *self, GstClockTime pts, gboolean begins)
   self->next = pts;
 }
 
-/* When streaming: a pause that will do for the end of what is nearly too long. */
+/* A pause that will do for the end of what is long enough. */
 static gboolean
 is_end (GemmaUtterances *self, const GemmaSoundToken *token)
 {
-  return self->streaming && token->quiet && self->speaking &&
-      token->end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->longest / 3 * 2;
+  return token->quiet && self->speaking &&
+      token->end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->ripe;
 }
 
 static void

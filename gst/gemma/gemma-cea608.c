@@ -33,6 +33,7 @@ struct _GstGemmaCea608Encoder
   guint next;
   /* How things will be when all codes are sent. */
   gboolean shown;               /* something is on the screen */
+  guint shown_row;              /* the lowest row of it */
   guint column;                 /* behind the last character, from the left edge of the rows */
   GstClockTime text_end;        /* of the last text */
   GstClockTime sent_end;        /* about when the last code is sent */
@@ -94,13 +95,19 @@ append_address (GArray *codes, guint row, guint column)
     append_control (codes, TAB (column % 4));
 }
 
-/* Each row repeats mode and address, for receivers that have just been switched on. */
+/* Each row repeats mode and address, for receivers that have just been switched on. Rows that are to move are erased, as not all
+ * receivers take them along. */
 static void
 append_row_begin (GstGemmaCea608Encoder *self, GArray *codes)
 {
+  gboolean moves = self->shown && self->shown_row != self->base_row;
+
+  if (moves)
+    append_control (codes, ERASE_DISPLAYED);
   append_control (codes, RESUME (self->rows));
-  if (self->shown)
+  if (self->shown && !moves)
     append_control (codes, CARRIAGE_RETURN);
+  self->shown_row = self->base_row;
   append_address (codes, self->base_row, self->left);
 }
 

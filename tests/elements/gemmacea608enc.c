@@ -105,6 +105,30 @@ GST_START_TEST (test_properties)
 
 GST_END_TEST;
 
+/* Rows and place change while it plays: the next row has them, and where it is elsewhere it is alone. */
+GST_START_TEST (test_layout_changes_while_playing)
+{
+  GstHarness *h = new_harness ("gemmacea608enc name=e mode=roll-up2", "30/1");
+  g_autoptr (GstElement) element = gst_harness_find_element (h, "gemmacea608enc");
+
+  push_text (h, "one", 1000, 500);
+  push_text (h, "two", 3000, 500);
+  g_object_set (element, "origin-row", 3, NULL);
+  gst_util_set_object_arg (G_OBJECT (element), "mode", "roll-up4");
+  push_text (h, "three", 5000, 500);
+  push_text (h, "four", 7000, 500);
+  gst_util_set_object_arg (G_OBJECT (element), "mode", "roll-up3");
+  push_text (h, "five", 9000, 500);
+  g_object_set (element, "origin-row", -1, "origin-column", 4, NULL);
+  push_text (h, "six", 11000, 500);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  g_autoptr (GByteArray) pairs = pull_pairs (h, 0, 30, 1);
+  check_decoded (pairs, (const gchar *const[]) { "one", "one\ntwo", "three", "three\nfour", "three\nfour\nfive", "six", NULL });
+  gst_harness_teardown (h);
+}
+
+GST_END_TEST;
+
 /* 30 pairs a second are the most that a field carries. */
 GST_START_TEST (test_high_frame_rates)
 {
@@ -297,24 +321,39 @@ GST_END_TEST;
 typedef struct
 {
   guint n_frames;
-  GByteArray *pairs;            /* of field 1, one a frame, as cc_data has them */
+  GByteArray *pairs;            /* of field 1, 30 a second, as cc_data has them */
 } Frames;
+
+/* CDP has cc_data in a section of its own, after time code and service information. */
+static const guint8 *
+find_cc_data (const GstVideoCaptionMeta *meta, gsize *size)
+{
+  *size = meta->size;
+  if (meta->caption_type == GST_VIDEO_CAPTION_TYPE_CEA708_RAW)
+    return meta->data;
+  fail_unless_equals_int (meta->caption_type, GST_VIDEO_CAPTION_TYPE_CEA708_CDP);
+  const guint8 *section = meta->data + 7 + (meta->data[4] & 0x80 ? 5 : 0);
+  fail_unless (meta->data[0] == 0x96 && meta->data[1] == 0x69 && section[0] == 0x72);
+  *size = 3 * (section[1] & 0x1F);
+  return section + 2;
+}
 
 static GstPadProbeReturn
 on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   Frames *frames = data;
-  GstVideoCaptionMeta *meta = gst_buffer_get_video_caption_meta (GST_PAD_PROBE_INFO_BUFFER (info));
-  guint8 pair[2] = { 0x80, 0x80 };
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstVideoCaptionMeta *meta = gst_buffer_get_video_caption_meta (buffer);
+  gsize slot = (30 * GST_BUFFER_PTS (buffer) + GST_SECOND / 2) / GST_SECOND, size = 0;
+  const guint8 *triplets = meta ? find_cc_data (meta, &size) : NULL;
+  static const guint8 padding[2] = { 0x80, 0x80 };
 
   frames->n_frames++;
-  if (meta) {
-    fail_unless_equals_int (meta->caption_type, GST_VIDEO_CAPTION_TYPE_CEA708_RAW);
-    for (gsize i = 0; i + 3 <= meta->size; i += 3)
-      if (meta->data[i] == 0xFC)
-        memcpy (pair, meta->data + i + 1, 2);
-  }
-  g_byte_array_append (frames->pairs, pair, 2);
+  while (frames->pairs->len < 2 * slot)
+    g_byte_array_append (frames->pairs, padding, 2);
+  for (gsize i = 0; i + 3 <= size; i += 3)
+    if (triplets[i] == 0xFC && triplets[i + 1] != 0x80)
+      g_byte_array_append (frames->pairs, triplets + i + 1, 2);        /* below 30 frames a second one may have two */
   return GST_PAD_PROBE_OK;
 }
 
@@ -336,20 +375,25 @@ run_pipeline (const gchar *launch, Frames *frames, guint seconds)
   gst_element_set_state (pipeline, GST_STATE_NULL);
 }
 
-/* Subtitles to CEA-708: they are in the frames when they should be seen. */
+/* Subtitles to CEA-708: they are in the frames when they should be seen, at each of broadcasters' frame rates. */
 GST_START_TEST (test_into_video)
 {
+  static const gint rates[][2] = { { 24, 1 }, { 24000, 1001 }, { 25, 1 }, { 30000, 1001 }, { 30, 1 }, { 50, 1 }, { 60000, 1001 },
+    { 60, 1 } };
   static const gchar srt[] = "1\n00:00:02,000 --> 00:00:04,000\nFür Elise, à bientôt\n\n"
       "2\n00:00:05,000 --> 00:00:06,000\n«Ñandú» & more\n\n";
+  const gint *rate = rates[__i__ / 2];
+  guint n_frames = 13 * rate[0] / rate[1];
   g_autofree gchar *path = write_file ("into-video.srt", srt, strlen (srt));
   g_autofree gchar *launch = g_strdup_printf ("filesrc location=%s ! subparse ! gemmacea608enc ! ccconverter ! "
-      "closedcaption/x-cea-708,format=cc_data ! c.caption videotestsrc num-buffers=400 ! "
-      "video/x-raw,width=64,height=64,framerate=30/1 ! cccombiner name=c ! fakesink name=sink", path);
+      "closedcaption/x-cea-708,format=%s,framerate=%d/%d ! c.caption videotestsrc num-buffers=%u ! "
+      "video/x-raw,width=64,height=64,framerate=%d/%d ! cccombiner name=c ! fakesink name=sink", path,
+      __i__ % 2 ? "cdp" : "cc_data", rate[0], rate[1], n_frames, rate[0], rate[1]);
   Frames frames = { 0, };
 
   run_pipeline (launch, &frames, 60);
-  fail_unless_equals_int (frames.n_frames, 400);
-  g_autoptr (GPtrArray) screens = decode_line21 (frames.pairs->data, 400);
+  fail_unless_equals_int (frames.n_frames, n_frames);
+  g_autoptr (GPtrArray) screens = decode_line21 (frames.pairs->data, frames.pairs->len / 2);
   fail_unless_equals_int (screens->len, 2);
   Screen *earlier = g_ptr_array_index (screens, 0), *later = g_ptr_array_index (screens, 1);
   fail_unless_equals_string (earlier->text, "Für Elise, à bientôt");
@@ -386,6 +430,7 @@ gemmacea608enc_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_every_slot_has_its_pair);
   tcase_add_test (tc, test_properties);
+  tcase_add_test (tc, test_layout_changes_while_playing);
   tcase_add_test (tc, test_high_frame_rates);
   tcase_add_test (tc, test_default_rate_and_latency);
   tcase_add_loop_test (tc, test_long_pause, 0, 2);
@@ -394,7 +439,7 @@ gemmacea608enc_suite (void)
   tcase_add_test (tc, test_flush_and_segments);
   tcase_add_test (tc, test_bad_input);
   tcase_add_loop_test (tc, test_absurd_times, 0, 4);
-  tcase_add_test (tc, test_into_video);
+  tcase_add_loop_test (tc, test_into_video, 0, 16);
   tcase_add_test (tc, test_live_silence);
   return s;
 }

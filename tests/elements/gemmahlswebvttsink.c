@@ -160,6 +160,29 @@ GST_START_TEST (test_times)
 
 GST_END_TEST;
 
+/* Played backwards, a cue is where it is seen: the last one comes first. */
+GST_START_TEST (test_backwards)
+{
+  Fixture f;
+  GstSegment segment;
+
+  setup (&f, "playlist-length=0", "text/x-raw, format=utf8");
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.rate = -1.;
+  segment.stop = MS (6000);
+  gst_harness_push_event (f.h, gst_event_new_segment (&segment));
+  push_text (f.h, "last", 5000, 2000);  /* to the end of the segment */
+  push_gap (f.h, 2000, 3000);
+  push_text (f.h, "first", 500, 1500);
+  gst_harness_push_event (f.h, gst_event_new_eos ());
+  check_file (&f, "s00000.vtt", HEADER "00:00:00.000 --> 00:00:01.000\nlast\n\n");
+  check_file (&f, "s00001.vtt", HEADER "00:00:04.000 --> 00:00:05.500\nfirst\n\n");
+  check_playlist (&f, "#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:3.000,\ns00000.vtt\n#EXTINF:2.500,\ns00001.vtt\n#EXT-X-ENDLIST\n");
+  teardown (&f);
+}
+
+GST_END_TEST;
+
 /* Of a stream without end, the playlist has the newest segments, the folder a few more. */
 GST_START_TEST (test_max_files)
 {
@@ -430,6 +453,7 @@ gemmahlswebvttsink_suite (void)
   tcase_add_test (tc, test_segments);
   tcase_add_test (tc, test_long_cue);
   tcase_add_test (tc, test_times);
+  tcase_add_test (tc, test_backwards);
   tcase_add_test (tc, test_max_files);
   tcase_add_test (tc, test_ends);
   tcase_add_test (tc, test_live_silence);

@@ -303,13 +303,40 @@ GST_START_TEST (test_endless_answer)
 
 GST_END_TEST;
 
+/* It alone is left out, with a warning; its time becomes a GAP. */
+GST_START_TEST (test_text_longer_than_context)
+{
+  Fixture f = begin ("text_0");
+  g_autofree gchar *text = g_strnfill (20000, 'q');
+  g_autoptr (GError) error = NULL;
+
+  g_object_set (f.lm, "context-size", 64, NULL);
+  push_text (f.harness, "a", 0, 1000);
+  push_text (f.harness, text, 1000, 1000);
+  push_text (f.harness, "b", 2000, 1000);
+  finish (&f);
+  fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (collector_get_buffer (f.out, 1)), MS (2000));
+  collector_check_coverage (f.out, 0, MS (3000), 0);
+  g_autoptr (GstMessage) message = gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
+  fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_WARNING);
+  gst_message_parse_warning (message, &error, NULL);
+  fail_unless (strstr (error->message, "20000 characters") && strstr (error->message, "context-size"), "%s", error->message);
+  fail_unless (gst_bus_pop_filtered (f.bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR) == NULL);
+  end (&f);
+}
+
+GST_END_TEST;
+
+/* With this prompt no text would fit. */
 GST_START_TEST (test_prompt_longer_than_context)
 {
   Fixture f = begin ("text_0");
   g_autofree gchar *text = g_strnfill (20000, 'q');
 
-  g_object_set (f.lm, "context-size", 64, NULL);
-  push_bytes (&f, text, 20000);
+  g_object_set (f.lm, "context-size", 64, "prompt", text, NULL);
+  gst_util_set_object_arg (G_OBJECT (f.lm), "task", "custom");
+  push_bytes (&f, "a", 1);
   g_autofree gchar *message = wait_error (f.bus, 60);
   fail_unless (strstr (message, "context-size") != NULL, "%s", message);
   collector_wait_eos (f.out, 10);       /* nobody downstream waits for text any more */
@@ -839,6 +866,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_null_during_decode);
   tcase_add_test (tc, test_text_is_only_text);
   tcase_add_test (tc, test_endless_answer);
+  tcase_add_test (tc, test_text_longer_than_context);
   tcase_add_test (tc, test_prompt_longer_than_context);
   tcase_add_test (tc, test_tokens_of_another_model);
   tcase_add_test (tc, test_settings_are_checked);

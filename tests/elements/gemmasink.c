@@ -225,6 +225,43 @@ GST_START_TEST (test_seek)
 
 GST_END_TEST;
 
+/* A text that is too long for the model is left out, with a warning; those around it are not. */
+GST_START_TEST (test_text_longer_than_context)
+{
+  GstElement *pipeline = launch_pipeline ("appsrc name=src format=time caps=text/x-raw,format=utf8 ! sink.text_0 " SINK
+      "context-size=64");
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  g_autofree gchar *text = g_strnfill (20000, 'q');
+  const gchar *const texts[] = { "a", text, "b" };
+  guint n = 0, n_warnings = 0;
+  GstMessage *message;
+  GstFlowReturn flow;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (GstBuffer) buffer = make_text (texts[i], MS (1000) * i, MS (1000));
+    g_signal_emit_by_name (src, "push-buffer", buffer, &flow);
+  }
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  while ((message = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND,
+              GST_MESSAGE_ELEMENT | GST_MESSAGE_WARNING | GST_MESSAGE_ERROR | GST_MESSAGE_EOS))) {
+    GstMessageType type = GST_MESSAGE_TYPE (message);
+    n += gst_message_has_name (message, "gemma-text");
+    n_warnings += type == GST_MESSAGE_WARNING;
+    gst_message_unref (message);
+    fail_if (type == GST_MESSAGE_ERROR);
+    if (type == GST_MESSAGE_EOS)
+      break;
+  }
+  fail_unless_equals_int (n, 2);
+  fail_unless_equals_int (n_warnings, 1);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_location_cannot_be_written)
 {
   Fixture f = begin ("location=/nonexistent/a.srt");
@@ -298,6 +335,7 @@ gemmasink_suite (void)
   tcase_add_test (tc, test_files);
   tcase_add_test (tc, test_words_in_lines);
   tcase_add_test (tc, test_seek);
+  tcase_add_test (tc, test_text_longer_than_context);
   tcase_add_test (tc, test_location_cannot_be_written);
   tcase_add_test (tc, test_nothing_before_playing);
   tcase_add_test (tc, test_end_while_the_model_loads);

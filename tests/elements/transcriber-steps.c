@@ -109,6 +109,28 @@ GST_START_TEST (test_segment_change_drains)
 
 GST_END_TEST;
 
+/* Who speaks for more than a minute without a pause is heard to the end: what is told has no holes, whole or word by word, and no text
+ * is longer than the embedded model can take at once. */
+GST_START_TEST (test_long_speech)
+{
+  Steps s = begin_steps ();
+
+  g_object_set (s.transcriber, "music-gate", FALSE, NULL);     /* the made-up voice sings on one note */
+  gst_util_set_object_arg (G_OBJECT (s.transcriber), "streaming", __i__ ? "words" : "whole");
+  for (guint i = 0; i < 65; i++)
+    push_step (&s, 1000, TRUE, MS (1000) * i);
+  finish_steps (&s);
+  collector_check_coverage (s.out, 0, MS (65000), 0);
+  guint n = collector_count (s.out, TRUE, 0);
+  fail_unless (n >= 7, "%u texts", n);
+  for (guint i = 0; i < n; i++)
+    fail_unless (GST_BUFFER_DURATION (collector_get_buffer (s.out, i)) <= MS (10000) + MS (160));
+  fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, n - 1)) > MS (54000));
+  end_steps (&s);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_caps_change)
 {
   Steps s = begin_steps ();
@@ -281,6 +303,7 @@ transcriber_steps_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_segment_change_drains);
+  tcase_add_loop_test (tc, test_long_speech, 0, 2);
   tcase_add_test (tc, test_caps_change);
   tcase_add_test (tc, test_lost_sound);
   tcase_add_test (tc, test_flush_forgets);
