@@ -113,7 +113,7 @@ attend (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor queries)
 
   for (gint first = 0, n; first < f->rows; first += n) {
     OclAttention p = { c->n_heads, c->n_kv_heads, c->head_dim, f->position0 + first,
-      c->sliding[layer] ? c->window : 0, c->attention_scale };
+      c->sliding[layer] ? c->window : 0, c->attention_scale, .flags = s->session.params.matmul_flags };
     n = count_alike (c, f, first, &picture);
     if (picture) {
       p.ahead = n;

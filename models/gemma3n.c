@@ -186,7 +186,8 @@ attention (Session *s, gint layer, const Flow *f, OclTensor y, OclTensor x)
   gemma_lm_session_multiply_stack (&s->session, qkv, x, &l->qkv);
   OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer]] };
   ocl_qkv_norm_rope (s->session.queue, qkv, own ? cache : NULL, &prepare);
-  OclAttention attend = { H, G, D, f->position0, c->sliding[layer] ? c->window : 0, 1.f };
+  OclAttention attend = { H, G, D, f->position0, c->sliding[layer] ? c->window : 0, 1.f,
+    .flags = s->session.params.matmul_flags };
   if (layer == c->alignment_layer)
     align (s, f, qkv, cache);
   ocl_attention (s->session.queue, attended, ocl_tensor_cols (qkv, 0, H * D), cache, &attend);

@@ -137,7 +137,7 @@ attend (Session *s, const GemmaBlock *l, const GemmaTextConfig *c, const Source 
   OclTensor attended = ocl_tensor_cols (top (s->arena.attended, y.rows), 0, width);
   const OclKvCache own = { source_kv (c, source, 0), source_kv (c, source, 1), source->n };
   OclAttention p = { c->n_heads, c->n_kv_heads, c->head_dim, first, sliding ? (c->window + 1) / 2 : 0,
-    c->attention_scale, sliding ? c->window / 2 : source->n, source->n };
+    c->attention_scale, sliding ? c->window / 2 : source->n, source->n, .flags = s->session.params.matmul_flags };
 
   ocl_attention (s->session.queue, attended, queries, &own, &p);
   gemma_lm_session_multiply (&s->session, y, attended, l->attn_out);
@@ -313,7 +313,7 @@ attend_merged (Session *s, gint layer, const Flow *f, OclTensor y)
   OclQkv prepare = { H, G, D, f->position0, c->rms_eps, l->q_norm, l->k_norm, f->rope[c->sliding[layer] != FALSE],
     TRUE };
   OclAttention p = { H, G, D, f->position0, c->sliding[layer] ? c->window : 0, c->attention_scale,
-    .memory = memory_of (s, layer, s->session.n_source) };
+    .memory = memory_of (s, layer, s->session.n_source), .flags = s->session.params.matmul_flags };
 
   gemma_lm_session_multiply_stack (&s->session, qkv, f->normed, &l->qkv);
   ocl_qkv_norm_rope (s->session.queue, qkv, own, &prepare);

@@ -348,7 +348,7 @@ attention_cpu (OclQueue *q, gconstpointer data)
       OCL_ARG (p->head_dim), OCL_ARG (cut.n_splits), OCL_ARGS_END);
 }
 
-#define TILE_DIM 256            /* MAX_DIM of kernels/attention-tiles-cpu.cl */
+#define TILE_DIM 256            /* MAX_DIM of kernels/attention-tiles.clh */
 #define TILE_LINES 1024         /* MAX_LINES of it */
 #define MIN_TILE_LINES 24       /* fewer lines of a KV head are not worth packing keys and values */
 #define MIN_TILE_ROWS 8
@@ -363,8 +363,16 @@ tiles_match (OclDevice *device, gconstpointer data)
       && (gint64) a->o.rows * group >= MIN_TILE_LINES;
 }
 
+static gboolean
+tiles_int16_match (OclDevice *device, gconstpointer data)
+{
+  const AttentionArgs *a = data;
+
+  return a->p.flags & (OCL_MATMUL_INT16 | OCL_MATMUL_INT8_ACTIVATIONS) && tiles_match (device, data);
+}
+
 static void
-run_tiles (OclQueue *q, const AttentionArgs *a, const gchar *options)
+run_tiles (OclQueue *q, const AttentionArgs *a, const gchar *program, const gchar *options)
 {
   const OclAttention *p = &a->p;
   gint n_units = ocl_device_get_compute_units (ocl_queue_get_device (q)), group = get_group (a), rows = a->o.rows;
@@ -373,26 +381,33 @@ run_tiles (OclQueue *q, const AttentionArgs *a, const gchar *options)
   gint back = get_back (a), ahead = get_ahead (a), n_keys = get_n_keys (a), n_memory = count_rows (p->memory.k);
   gsize global[2] = { p->n_kv_heads, (rows + row_step - 1) / row_step };
 
-  ocl_queue_run (q, ocl_queue_get_kernel (q, "attention-tiles-cpu", "attention_tiles", options), 2, global,
-      ocl_single_item, OCL_ARG_TENSOR (a->o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k),
+  ocl_queue_run (q, ocl_queue_get_kernel (q, program, "attention_tiles", options), 2, global, ocl_single_item,
+      OCL_ARG_TENSOR (a->o), OCL_ARG_TENSOR (a->queries), OCL_ARG_TENSOR (a->cache.k),
       OCL_ARG_TENSOR (a->cache.v), OCL_ARG_TENSOR (p->memory.k), OCL_ARG_TENSOR (p->memory.v), OCL_ARG (n_memory),
       OCL_ARG (rows), OCL_ARG (row_step), OCL_ARG (group), OCL_ARG (p->head_dim), OCL_ARG (p->position0), OCL_ARG (back),
       OCL_ARG (ahead), OCL_ARG (n_keys), OCL_ARG (a->cache.capacity), OCL_ARG (p->scale), OCL_ARGS_END);
 }
 
 static void
+attention_tiles_int16 (OclQueue *q, gconstpointer args)
+{
+  run_tiles (q, args, "attention-tiles-int16", "-DCPU_AVX512 -DNP=2");
+}
+
+static void
 attention_tiles_avx512 (OclQueue *q, gconstpointer args)
 {
-  run_tiles (q, args, "-DCPU_AVX512 -DNP=2");
+  run_tiles (q, args, "attention-tiles-cpu", "-DCPU_AVX512 -DNP=2");
 }
 
 static void
 attention_tiles_avx2 (OclQueue *q, gconstpointer args)
 {
-  run_tiles (q, args, "");
+  run_tiles (q, args, "attention-tiles-cpu", "");
 }
 
 static const OclVariant attention_variants[] = {
+  { "tiles-int16-vnni", OCL_DEVICE_AVX512VNNI, tiles_int16_match, attention_tiles_int16 },
   { "tiles-avx512", OCL_DEVICE_AVX512BW, tiles_match, attention_tiles_avx512 },
   { "tiles-avx2", OCL_DEVICE_AVX2, tiles_match, attention_tiles_avx2 },
   { "cpu", OCL_DEVICE_CPU, attention_cpu_match, attention_cpu },

@@ -52,15 +52,15 @@ run_gemm (OclQueue *q, const OclMatmulArgs *args, const gchar *options, gint til
 {
   const cl_int M = args->x.rows, K = args->w->cols;
   const gsize values = (gsize) (M + tile_rows - 1) / tile_rows * tile_rows * K;
-  const cl_ulong scales_at = (values + 63) / 64 * 64, sums_at = scales_at + values / 32 * 4;
+  const cl_ulong scales_at = (values + 63) / 64 * 64, sums_at = scales_at + values / 32 * 8;
   cl_mem quantized = ocl_queue_scratch (q, OCL_SCRATCH_ACTIVATIONS, sums_at + values / 16 * 4);
   const gboolean many = M > FEW_ROWS;
   OclKernel *quantize = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_quantize_many" : "matmul_quantize", options);
   OclKernel *kernel = ocl_queue_get_kernel (q, "matmul-int8", many ? "matmul_int8_many" : "matmul_int8", options);
-  const gsize rows = M;
+  const gsize items = many ? ocl_divide_up (M, tile_rows) : M;
 
-  ocl_queue_run (q, quantize, 1, &rows, ocl_single_item, OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at),
-      OCL_ARG (sums_at), OCL_ARG (K), OCL_ARGS_END);
+  ocl_queue_run (q, quantize, 1, &items, ocl_single_item, OCL_ARG_TENSOR (args->x), OCL_ARG (quantized), OCL_ARG (scales_at),
+      OCL_ARG (sums_at), OCL_ARG (K), OCL_ARG (M), OCL_ARGS_END);
   for (guint i = 0; i < args->w->n_chunks; i++) {
     const OclWeightChunk *chunk = &args->w->chunks[i];
     const OclTensor y = ocl_matmul_chunk_y (args, chunk);

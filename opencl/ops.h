@@ -167,6 +167,7 @@ typedef struct
   gfloat scale;
   gint ahead, n_keys;           /* 0: causal; else n_keys >= position0 + M are in the cache */
   OclKvCache memory;            /* all rows of it; .k.mem NULL for none */
+  OclMatmulFlags flags;         /* allow both products of many rows in integers of 16 bits */
 } OclAttention;
 void ocl_attention (OclQueue *q, OclTensor o, OclTensor queries, const OclKvCache *cache, const OclAttention *p);
 

@@ -10,7 +10,7 @@
 
 // Row m: K bytes at q, K / 32 scales, K / PART sums.
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_quantize (TENSOR (x), __global char *q, const ulong scales_at, const ulong sums_at, const int K)
+matmul_quantize (TENSOR (x), __global char *q, const ulong scales_at, const ulong sums_at, const int K, const int M)
 {
   const long m = get_group_id (0);
   const int blocks = K / 32;
@@ -19,31 +19,57 @@ matmul_quantize (TENSOR (x), __global char *q, const ulong scales_at, const ulon
       FLAT (PartSum, q + sums_at) + m * blocks * PARTS, FLAT (const float, ROW (x, m)), blocks);
 }
 
-// As it is, but what MR rows have for the same columns is side by side: words of four bytes, scales, sums.
+// A scale of x is 2^e (1 + fraction / FRACTIONS). Sums of products begin at the bits of a float so large that its last bit
+// is 2^e, and end as that float and 2^e times the sum; the scales of w times the rest are looked up. So scales of x cost
+// no multiplication.
+#define FRACTIONS 16
+typedef struct
+{
+  float large;
+  uint fraction;
+} Scale;
+#define SCALE(x) ((Scale) { as_float ((as_uint (x) & 0x7f800000) + 0xbc00000), as_uint (x) >> 19 & (FRACTIONS - 1) })
+#ifdef WITH_OFFSET
+#define BEGINNING(sum, large) (sum)
+#define FIRST_MANY(sum, large) as_int (large)
+#else
+#define BEGINNING(sum, large) (as_int (large) + (sum))
+#define FIRST_MANY(sum, large) (sum)
+#endif
+
+// As it is, but what MR rows have for the same columns is side by side: words of four bytes, scales, sums or where sums
+// of products begin.
 CPU_TARGET void
-quantize_many (uint *q, float *scales, PartSum *sums, const float *x, int n_blocks)
+quantize_many (uint *q, Scale *scales, PartSum *sums, const float *x, long xs, int n_rows, int n_blocks)
 {
   for (int b = 0; b < n_blocks; b++, q += 8 * MR, scales += MR, sums += PARTS * MR, x += 32) {
-    union { char bytes[32]; uint words[8]; } block;
-    PartSum of_parts[PARTS];
+    union { char bytes[32]; uint words[8]; } rows[MR];
 
-    quantize_block (block.bytes, scales, of_parts, x);
-    for (int i = 0; i < 8; i++)
-      q[i * MR] = block.words[i];
-    for (int h = 0; h < PARTS; h++)
-      sums[h * MR] = of_parts[h];
+    for (int i = 0; i < n_rows; i++) {
+      PartSum of_parts[PARTS];
+      float scale;
+
+      quantize_block (rows[i].bytes, &scale, of_parts, x + i * xs);
+      scales[i] = SCALE (scale);
+      for (int h = 0; h < PARTS; h++)
+        sums[h * MR + i] = BEGINNING (of_parts[h], scales[i].large);
+    }
+    for (int w = 0; w < 8; w++)
+      for (int i = 0; i < MR; i++)
+        q[w * MR + i] = rows[i].words[w];
   }
 }
 
 // MR rows from m: MR * K bytes at q + m * K, scales at m * (K / 32), sums at m * (K / PART).
 __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void
-matmul_quantize_many (TENSOR (x), __global char *q, const ulong scales_at, const ulong sums_at, const int K)
+matmul_quantize_many (TENSOR (x), __global char *q, const ulong scales_at, const ulong sums_at, const int K, const int M)
 {
-  const long m = get_group_id (0), first = m / MR * MR, i = m % MR;
+  const long m = get_group_id (0) * MR;
   const int blocks = K / 32;
 
-  quantize_many (FLAT (uint, q + first * K) + i, FLAT (float, q + scales_at) + first * blocks + i,
-      FLAT (PartSum, q + sums_at) + first * blocks * PARTS + i, FLAT (const float, ROW (x, m)), blocks);
+  quantize_many (FLAT (uint, q + m * K), FLAT (Scale, q + scales_at) + m * blocks,
+      FLAT (PartSum, q + sums_at) + m * blocks * PARTS, FLAT (const float, ROW (x, m)), x_stride, min (M - (int) m, MR),
+      blocks);
 }
 
 #endif
@@ -91,13 +117,13 @@ multiply (float *y, long ys, const char *q, const float *scales, const PartSum *
 // ---- many rows -----------------------------------------------------------------------------
 
 #define KCHUNK 2048             // columns of ROWS rows of x that all panels take before the next ones
-#define LAYOUT_MANY ((Layout) { 1, MR, 1, MR })
+#define LAYOUT_MANY ((Layout) { 1, MR })
 
 // KC columns of a panel.
 typedef struct
 {
   uint16 quads[KC / 4];
-  float16 scales[KC / PART];
+  float16 scales[KC / PART][FRACTIONS];         // times 1 + fraction / FRACTIONS
 #ifdef WITH_OFFSET
   float16 offsets[KC / PART];
 #endif
@@ -112,7 +138,11 @@ unpack (Unpacked *to, const uchar *w, const uchar *ws, int n_blocks)
       load_quads (to->quads + b * 8 + c * 2, w, c);
     UNROLL
     for (int h = 0; h < PARTS; h++) {
-      to->scales[b * PARTS + h] = load_scale (ws, b * PARTS + h);
+      const float16 scale = load_scale (ws, b * PARTS + h);
+
+      UNROLL
+      for (int k = 0; k < FRACTIONS; k++)
+        to->scales[b * PARTS + h][k] = scale * (1 + (float) k / FRACTIONS);
 #ifdef WITH_OFFSET
       to->offsets[b * PARTS + h] = load_offset (ws, b * PARTS + h);
 #endif
@@ -122,7 +152,7 @@ unpack (Unpacked *to, const uchar *w, const uchar *ws, int n_blocks)
 
 // y [R][NP * PANEL]: R rows by NP panels, n_blocks of columns. The sums begin at 0 if @begin, else at what y has.
 INLINE void
-add_tile (const int R, float *y, const char *q, const float *scales, const PartSum *sums, const Unpacked *w, int n_blocks,
+add_tile (const int R, float *y, const char *q, const Scale *scales, const PartSum *sums, const Unpacked *w, int n_blocks,
     int begin)
 {
   const uchar *quads[NP];
@@ -141,12 +171,19 @@ add_tile (const int R, float *y, const char *q, const float *scales, const PartS
     for (int h = 0; h < PARTS; h++) {
       int16 total[MR][NP];
 
-      multiply_part (R, total, q, sums, quads, b, h, LAYOUT_MANY, 1);
+      UNROLL
+      for (int i = 0; i < R; i++)
+        UNROLL
+        for (int j = 0; j < NP; j++)
+          total[i][j] = (int16) (FIRST_MANY (sums[(b * PARTS + h) * MR + i], scales[b * MR + i].large));
+      multiply_part (R, total, q, quads, b, h, LAYOUT_MANY, 1);
       UNROLL
       for (int i = 0; i < R; i++)
         UNROLL
         for (int j = 0; j < NP; j++) {
-          acc[i][j] += __builtin_convertvector (total[i][j], float16) * (w[j].scales[b * PARTS + h] * scales[b * MR + i]);
+          const Scale scale = scales[b * MR + i];
+
+          acc[i][j] += (as_float16 (total[i][j]) - scale.large) * w[j].scales[b * PARTS + h][scale.fraction];
 #ifdef WITH_OFFSET
           acc[i][j] += w[j].offsets[b * PARTS + h] * sums[(b * PARTS + h) * MR + i];
 #endif
@@ -165,7 +202,7 @@ add_tile (const int R, float *y, const char *q, const float *scales, const PartS
 }
 
 #define ADD_TILE(R) \
-  CPU_TARGET void add_tile_##R (float *y, const char *q, const float *scales, const PartSum *sums, const Unpacked *w, \
+  CPU_TARGET void add_tile_##R (float *y, const char *q, const Scale *scales, const PartSum *sums, const Unpacked *w, \
       int n_blocks, int begin) \
   { add_tile (R, y, q, scales, sums, w, n_blocks, begin); }
 ADD_TILE (1) ADD_TILE (2) ADD_TILE (3) ADD_TILE (4)
@@ -175,7 +212,7 @@ ADD_TILE (5) ADD_TILE (6)
 
 // M rows. q, scales and sums begin with the columns; tiles of them are K columns apart.
 INLINE void
-add_tiles (float *y, const char *q, const float *scales, const PartSum *sums, const Unpacked *w, int M, int K, int n_blocks,
+add_tiles (float *y, const char *q, const Scale *scales, const PartSum *sums, const Unpacked *w, int M, int K, int n_blocks,
     int begin)
 {
   const long blocks = K / 32;
@@ -200,7 +237,7 @@ add_tiles (float *y, const char *q, const float *scales, const PartSum *sums, co
 
 // out [n_tiles][ROWS * NP * PANEL] = sums over the columns of a chunk, of NP panels from p each.
 INLINE void
-multiply_chunk (float (*out)[ROWS * NP * PANEL], const char *q, const float *scales, const PartSum *sums, const Panels *w,
+multiply_chunk (float (*out)[ROWS * NP * PANEL], const char *q, const Scale *scales, const PartSum *sums, const Panels *w,
     int M, int K, int chunk, int p, int n_tiles, int last)
 {
   const int n_panels = min (n_tiles * NP, last - p);
@@ -225,7 +262,7 @@ multiply_chunk (float (*out)[ROWS * NP * PANEL], const char *q, const float *sca
 // M rows, at most ROWS. Rows of y are far apart and would drive each other out of the cache: sums are kept side by side,
 // and go to y some hundred columns at a time.
 INLINE void
-multiply_rows (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
+multiply_rows (float *y, long ys, const char *q, const Scale *scales, const PartSum *sums, const Panels *w, int M, int N,
     int K, int first, int last)
 {
   float out[TILES][ROWS * NP * PANEL] __attribute__ ((aligned (64)));
@@ -242,7 +279,7 @@ multiply_rows (float *y, long ys, const char *q, const float *scales, const Part
 }
 
 CPU_TARGET void
-multiply_many (float *y, long ys, const char *q, const float *scales, const PartSum *sums, const Panels *w, int M, int N,
+multiply_many (float *y, long ys, const char *q, const Scale *scales, const PartSum *sums, const Panels *w, int M, int N,
     int K, int first, int last)
 {
   const long blocks = K / 32;
@@ -252,7 +289,7 @@ multiply_many (float *y, long ys, const char *q, const float *scales, const Part
         K, first, last);
 }
 
-#define MULTIPLY(kernel, function) \
+#define MULTIPLY(kernel, function, ScaleOfX) \
   __kernel __attribute__ ((reqd_work_group_size (1, 1, 1))) void \
   kernel (TENSOR (y), __global const char *q, const ulong scales_at, const ulong sums_at, PANELS (w), const int M, \
       const int N, const int K, const int n_panels, const int group_panels, const int group_rows) \
@@ -261,11 +298,11 @@ multiply_many (float *y, long ys, const char *q, const float *scales, const Part
     const long row = get_group_id (1) * group_rows; \
     const Panels panels = FLAT_PANELS (w); \
     function (FLAT (float, ROW (y, row)), y_stride, FLAT (const char, q + row * K), \
-        FLAT (const float, q + scales_at) + row * blocks, FLAT (const PartSum, q + sums_at) + row * blocks * PARTS, \
+        FLAT (const ScaleOfX, q + scales_at) + row * blocks, FLAT (const PartSum, q + sums_at) + row * blocks * PARTS, \
         &panels, min (M - (int) row, group_rows), N, K, first, min (first + group_panels, n_panels)); \
   }
-MULTIPLY (matmul_int8, multiply)
-MULTIPLY (matmul_int8_many, multiply_many)
+MULTIPLY (matmul_int8, multiply, float)
+MULTIPLY (matmul_int8_many, multiply_many, Scale)
 
 #endif
 // ---- one row of x --------------------------------------------------------------------------

@@ -41,21 +41,6 @@ pack (__global uchar *packed, TENSOR (k), TENSOR (v), const int n_keys, const in
       FLAT (const float, ROW (v, tile * KEYS)) + channel, v_stride, 1, min (KEYS, n_keys - tile * KEYS), value_dim - channel);
 }
 
-// y [n_lines][n_panels * PANEL] = or += x * panels
-INLINE void
-multiply_panels (float *y, long ys, const short *q, long qs, const float *scales, const uchar *panels, long step, int n_panels,
-    int n_lines, int n, int begin)
-{
-  for (int p = 0; p < n_panels; p += NP) {
-    const uchar *w[NP];
-
-    for (int j = 0; j < NP; j++)
-      w[j] = panels + min (p + j, n_panels - 1) * step;
-    for (int m = 0; m < n_lines; m += MR)
-      tile (y + m * ys + p * PANEL, ys, q + m * qs, qs, scales + m, w, n, min (n_lines - m, MR), begin, (n_panels - p) * PANEL);
-  }
-}
-
 CPU_TARGET void
 attend (float *o, long os, const float *queries, long queries_step, const Attention *a, int first, int n_lines)
 {

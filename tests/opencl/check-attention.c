@@ -93,11 +93,13 @@ run_attention (Check *c, gint rows, gint capacity, const OclAttention *p)
 
   cache.k = make_ring (c, cache.capacity, width, first, last);
   cache.v = make_ring (c, cache.capacity, width, first, last);
-  check_describe (c, "%d rows at %d, %d/%d heads of %d, window %d, %d ahead of %d, capacity %d, memory of %d", rows,
+  check_describe (c, "%d rows at %d, %d/%d heads of %d, window %d, %d ahead of %d, capacity %d, memory of %d%s", rows,
       p->position0, p->n_heads, p->n_kv_heads, p->head_dim, p->window, p->ahead, p->n_keys, cache.capacity,
-      p->memory.capacity);
+      p->memory.capacity, p->flags ? ", 16-bit" : "");
   ocl_attention (check_queue (c), o, q, &cache, p);
-  check_result (c, o, 2e-5f, 0);        /* logits of up to 50 are good to 1e-5, values at most 1 */
+  /* Logits of up to 50 are good to 1e-5, values at most 1. In 16 bits, the steps of a block are its norm / 46330, their
+   * rounding a sqrt (12)th of it, and so that of logits 6e-6 * d * scale (standard deviation): five times that. */
+  check_result (c, o, 2e-5f + (p->flags ? 3e-5f * p->head_dim * p->scale : 0), 0);
 }
 
 /* Keys behind the queries, a memory, or both. */
@@ -135,13 +137,15 @@ check_attention (Check *c)
         check_input (c, 1500, 64, -1, 1), 1500 } }, rows = 1;
   else if (check_case (c) == 4)         /* everything sees everything */
     p = (OclAttention) { 4, 1, 16, 0, 0, 1, .ahead = 200, .n_keys = 200 }, rows = 200;
-  else if (check_case (c) == 5)         /* several tiles of lines and keys, in a ring that wraps */
+  else if (check_case (c) == 5 || check_case (c) == 8)          /* several tiles of lines and keys, in a ring that wraps */
     p = (OclAttention) { 6, 2, 48, 500, 333, 1 }, rows = 130;
-  else if (check_case (c) == 7)         /* the same with later keys and a memory */
+  else if (check_case (c) == 7 || check_case (c) == 9)          /* the same with later keys and a memory */
     p = (OclAttention) { 4, 1, 64, 100, 200, 1, .ahead = 199, .n_keys = 420, .memory = { check_input (c, 150, 64, -1, 1),
         check_input (c, 150, 64, -1, 1), 150 } }, rows = 120;
   else if (check_case (c) % 2)
     widen (c, rows, &p);
+  if (check_case (c) == 8 || check_case (c) == 9 || (check_case (c) > 9 && check_int (c, 0, 1)))
+    p.flags = OCL_MATMUL_INT16;
   run_attention (c, rows, check_int (c, 1, 500), &p);
 }
 
@@ -193,7 +197,8 @@ static void
 check_packed_attention (Check *c)
 {
   gint n_kv = check_int (c, 1, 3), d = 8 * check_int (c, 1, 16), rows = check_int (c, 1, 30), capacity = 200;
-  OclAttention p = { n_kv * check_int (c, 1, 4), n_kv, d, check_int (c, 0, 300), check_int (c, 0, 1) ? 40 : 0, 1 / sqrtf (d) };
+  OclAttention p = { n_kv * check_int (c, 1, 4), n_kv, d, check_int (c, 0, 300), check_int (c, 0, 1) ? 40 : 0, 1 / sqrtf (d),
+    .flags = check_int (c, 0, 1) ? OCL_MATMUL_INT16 : OCL_MATMUL_F32_ACTIVATIONS };
   gint last = p.position0 + rows - 1, first = p.window ? MAX (0, p.position0 - p.window + 1) : 0;
   OclTensor plain = check_input (c, p.window ? capacity : last + 1, n_kv * d, -1, 1);
   OclTensor packed = check_input (c, plain.rows, ocl_kv_cols (n_kv, d, TRUE), 0, 0);
@@ -250,7 +255,7 @@ bench_attention (Check *c)
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
     gint rows = sizes[i][0], keys = sizes[i][1], window = sizes[i][2];
     gint first = window > 0 ? MAX (0, keys - rows - window + 1) : 0;
-    OclAttention p = { 8, 2, 256, keys - rows, window, 1.f / 16 };
+    OclAttention p = { 8, 2, 256, keys - rows, window, 1.f / 16, .flags = OCL_MATMUL_INT16 };
     OclKvCache cache = { check_dense (c, keys, 512, -1, 1), check_dense (c, keys, 512, -1, 1), keys };
     OclTensor q = check_dense (c, rows, 2048, -1, 1), o = check_dense (c, rows, 2048, 0, 0);
     g_autofree gchar *label = g_strdup_printf ("%d of %d, window %d", rows, keys, window);

@@ -92,7 +92,8 @@ check_float (Check *c, gfloat lowest, gfloat highest)
   return (gfloat) g_rand_double_range (c->rand, lowest, highest);
 }
 
-const CheckRounding check_int8_rounding = { 32, 127, 0, FALSE };
+/* 127, but that a scale is rounded up, by a 16th at most */
+const CheckRounding check_int8_rounding = { 32, 119, 0, FALSE };
 
 /* Half a step, and something for the step's own rounding. *sum: of magnitudes. */
 static gdouble
