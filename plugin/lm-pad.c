@@ -5,10 +5,6 @@
 #include "lm-base.h"
 #include "stream.h"
 
-/* A model that was trained on clips as long as they are, not on windows of 30 s, understands sentences for themselves best: speech
- * that is longer ends at its next pause, however short, and is cut when it is twice as long. */
-#define RIPE (5 * GST_SECOND)
-
 G_DEFINE_TYPE (GstGemmaLmPad, gst_gemma_lm_pad, GST_TYPE_PAD)
 
 /* Running time of a time in the pad's segment, or none outside of it. */
@@ -83,12 +79,7 @@ update_limits (GstGemmaLmPad *self, GstGemmaLmBase *element)
   GST_OBJECT_LOCK (element);
   GstClockTime silence = element->settings.segment_silence * GST_MSECOND;
   GST_OBJECT_UNLOCK (element);
-  GstClockTime longest = gst_gemma_lm_base_get_longest (element), ripe = RIPE;
-  if (element->user.config->audio.pad_clip)
-    ripe = GST_CLOCK_TIME_NONE;
-  else
-    longest = MIN (longest, 2 * RIPE);
-  gemma_utterances_set_limits (self->utterances, silence, ripe, longest,
+  gemma_utterances_set_limits (self->utterances, silence, gst_gemma_lm_base_get_longest (element),
       gst_gemma_lm_base_get_streaming (element, NULL) == GEMMA_STREAMING_WORDS);
 }
 

@@ -125,8 +125,7 @@ install_limits (GObjectClass *klass, GParamFlags flags)
   g_object_class_install_property (klass, GEMMA_LM_PROP_SEGMENT_SILENCE, g_param_spec_uint ("segment-silence",
           "Segment silence", "A pause this long ends an utterance (ms)", 160, 10000, 480, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_MAX_SEGMENT, g_param_spec_uint ("max-segment",
-          "Longest segment", "An utterance is cut, at a pause if there is one, at this length (10 s of a model that was not trained on 30 s), "
-          "and a description ends (ms)",
+          "Longest segment", "An utterance is cut, at a pause if there is one, at this length, and a description ends (ms)",
           1000, 30000, 30000, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_DECODE_TIMEOUT, g_param_spec_uint ("decode-timeout",
           "Decoding timeout", "An answer that takes longer is cut, with a warning (ms, 0: never)", 0, G_MAXUINT, 120000,

@@ -15,7 +15,7 @@ get_judged (const GemmaSoundToken *token)
 struct _GemmaUtterances
 {
   guint hidden;
-  GstClockTime silence, ripe, longest;
+  GstClockTime silence, longest;
   gboolean streaming;
   GemmaUtterancesFuncs funcs;
   gpointer user_data;
@@ -39,7 +39,7 @@ gemma_utterances_new (guint hidden, const GemmaUtterancesFuncs *funcs, gpointer 
   self->funcs = *funcs;
   self->user_data = user_data;
   self->silence = 480 * GST_MSECOND;
-  self->ripe = self->longest = 30 * GST_SECOND;
+  self->longest = 30 * GST_SECOND;
   self->tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
   self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
   gemma_utterances_reset (self);
@@ -61,12 +61,10 @@ gemma_utterances_get_hidden (GemmaUtterances *self)
 }
 
 void
-gemma_utterances_set_limits (GemmaUtterances *self, GstClockTime silence, GstClockTime ripe, GstClockTime longest,
-    gboolean streaming)
+gemma_utterances_set_limits (GemmaUtterances *self, GstClockTime silence, GstClockTime longest, gboolean streaming)
 {
   self->silence = silence;
   self->longest = MAX (longest, GST_SECOND);
-  self->ripe = streaming ? MIN (ripe, self->longest / 3 * 2) : ripe;
   self->streaming = streaming;
 }
 
@@ -236,12 +234,12 @@ synchronize (GemmaUtterances *self, GstClockTime pts, gboolean begins)
   self->next = pts;
 }
 
-/* A pause that will do for the end of what is long enough. */
+/* When streaming: a pause that will do for the end of what is nearly too long. */
 static gboolean
 is_end (GemmaUtterances *self, const GemmaSoundToken *token)
 {
-  return token->quiet && self->speaking &&
-      token->end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->ripe;
+  return self->streaming && token->quiet && self->speaking &&
+      token->end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->longest / 3 * 2;
 }
 
 static void

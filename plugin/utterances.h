@@ -1,8 +1,8 @@
 /* Soft tokens in, utterances and silences out: what the language model is asked about at once.
  *
  * An utterance ends with a silence that is long enough, at a hole in time, or when it is as long as it may be; then
- * it is cut at a pause in its second half if it has one, else where that is the least loud. What goes on less than a syllable after a cut without a pause is told
- * as silence. An utterance is told as it grows, too. Plain C: no streams.
+ * it is cut at a pause in its second half if it has one, else where that is the least loud. What goes on less than a syllable
+ * after a cut without a pause is told as silence. An utterance is told as it grows, too. Plain C: no streams.
  */
 #pragma once
 
@@ -50,13 +50,12 @@ guint gemma_utterances_get_hidden (GemmaUtterances *utterances);
 
 /**
  * @silence: a pause this long ends an utterance
- * @ripe: from this length on, any pause does
  * @longest: it is cut at this length
- * @streaming: nothing that was heard can be cut off any more, so it ends at the first pause in its last third at the latest
+ * @streaming: nothing that was heard can be cut off any more, so it ends at the first pause in its last third
  *
  * From the next token on.
  */
-void gemma_utterances_set_limits (GemmaUtterances *utterances, GstClockTime silence, GstClockTime ripe, GstClockTime longest,
+void gemma_utterances_set_limits (GemmaUtterances *utterances, GstClockTime silence, GstClockTime longest,
     gboolean streaming);
 
 /** @quiet: nothing loud in it; @levels: (nullable): GEMMA_SOUND_LEVELS; @begins: it does not continue what came before */

@@ -109,8 +109,8 @@ GST_START_TEST (test_segment_change_drains)
 
 GST_END_TEST;
 
-/* Who speaks for more than a minute without a pause is heard to the end: what is told has no holes, whole or word by word, and no text
- * is longer than the embedded model can take at once. */
+/* Who speaks for more than a minute without a pause is heard to the end: what is told has no holes, whole or word by word,
+ * and no text is longer than what is asked at once. */
 GST_START_TEST (test_long_speech)
 {
   Steps s = begin_steps ();
@@ -122,10 +122,10 @@ GST_START_TEST (test_long_speech)
   finish_steps (&s);
   collector_check_coverage (s.out, 0, MS (65000), 0);
   guint n = collector_count (s.out, TRUE, 0);
-  fail_unless (n >= 7, "%u texts", n);
+  fail_unless (n >= 3, "%u texts", n);
   for (guint i = 0; i < n; i++)
-    fail_unless (GST_BUFFER_DURATION (collector_get_buffer (s.out, i)) <= MS (10000) + MS (160));
-  fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, n - 1)) > MS (54000));
+    fail_unless (GST_BUFFER_DURATION (collector_get_buffer (s.out, i)) <= MS (30000) + MS (160));
+  fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, n - 1)) > MS (30000));
   end_steps (&s);
 }
 
