@@ -29,11 +29,11 @@
  * descriptions of pictures are not.
  *
  * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it, at a pause if there is
- * one, else where they are least loud. Words that leave one by one are cut where they are; then less than 200 ms of sound after the cut
- * is no text, but part of the GAP that follows.
+ * one, else where they are least loud. Words that leave one by one are cut where they are; then less than 200 ms of sound
+ * after the cut is no text, but part of the GAP that follows.
  *
- * Live, neither sound nor model wait for who takes text too slowly. A warning tells when text leaves more than a second too late for that
- * reason; when 256 texts and events wait at a pad, the oldest text becomes a GAP, with a QOS message.
+ * Live, neither sound nor model wait for who takes text too slowly. A warning tells when text leaves more than a second too
+ * late for that reason; when 256 texts and events wait at a pad, the oldest text becomes a GAP, with a QOS message.
  *
  * ## Example
  * |[

@@ -353,7 +353,8 @@ GstClockTime gst_gemma_lm_base_get_longest (GstGemmaLmBase *self);
 gboolean gst_gemma_lm_base_query_latency (GstGemmaLmBase *self, gboolean *live, GstClockTime *min, GstClockTime *max);
 /**
  * In the task: what the model says to @work, after what @listener says that it said already; NULL with *@flow set
- * (OK: its text is too long, of which a warning tells if it is not divisible). Counted in the statistics. @listener: (nullable): else messages show how the answer grows. (transfer full)
+ * (OK: its text is too long, of which a warning tells if it is not divisible). Counted in the statistics.
+ * @listener: (nullable): else messages show how the answer grows. (transfer full)
  */
 gchar *gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
     GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow);

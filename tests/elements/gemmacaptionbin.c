@@ -385,8 +385,8 @@ on_video_event (GstPad *pad, GstPadProbeInfo *info, gpointer ended)
   return GST_PAD_PROBE_OK;
 }
 
-/* Who speaks on, in another language, when the picture has ended, is still transcribed; and what is known of the text is not said of
- * the picture. */
+/* Who speaks on, in another language, when the picture has ended, is still transcribed; and what is known of the text is not
+ * said of the picture. */
 GST_START_TEST (test_speech_after_the_picture)
 {
   Fixture f = begin ("gemmacaptionbin name=c "
@@ -423,7 +423,8 @@ GST_START_TEST (test_media_outlive_the_captions)
   Fixture f = begin ("gemmacaptionbin name=c "
       "appsrc name=src format=time caps=\"" AUDIO_CAPS "\" ! c.sink_audio c.src_audio ! fakesink async=false "
       "videotestsrc name=v is-live=true ! " VIDEO " ! c.sink_video c.src_video ! " VIDEO " ! fakesink async=false");
-  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src"), video = gst_bin_get_by_name (GST_BIN (f.pipeline), "v");
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (f.pipeline), "src");
+  g_autoptr (GstElement) video = gst_bin_get_by_name (GST_BIN (f.pipeline), "v");
   Frames frames = { 0, };
   GstMessage *message;
   GstFlowReturn flow;

@@ -206,7 +206,8 @@ GST_START_TEST (test_sound_beside_captions_that_block)
   GstElement *pipeline = launch_pipeline ("appsrc name=src is-live=true format=time caps=\"" AUDIO_CAPS "\" ! tee name=t "
       "t. ! queue ! fakesink name=sound sync=false async=false t. ! queue ! gemmatranscriber name=x streaming=words ! "
       "identity name=slow ! fakesink sync=false async=false");
-  g_autoptr (GstElement) sound = gst_bin_get_by_name (GST_BIN (pipeline), "sound"), src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
+  g_autoptr (GstElement) sound = gst_bin_get_by_name (GST_BIN (pipeline), "sound");
+  g_autoptr (GstElement) src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
   g_autoptr (GstElement) slow = gst_bin_get_by_name (GST_BIN (pipeline), "slow"), x = gst_bin_get_by_name (GST_BIN (pipeline), "x");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (sound, "sink"), text = gst_element_get_static_pad (slow, "sink");
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);

@@ -443,8 +443,8 @@ GST_START_TEST (test_config_of_sparse_gguf)
   fail_unless (t->rms_eps == 1e-6f && t->rope_base == 1e6f && t->rope_base_local == 1e4f && t->logit_softcap == 30);
   for (gint i = 0; i < 4; i++)
     fail_unless (t->ffn[i] == 32 && t->sliding[i] && t->gemma3n.sparsity[i] == 0);
-  fail_unless (config->pad_id == 0 && !config->audio.pad_clip && config->audio.no_speech_threshold == .25f && !config->wants_examples &&
-      !config->translates_transcripts);
+  fail_unless (config->pad_id == 0 && !config->audio.pad_clip && config->audio.no_speech_threshold == .25f &&
+      !config->wants_examples && !config->translates_transcripts);
   fail_unless (t->alignment_layer == -1 && t->alignment_head == -1);
   gemma_config_free (config);
 }
