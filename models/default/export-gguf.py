@@ -286,6 +286,7 @@ def main():
                     help="train.py's checkpoint; 'random' for fresh weights")
     ap.add_argument("--vision", type=Path, help="train-vision.py's checkpoint, for a --from without a picture encoder")
     ap.add_argument("--raw", action="store_true", help="the newest weights instead of their running average")
+    ap.add_argument("--before", type=Path, help="the checkpoint of a training before it, whose averages count for two fifths")
     ap.add_argument("--out", type=Path, default=Path(__file__).parent)
     ap.add_argument("--hf", type=Path, help="also write a Hugging Face directory")
     a = ap.parse_args()
@@ -299,6 +300,9 @@ def main():
         c = model.Config.of(state["config"])
         weights = state["weights" if a.raw else "average"]
         about += f" (step {state['step']})"
+    if a.before:
+        earlier = torch.load(a.before, weights_only=True, map_location="cpu")["average"]
+        weights = {k: .6 * v + .4 * earlier[k] for k, v in weights.items()}
     if a.vision and not any(map(mobilenet_v5.mine, weights)):
         weights = weights | {k: v for k, v in torch.load(a.vision, weights_only=True)["average"].items() if mobilenet_v5.mine(k)}
     tensors = quantize({k: v for k, v in weights.items() if not k.startswith("ctc")})
