@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* A made-up voice, one second, between silences; random words, always the same. */
-#define SINK "gemmasink name=sink temperature=10 seed=3 max-tokens=12 "
+#define SINK "gemmasink name=sink temperature=10 seed=3 max-tokens=12 no-speech-threshold=0 "
 
 typedef struct
 {
