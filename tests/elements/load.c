@@ -62,7 +62,7 @@ GST_START_TEST (test_steps_come_in_order)
   lm = gst_object_ref_sink (gst_element_factory_make ("gemmalm", NULL));
   hidden = get_hidden ();
   g_object_set (lm, "temperature", 10., "seed", (guint64) 3, "max-tokens", 40, "streaming", 1 /* partial */,
-      "hypothesis-interval", INTERVAL, "latency", 30000, NULL);
+      "hypothesis-interval", INTERVAL, "latency", 30000, "no-speech-threshold", 0., NULL);
   gst_element_set_bus (lm, bus);
   GstHarness *harness = gst_harness_new_with_element (lm, "audio_0", "src");
   gst_harness_set_src_caps (harness, gst_gemma_soft_token_caps_new (hidden, 1, 25, 4));
