@@ -4,9 +4,7 @@
 #include <gst/gemma/gemma.h>
 #include <string.h>
 
-#include "models/model.h"
-
-#define TOKEN MS (160)
+#include "soft-tokens.h"
 
 typedef struct
 {
@@ -16,19 +14,6 @@ typedef struct
   GstBus *bus;
   guint hidden;
 } Fixture;
-
-static guint
-get_hidden (void)
-{
-  g_autoptr (GError) error = NULL;
-  GemmaConfig *config = gemma_model_probe (get_model (), NULL, GEMMA_PART_TEXT, &error);
-  guint hidden;
-
-  fail_unless (config != NULL, "%s", error ? error->message : "");
-  hidden = config->text.hidden;
-  gemma_config_free (config);
-  return hidden;
-}
 
 /* Random words (temperature 10), always the same, so that there is text whatever the model knows. */
 static Fixture
@@ -63,17 +48,7 @@ end (Fixture *f)
 static GstFlowReturn
 push_token (Fixture *f, GstClockTime pts, gboolean quiet)
 {
-  gsize size = f->hidden * sizeof (gfloat);
-  gfloat *row = g_malloc (size);
-
-  for (guint i = 0; i < f->hidden; i++)
-    row[i] = ((pts / TOKEN * 31 + i * 7) % 17) / 8.5f - 1.f;
-  GstBuffer *buffer = gst_buffer_new_wrapped (row, size);
-  GST_BUFFER_PTS (buffer) = pts;
-  GST_BUFFER_DURATION (buffer) = TOKEN;
-  if (quiet)
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
-  return gst_harness_push (f->harness, buffer);
+  return gst_harness_push (f->harness, make_soft_token (f->hidden, pts, quiet));
 }
 
 /* 's' speech, '.' quiet */

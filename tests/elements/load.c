@@ -3,34 +3,14 @@
 
 #include <gst/gemma/gemma.h>
 
-#include "models/model.h"
+#include "soft-tokens.h"
 
-#define TOKEN MS (160)
 #define INTERVAL 160u
-
-static guint
-get_hidden (void)
-{
-  GemmaConfig *config = gemma_model_probe (get_model (), NULL, GEMMA_PART_TEXT, NULL);
-  guint hidden = config->text.hidden;
-
-  gemma_config_free (config);
-  return hidden;
-}
 
 static void
 push_token (GstHarness *harness, guint hidden, guint n, gboolean quiet)
 {
-  gfloat *row = g_new (gfloat, hidden);
-
-  for (guint i = 0; i < hidden; i++)
-    row[i] = ((n * 31 + i * 7) % 17) / 8.5f - 1.f;
-  GstBuffer *buffer = gst_buffer_new_wrapped (row, hidden * sizeof (gfloat));
-  GST_BUFFER_PTS (buffer) = n * TOKEN;
-  GST_BUFFER_DURATION (buffer) = TOKEN;
-  if (quiet)
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
-  fail_unless_equals_int (gst_harness_push (harness, buffer), GST_FLOW_OK);
+  fail_unless_equals_int (gst_harness_push (harness, make_soft_token (hidden, n * TOKEN, quiet)), GST_FLOW_OK);
 }
 
 /* The next step that a message tells, or 0. */
