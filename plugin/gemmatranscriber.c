@@ -12,8 +12,9 @@
  * sound and does not wait for the transcript. `auto` is `chained`, unless the model's file says that it translates speech
  * better without its transcript, as the embedded one does.
  *
- * Text leaves as utterances with the times of their speech. Live, messages `gemma-partial` show what is understood while
- * somebody is still speaking; with #GstGemmaTranscriber:streaming words leave one by one (see gemmalm).
+ * From a file, text leaves as utterances with the times of their speech. Live, words leave one by one as soon as they are final, while
+ * messages `gemma-partial` show what is understood besides; with #GstGemmaTranscriber:streaming `partial` the utterances leave whole,
+ * which is what a text overlay wants (see gemmalm). Translations always do.
  *
  * Silence and music become GAP events. The first seconds of music are heard until they are known as such, then forgotten;
  * live, some of them may be text by then. #GstGemmaTranscriber:music-gate turns this off (see gemmaaudioenc).
@@ -30,6 +31,10 @@
  *     gemmatranscriber name=t language-code=en translate_src_0::language-code=es
  *     t.src ! srtenc ! filesink location=en.srt  t.translate_src_0 ! srtenc ! filesink location=es.srt
  * ]| Captions in the language that is spoken, and in Spanish.
+ * |[
+ * gst-launch-1.0 autoaudiosrc ! queue ! gemmatranscriber streaming=partial ! o.text_sink
+ *     videotestsrc is-live=true ! textoverlay name=o wait-text=false ! videoconvert ! autovideosink
+ * ]| What a microphone hears, over a picture.
  */
 #include "gemmatranscriber.h"
 

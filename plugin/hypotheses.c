@@ -27,6 +27,14 @@ typedef struct
   GstClockTime seen;            /* what the first hypothesis with it had heard */
 } Word;
 
+/* A word that was told. */
+typedef struct
+{
+  GstClockTime start;
+  guint n_ids;
+  gint length;                  /* by gemma_alignment_get_length() */
+} Told;
+
 G_STATIC_ASSERT (GEMMA_SOUND_LEVELS == GEMMA_ALIGNMENT_FRAMES);
 
 /* How much longer letters may take than they seem to. */
@@ -53,9 +61,10 @@ struct _GemmaHypotheses
   gboolean aligned;             /* each of its ids has weights */
   GPtrArray *words, *before;    /* of Word, not final: of this hypothesis and of the one before */
   GArray *begun;                /* gint32: of a character that is not whole yet */
-  GArray *final_ids;            /* gint32 */
+  GArray *told;                 /* of Told: words that are final */
+  GArray *final_ids;            /* gint32: theirs */
   GString *final_text;
-  gint final_length;            /* of words, by gemma_alignment_get_length() */
+  gint final_length;            /* theirs, too */
   GstClockTime final_end;
 };
 
@@ -96,6 +105,7 @@ gemma_hypotheses_new (void)
   self->words = g_ptr_array_new_with_free_func ((GDestroyNotify) word_free);
   self->before = g_ptr_array_new_with_free_func ((GDestroyNotify) word_free);
   self->begun = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->told = g_array_new (FALSE, FALSE, sizeof (Told));
   self->final_ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   self->final_text = g_string_new (NULL);
   return self;
@@ -110,21 +120,45 @@ gemma_hypotheses_free (GemmaHypotheses *self)
   g_ptr_array_unref (self->words);
   g_ptr_array_unref (self->before);
   g_array_unref (self->begun);
+  g_array_unref (self->told);
   g_array_unref (self->final_ids);
   g_string_free (self->final_text, TRUE);
   g_free (self);
 }
 
-void
-gemma_hypotheses_reset (GemmaHypotheses *self, GstClockTime start)
+/* Of an utterance: its hypotheses, and the text that is final. */
+static void
+forget (GemmaHypotheses *self)
 {
   g_ptr_array_set_size (self->words, 0);
   g_ptr_array_set_size (self->before, 0);
   g_array_set_size (self->begun, 0);
-  g_array_set_size (self->final_ids, 0);
   g_string_truncate (self->final_text, 0);
+}
+
+void
+gemma_hypotheses_reset (GemmaHypotheses *self, GstClockTime start)
+{
+  forget (self);
+  g_array_set_size (self->told, 0);
+  g_array_set_size (self->final_ids, 0);
   self->final_length = 0;
   self->final_end = start;
+}
+
+GstClockTime
+gemma_hypotheses_go_on (GemmaHypotheses *self, GstClockTime carried)
+{
+  guint n = 0, n_ids = 0;
+
+  forget (self);
+  while (n < self->told->len && g_array_index (self->told, Told, n).start < carried) {
+    n_ids += g_array_index (self->told, Told, n).n_ids;
+    self->final_length -= g_array_index (self->told, Told, n++).length;
+  }
+  g_array_remove_range (self->told, 0, n);
+  g_array_remove_range (self->final_ids, 0, n_ids);
+  return self->told->len ? g_array_index (self->told, Told, 0).start : MAX (self->final_end, carried);
 }
 
 const GArray *
@@ -258,10 +292,12 @@ make_final (GemmaHypotheses *self, const Word *word, GstClockTime start, GstCloc
     gpointer user_data)
 {
   g_autofree gchar *text = g_strstrip (g_strdup (word->text->str));
+  Told told = { start, word->ids->len, gemma_alignment_get_length (word->n_letters) };
 
+  g_array_append_val (self->told, told);
   g_array_append_vals (self->final_ids, word->ids->data, word->ids->len);
   g_string_append (self->final_text, word->text->str);
-  self->final_length += gemma_alignment_get_length (word->n_letters);
+  self->final_length += told.length;
   self->final_end = end;
   if (*text)
     func (start, end, text, user_data);
@@ -540,20 +576,13 @@ count_sure (GemmaHypotheses *self, const Alignments *alignments, guint n, GstClo
   return i;
 }
 
-/* The first @n words, all if the utterance is over. */
+/* The first @n words, at their places in the alignment or, without one, by their lengths. */
 static void
-make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, gboolean last, GemmaWordFunc func,
+make_words_final (GemmaHypotheses *self, const GemmaAlignmentWord *words, guint n, GstClockTime heard, GemmaWordFunc func,
     gpointer user_data)
 {
-  g_auto (Alignments) alignments = { { { NULL } } };
-
-  if (n > 0)
-    align_at_paces (self, heard, last, &alignments);
-  const GemmaAlignmentWord *words = alignments.best ? alignments.best->words : NULL;
   if (!words)
     make_final_by_length (self, n, heard, func, user_data);
-  else if (!last)
-    n = count_sure (self, &alignments, count_said (self, words, n, heard), heard);
   for (guint i = 0; words && i < n; i++) {
     GstClockTime start = MAX (from_tokens (self, words[i].begin), self->final_end);
     GstClockTime end = MIN (from_tokens (self, words[i].end), heard);
@@ -562,8 +591,9 @@ make_words_final (GemmaHypotheses *self, guint n, GstClockTime heard, gboolean l
   g_ptr_array_remove_range (self->words, 0, n);
 }
 
-void
-gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, GemmaWordFunc func, gpointer user_data)
+/* How many words agree with the hypothesis before; notes which sound had been heard when each was seen first. */
+static guint
+count_agreed (GemmaHypotheses *self, GstClockTime heard)
 {
   guint agreed = 0, n = self->words->len;
 
@@ -572,8 +602,52 @@ gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, 
     agreed++;
   for (guint i = 0; i < n; i++)
     get_word (self->words, i)->seen = i < agreed ? get_word (self->before, i)->seen : heard;
-  /* While it goes on, the last word may be a part of one. */
-  make_words_final (self, last || n == 0 ? n : MIN (agreed, n - 1), heard, last, func, user_data);
+  return agreed;
+}
+
+void
+gemma_hypotheses_end (GemmaHypotheses *self, GstClockTime heard, gboolean last, GemmaWordFunc func, gpointer user_data)
+{
+  guint agreed = count_agreed (self, heard), n = self->words->len;
+
+  g_auto (Alignments) alignments = { { { NULL } } };
+
+  if (!last)                    /* the last word may be a part of one */
+    n = MIN (agreed, MAX (n, 1) - 1);
+  if (n == 0)
+    return;
+  align_at_paces (self, heard, last, &alignments);
+  const GemmaAlignmentWord *words = alignments.best->words;
+  if (words && !last)
+    n = count_sure (self, &alignments, count_said (self, words, n, heard), heard);
+  make_words_final (self, words, n, heard, func, user_data);
+}
+
+/* How many words end clearly before the cut at @heard, or began before what the next utterance hears. */
+static guint
+count_before_cut (GemmaHypotheses *self, const GemmaAlignmentWord *words, GstClockTime heard, GstClockTime carried)
+{
+  guint n = 0;
+
+  if (!words)                   /* their places are not known: the last one may be cut */
+    return MAX (self->words->len, 2) - 1;
+  while (n < self->words->len && (from_tokens (self, words[n].end) + GEMMA_SOUND_SYLLABLE <= heard ||
+          from_tokens (self, words[n].begin) < carried))
+    n++;
+  return n;
+}
+
+void
+gemma_hypotheses_cut (GemmaHypotheses *self, GstClockTime heard, GstClockTime carried, GemmaWordFunc func, gpointer user_data)
+{
+  g_auto (Alignments) alignments = { { { NULL } } };
+
+  count_agreed (self, heard);
+  if (self->words->len == 0)
+    return;
+  align_at_paces (self, heard, FALSE, &alignments);
+  const GemmaAlignmentWord *words = alignments.best->words;
+  make_words_final (self, words, count_before_cut (self, words, heard, carried), heard, func, user_data);
 }
 
 /* (transfer full) */

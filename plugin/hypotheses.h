@@ -52,6 +52,18 @@ void gemma_hypotheses_abandon (GemmaHypotheses *hypotheses);
  */
 void gemma_hypotheses_end (GemmaHypotheses *hypotheses, GstClockTime heard, gboolean last, GemmaWordFunc func,
     gpointer user_data);
+/**
+ * The same where the utterance is cut: a word that is being said there is not final, but is left for the next one, whose sound
+ * begins at @carried.
+ */
+void gemma_hypotheses_cut (GemmaHypotheses *hypotheses, GstClockTime heard, GstClockTime carried, GemmaWordFunc func,
+    gpointer user_data);
+/**
+ * What was cut goes on. Final words that began after @carried stay as context: ids that hypotheses begin with, but no text.
+ *
+ * Returns: where the sound begins that hypotheses are to be about from now on
+ */
+GstClockTime gemma_hypotheses_go_on (GemmaHypotheses *hypotheses, GstClockTime carried);
 /** What is final and what of the hypothesis may still change, trimmed. (transfer full) */
 gchar *gemma_hypotheses_get_text (GemmaHypotheses *hypotheses);
 /** What of the hypothesis may still change, trimmed. (transfer full) */

@@ -45,6 +45,16 @@ gemma_work_free (GemmaWork *work)
   g_free (work);
 }
 
+void
+gemma_work_skip_carried (GemmaWork *work, guint n)
+{
+  if (n == 0)
+    return;
+  g_array_remove_range (work->rows, 0, n * (work->rows->len / work->tokens->len));
+  g_array_remove_range (work->tokens, 0, n);
+  work->n_carried -= n;
+}
+
 static gboolean
 is_heavy_locked (GstGemmaLmBase *self, const GemmaWork *work)
 {
@@ -258,6 +268,9 @@ answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
     return gst_gemma_lm_base_hear (self, work, cancellable);
   if (work->kind == GEMMA_WORK_IMAGE && (flow = gst_gemma_lm_base_begin_description (self, work)) != GST_FLOW_OK)
     return flow;
+  gemma_work_skip_carried (work, work->n_carried);
+  if (work->rows && work->rows->len == 0)       /* all of it was told before */
+    return GST_FLOW_OK;
   gst_gemma_lm_base_look (self, work);
   g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, NULL, cancellable, &stats, &flow);
   if (!text)                    /* one that is left out is time without text */

@@ -73,6 +73,7 @@ typedef struct
   gboolean discont, no_duration;        /* of a text's buffer */
   gboolean heavy;               /* in the queue: it takes one of its places */
   GArray *rows, *tokens;        /* gfloat, soft tokens of sound; GemmaSoundToken, the same ones (nullable) */
+  guint n_carried, n_kept;      /* as GemmaUtterance has them */
   GPtrArray *pictures;          /* of GemmaPicture, in order of time */
   gchar *text;
   gboolean divisible;           /* a text that is asked in parts if it is too long for the model */
@@ -83,6 +84,8 @@ typedef struct
 
 GemmaWork *gemma_work_new (GemmaWorkKind kind, GstClockTime start, GstClockTime end);
 void gemma_work_free (GemmaWork *work);
+/** Forgets the first @n of its carried tokens. */
+void gemma_work_skip_carried (GemmaWork *work, guint n);
 
 /* ---- settings --------------------------------------------------------------------------------- */
 
@@ -91,7 +94,7 @@ typedef enum
   GEMMA_STREAMING_WHOLE,        /* utterances leave whole */
   GEMMA_STREAMING_PARTIAL,      /* and are shown while they are heard */
   GEMMA_STREAMING_WORDS,        /* words leave while their utterance is heard */
-  GEMMA_STREAMING_AUTO          /* partial when live, else whole */
+  GEMMA_STREAMING_AUTO          /* live, words of transcripts, partial translations; else whole */
 } GemmaStreaming;
 
 typedef enum
@@ -253,7 +256,10 @@ typedef struct
 {
   GemmaHypotheses *hypotheses;
   GstClockTime start, end;      /* of the speech in the last hypothesis; start is none: no utterance goes on */
+  GstClockTime from;            /* start, or before it where what was cut goes on: the words before it were told */
   GstClockTime told;            /* where the words that were told end */
+  GstClockTime cut;             /* where the last one was cut; none: it was not, or what follows has begun */
+  guint n_skipped;              /* of the carried tokens: nothing of them is asked about any more */
   guint n_words;                /* that were told */
   gboolean words;               /* they leave one by one: as it was when the utterance began */
   guint64 n_dropped;            /* that waited too long; the element's lock */

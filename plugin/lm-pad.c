@@ -32,15 +32,22 @@ queue (GstGemmaLmPad *self, GemmaWork *work)
 
 /* ---- sound ------------------------------------------------------------------------------- */
 
-static void
-on_speech (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
+static GemmaWork *
+make_work (GemmaWorkKind kind, const GemmaUtterance *utterance, GArray *rows, GArray *tokens)
 {
-  GstGemmaLmPad *self = data;
-  GemmaWork *work = gemma_work_new (GEMMA_WORK_SPEECH, start, end);
+  GemmaWork *work = gemma_work_new (kind, utterance->start, utterance->end);
 
   work->rows = rows;
   work->tokens = tokens;
-  queue (self, work);
+  work->n_carried = utterance->n_carried;
+  work->n_kept = utterance->n_kept;
+  return work;
+}
+
+static void
+on_speech (const GemmaUtterance *utterance, gpointer data)
+{
+  queue (data, make_work (GEMMA_WORK_SPEECH, utterance, g_array_ref (utterance->rows), g_array_ref (utterance->tokens)));
 }
 
 static void
@@ -51,10 +58,11 @@ on_silence (GstClockTime start, GstClockTime end, gpointer data)
 
 /* Speech that goes on: time for another hypothesis? Only of the first pad's, which is what comes out. */
 static void
-on_heard (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
+on_heard (const GemmaUtterance *utterance, gpointer data)
 {
   GstGemmaLmPad *self = data;
   GstGemmaLmBase *element = self->element;
+  GstClockTime start = utterance->start, end = utterance->end;
   GstClockTime interval;
 
   if (self->heard_start != start)
@@ -67,10 +75,7 @@ on_heard (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gp
       end < self->heard_end + interval)
     return;
   self->heard_end = end;
-  GemmaWork *work = gemma_work_new (GEMMA_WORK_HEARD, start, end);
-  work->rows = g_array_copy (rows);
-  work->tokens = g_array_copy (tokens);
-  queue (self, work);
+  queue (self, make_work (GEMMA_WORK_HEARD, utterance, g_array_copy (utterance->rows), g_array_copy (utterance->tokens)));
 }
 
 static void

@@ -16,7 +16,7 @@ G_DEFINE_ENUM_TYPE (GstGemmaStreaming, gst_gemma_streaming,
         "partial" },
     { GEMMA_STREAMING_WORDS, "Words leave while their utterance is heard, as soon as two hypotheses agree on them",
         "words" },
-    { GEMMA_STREAMING_AUTO, "partial when the sound is live, else whole", "auto" })
+    { GEMMA_STREAMING_AUTO, "Live, words for transcripts and partial for translations; else whole", "auto" })
 
 G_DEFINE_ENUM_TYPE (GstGemmaPadClip, gst_gemma_pad_clip,
     { GEMMA_PAD_CLIP_AUTO, "As the model was trained: published Gemma 3n pads, the embedded model does not", "auto" },

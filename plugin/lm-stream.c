@@ -19,8 +19,9 @@ gst_gemma_lm_base_get_streaming (GstGemmaLmBase *self, GstClockTime *interval)
 
   GST_OBJECT_LOCK (self);
   const GemmaLmSettings *s = &self->settings;
-  GemmaStreaming streaming = s->streaming != GEMMA_STREAMING_AUTO ? s->streaming :
-      live ? GEMMA_STREAMING_PARTIAL : GEMMA_STREAMING_WHOLE;
+  /* How a translation begins may depend on what is said last. */
+  GemmaStreaming streaming = s->streaming != GEMMA_STREAMING_AUTO ? s->streaming : !live ? GEMMA_STREAMING_WHOLE :
+      s->task == GEMMA_TASK_TRANSCRIBE ? GEMMA_STREAMING_WORDS : GEMMA_STREAMING_PARTIAL;
   /* What has several lines or any form that the user asks for is whole or nothing. */
   gboolean speech = s->task == GEMMA_TASK_TRANSCRIBE || s->task == GEMMA_TASK_TRANSLATE;
   if (interval)
@@ -128,19 +129,30 @@ show_translations (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing
   return g_get_monotonic_time () - start;
 }
 
-/* The utterance is over: what was said in it is told, and the time without words at its end. */
+/* The utterance is over: what was said in it is told, and the time without words at its end. That of one which was cut is the
+ * next one's. */
 static GstFlowReturn
-end_utterance (GstGemmaLmBase *self, const GemmaWork *work, GstFlowReturn flow)
+end_utterance (GstGemmaLmBase *self, GemmaWork *work, GstFlowReturn flow)
 {
   GstGemmaLmBaseClass *klass = GST_GEMMA_LM_BASE_GET_CLASS (self);
-  GstClockTime told = self->heard.told;
+  GemmaHeard *heard = &self->heard;
 
-  self->heard.start = GST_CLOCK_TIME_NONE;
-  if (flow == GST_FLOW_OK && told < work->end)
-    flow = klass->silence (self, told, work->end);
-  if (flow == GST_FLOW_OK && self->heard.n_words && klass->end_texts)
+  heard->start = GST_CLOCK_TIME_NONE;
+  if (work->n_kept) {
+    heard->cut = work->end;
+    work->end = heard->told;
+  } else if (flow == GST_FLOW_OK && heard->told < work->end) {
+    flow = klass->silence (self, heard->told, work->end);
+  }
+  if (flow == GST_FLOW_OK && heard->n_words && klass->end_texts)
     flow = klass->end_texts (self);
   return flow;
+}
+
+static const GemmaSoundToken *
+get_token (const GemmaWork *work, guint i)
+{
+  return &g_array_index (work->tokens, GemmaSoundToken, i);
 }
 
 static GstFlowReturn
@@ -159,7 +171,9 @@ ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClo
     gemma_hypotheses_abandon (hypotheses);
     return flow;
   }
-  if (self->heard.words)
+  if (self->heard.words && work->n_kept)
+    gemma_hypotheses_cut (hypotheses, work->end, get_token (work, work->tokens->len - work->n_kept)->start, on_word, hearing);
+  else if (self->heard.words)
     gemma_hypotheses_end (hypotheses, work->end, hearing->last, on_word, hearing);
   self->heard.end = work->end;
   if (hearing->last) {
@@ -172,23 +186,51 @@ ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClo
   return hearing->flow;
 }
 
+/* What was cut goes on where the words that were told of it end, with some of them as context; else all is new. */
+static void
+begin_utterance (GstGemmaLmBase *self, const GemmaWork *work)
+{
+  GemmaHeard *heard = &self->heard;
+
+  heard->n_skipped = work->n_carried;
+  if (heard->cut == work->start) {
+    GstClockTime from = gemma_hypotheses_go_on (heard->hypotheses, get_token (work, 0)->start);
+    for (heard->n_skipped = 0; heard->n_skipped < work->n_carried; heard->n_skipped++) {
+      const GemmaSoundToken *token = get_token (work, heard->n_skipped);
+      if (token->start / 2 + token->end / 2 >= from)
+        break;
+    }
+  } else {
+    gemma_hypotheses_reset (heard->hypotheses, work->start);
+    heard->told = work->start;
+    heard->words = gst_gemma_lm_base_get_streaming (self, NULL) == GEMMA_STREAMING_WORDS;
+  }
+  heard->start = work->start;
+  heard->end = heard->from = heard->told;
+  heard->cut = GST_CLOCK_TIME_NONE;
+  heard->n_words = 0;
+}
+
 GstFlowReturn
 gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
 {
   GemmaHeard *heard = &self->heard;
   Hearing hearing = { self, work->kind == GEMMA_WORK_SPEECH, FALSE, GST_FLOW_OK };
+  GstFlowReturn flow = GST_FLOW_OK;
   GstClockTime interval;
-  GemmaStreaming streaming = gst_gemma_lm_base_get_streaming (self, &interval);
 
-  if (heard->start != work->start) {
-    gemma_hypotheses_reset (heard->hypotheses, work->start);
-    heard->start = heard->end = heard->told = work->start;
-    heard->words = streaming == GEMMA_STREAMING_WORDS;
-    heard->n_words = 0;
-  } else if (!hearing.last && work->end - heard->end < interval << self->load.step) {
+  gboolean goes_on = work->n_carried > 0;
+
+  gst_gemma_lm_base_get_streaming (self, &interval);
+  if (heard->start != work->start)
+    begin_utterance (self, work);
+  else if (!hearing.last && work->end - heard->end < interval << self->load.step)
     return GST_FLOW_OK;
-  }
-  GstFlowReturn flow = ask_about (self, work, &hearing, interval, cancellable);
+  gemma_work_skip_carried (work, heard->n_skipped);
+  work->start = heard->from;
+  /* What is left of a word that was cut and told is no other word. */
+  if (!goes_on || work->end - heard->told >= GEMMA_SOUND_SYLLABLE)
+    flow = ask_about (self, work, &hearing, interval, cancellable);
   if (!hearing.last)
     return flow;
   work->answer = g_strstrip (g_strdup (gemma_hypotheses_get_final_text (heard->hypotheses)));
@@ -202,12 +244,12 @@ gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work)
     return TRUE;
   if (work->kind != GEMMA_WORK_SPEECH || work->foreign)
     return FALSE;
-  return self->heard.start == work->start ? self->heard.words :
+  return self->heard.start == work->start || self->heard.cut == work->start ? self->heard.words :
       gst_gemma_lm_base_get_streaming (self, NULL) == GEMMA_STREAMING_WORDS;
 }
 
 void
 gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self)
 {
-  self->heard.start = GST_CLOCK_TIME_NONE;
+  self->heard.start = self->heard.cut = GST_CLOCK_TIME_NONE;
 }

@@ -2,8 +2,7 @@
 
 #define LEAD 2                  /* quiet tokens before an onset that are part of its utterance */
 #define TOLERANCE (80 * GST_MSECOND)    /* half a token: a larger hole in time ends the utterance */
-/* A usual syllable. What ends sooner after a cut through sound is the end of the word that was cut, and no word. */
-#define SYLLABLE (200 * GST_MSECOND)
+#define CARRIED 2                /* when streaming, one of so many tokens of what is cut is the next one's, too: its context */
 
 /* Up to where it is judged by a token; what follows is the next one's. */
 static GstClockTime
@@ -24,7 +23,7 @@ struct _GemmaUtterances
   GArray *rows;                 /* gfloat: their values */
   gboolean speaking;            /* one of them is loud */
   gboolean whole;               /* they begin a clip: keep all quiet ones that lead to its speech */
-  gboolean rest;                /* they go on with the sound that the last utterance was cut in */
+  guint n_carried;              /* of them: they are of the utterance before */
   GstClockTime speech_start, speech_end;
   GstClockTime told;            /* everything before is handed on */
   GstClockTime next;            /* when the next token is due */
@@ -73,7 +72,8 @@ gemma_utterances_reset (GemmaUtterances *self)
 {
   g_array_set_size (self->tokens, 0);
   g_array_set_size (self->rows, 0);
-  self->speaking = self->whole = self->rest = FALSE;
+  self->speaking = self->whole = FALSE;
+  self->n_carried = 0;
   self->told = self->next = GST_CLOCK_TIME_NONE;
 }
 
@@ -94,29 +94,30 @@ drop (GemmaUtterances *self, guint n)
   g_array_remove_range (self->rows, 0, n * self->hidden);
 }
 
-/* Of what was cut, so far: it must not become a text of its own. */
-static gboolean
-is_scrap (GemmaUtterances *self)
+static GemmaUtterance
+get_utterance (GemmaUtterances *self)
 {
-  return self->rest && self->speech_end - self->speech_start < SYLLABLE;
+  return (GemmaUtterance) { self->speech_start, self->speech_end, self->rows, self->tokens, self->n_carried, 0 };
 }
 
-/* Or silence, where it is less than a word. */
 static void
-tell_speech (GemmaUtterances *self)
+tell_speech (GemmaUtterances *self, guint n_kept)
 {
   GArray *rows = self->rows, *tokens = self->tokens;
 
-  if (self->speaking && !is_scrap (self)) {
-    self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
-    self->tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
+  if (self->speaking) {
+    GemmaUtterance utterance = get_utterance (self);
+    utterance.n_kept = n_kept;
     tell_silence (self, self->speech_start);
     self->told = self->speech_end;
-    self->funcs.speech (self->speech_start, self->speech_end, rows, tokens, self->user_data);
+    self->funcs.speech (&utterance, self->user_data);
   }
-  g_array_set_size (self->tokens, 0);
-  g_array_set_size (self->rows, 0);
-  self->speaking = self->whole = self->rest = FALSE;
+  self->rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  self->tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
+  g_array_unref (rows);
+  g_array_unref (tokens);
+  self->speaking = self->whole = FALSE;
+  self->n_carried = 0;
 }
 
 /* What is told does not overlap. */
@@ -174,34 +175,50 @@ find_cut (const GArray *tokens)
   return at;
 }
 
+/* The tokens from @first on, and their values. */
+static void
+copy_tokens (GemmaUtterances *self, guint first, GArray *tokens, GArray *rows)
+{
+  guint n = self->tokens->len - first;
+
+  if (n == 0)
+    return;
+  g_array_append_vals (tokens, &g_array_index (self->tokens, GemmaSoundToken, first), n);
+  g_array_append_vals (rows, &g_array_index (self->rows, gfloat, first * self->hidden), n * self->hidden);
+}
+
 /* The utterance is as long as it may be. */
 static void
 cut (GemmaUtterances *self)
 {
-  guint n = self->tokens->len, at = self->streaming ? n : find_cut (self->tokens);
+  guint n = self->tokens->len, at = self->streaming ? n - n / CARRIED : find_cut (self->tokens);
 
   g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (GemmaSoundToken));
   g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (gfloat));
-  if (at < n) {
-    g_array_append_vals (tokens, &g_array_index (self->tokens, GemmaSoundToken, at), n - at);
-    g_array_append_vals (rows, &g_array_index (self->rows, gfloat, at * self->hidden), (n - at) * self->hidden);
+  copy_tokens (self, at, tokens, rows);
+  if (!self->streaming) {
     g_array_set_size (self->tokens, at);
     g_array_set_size (self->rows, at * self->hidden);
     find_speech (self);
   }
-  tell_speech (self);
-  tell_silence (self, tokens->len ? g_array_index (tokens, GemmaSoundToken, 0).start : self->next);
+  tell_speech (self, self->streaming ? tokens->len : 0);
   g_array_append_vals (self->tokens, tokens->data, tokens->len);
   g_array_append_vals (self->rows, rows->data, rows->len);
-  find_speech (self);
-  self->whole = tokens->len > 0;
-  self->rest = !self->whole;
+  if (self->streaming) {
+    self->n_carried = tokens->len;
+    self->speaking = TRUE;
+    self->speech_start = self->speech_end;
+  } else {
+    tell_silence (self, tokens->len ? g_array_index (tokens, GemmaSoundToken, 0).start : self->next);
+    find_speech (self);
+    self->whole = tokens->len > 0;
+  }
 }
 
 void
 gemma_utterances_drain (GemmaUtterances *self)
 {
-  tell_speech (self);
+  tell_speech (self, 0);
   if (GST_CLOCK_TIME_IS_VALID (self->next))
     tell_silence (self, self->next);
 }
@@ -209,8 +226,14 @@ gemma_utterances_drain (GemmaUtterances *self)
 void
 gemma_utterances_forget (GemmaUtterances *self)
 {
+  if (self->n_carried) {
+    g_array_set_size (self->tokens, self->n_carried);
+    g_array_set_size (self->rows, self->n_carried * self->hidden);
+    self->speech_end = self->speech_start;
+    tell_speech (self, 0);
+  }
   drop (self, self->tokens->len);
-  self->speaking = self->whole = self->rest = FALSE;
+  self->speaking = self->whole = FALSE;
 }
 
 /* Time goes on at @pts: a hole is silence and ends the utterance; going back begins anew. */
@@ -245,8 +268,10 @@ is_end (GemmaUtterances *self, const GemmaSoundToken *token)
 static void
 tell_heard (GemmaUtterances *self)
 {
+  const GemmaUtterance utterance = get_utterance (self);
+
   tell_silence (self, MAX (self->speech_start, self->told));
-  self->funcs.heard (self->speech_start, self->speech_end, self->rows, self->tokens, self->user_data);
+  self->funcs.heard (&utterance, self->user_data);
 }
 
 /* Quiet tokens before speech: all but the last few are silence. */
@@ -283,14 +308,13 @@ gemma_utterances_push (GemmaUtterances *self, GstClockTime pts, GstClockTime dur
   } else if (self->speaking && (token.end - self->speech_end >= self->silence || is_end (self, &token))) {
     gemma_utterances_drain (self);
   } else if (!self->speaking) {
-    self->rest = FALSE;
     if (self->whole && token.end > self->told + GST_SECOND)
       self->whole = FALSE;      /* no speech follows soon */
     shorten_lead (self);
   }
   if (self->speaking && token.end - g_array_index (self->tokens, GemmaSoundToken, 0).start >= self->longest)
     cut (self);
-  else if (self->speaking && self->funcs.heard && !is_scrap (self))
+  else if (self->speaking && self->funcs.heard)
     tell_heard (self);
 }
 

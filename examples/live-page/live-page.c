@@ -28,7 +28,7 @@
   "openh264enc complexity=low rate-control=bitrate bitrate=600000 gop-size=250 ! h264parse ! hls.video " \
   "sound. ! queue ! voaacenc bitrate=64000 ! aacparse ! hls.audio hlssink2 name=hls target-duration=3 " \
   "sound. ! queue max-size-time=30000000000 max-size-bytes=0 max-size-buffers=0 leaky=downstream ! " \
-  "gemmatranscriber name=transcriber " \
+  "gemmatranscriber name=transcriber streaming=partial " \
   "transcriber.src ! gemmahlswebvttsink name=original target-duration=3 " \
   "transcriber.translate_src_0 ! gemmahlswebvttsink name=translation target-duration=3"
 

@@ -518,34 +518,6 @@ GST_END_TEST;
 
 /* ---- streaming --------------------------------------------------------------------------------- */
 
-static gchar *
-get_text (GstBuffer *buffer)
-{
-  GstMapInfo map;
-
-  gst_buffer_map (buffer, &map, GST_MAP_READ);
-  gchar *text = g_strndup ((const gchar *) map.data, map.size);
-  gst_buffer_unmap (buffer, &map);
-  return text;
-}
-
-/* All texts with a space between them; one of a whole utterance has its own. */
-static gchar *
-join_texts (Fixture *f)
-{
-  GString *all = g_string_new (NULL);
-  GstBuffer *buffer;
-
-  for (guint i = 0; (buffer = collector_get_buffer (f->out, i)); i++) {
-    g_autofree gchar *text = get_text (buffer);
-    g_auto (GStrv) words = g_strsplit_set (text, " \n\t", -1);
-    for (guint k = 0; words[k]; k++)
-      if (*words[k])
-        g_string_append_printf (all, "%s%s", all->len ? " " : "", words[k]);
-  }
-  return g_string_free (all, FALSE);
-}
-
 /* @interval: 0 for whole utterances */
 static Fixture
 begin_streaming (gint interval, gboolean live)
@@ -571,7 +543,7 @@ GST_START_TEST (test_streaming_tells_the_same_as_whole)
     Fixture f = begin_streaming (i ? 10000 : 0, FALSE);
     push (&f, "..ssssssss.....ssss", 0);
     finish (&f);
-    texts[i] = join_texts (&f);
+    texts[i] = collector_join_words (f.out, 0);
     fail_unless_equals_int (get_stat (f.lm, "hypotheses"), 0);
     fail_unless_equals_int (collector_count (f.out, TRUE, 0) > 2, i);
     collector_check_coverage (f.out, 0, 19 * TOKEN, 0);
@@ -642,7 +614,7 @@ GST_START_TEST (test_activations_while_playing)
     push (&f, "..ssssssss.......", i * 17 * TOKEN);        /* what push_token() repeats */
     while (collector_count (f.out, TRUE, 0) == before)
       g_usleep (1000);
-    texts[i] = join_texts (&f);
+    texts[i] = collector_join_words (f.out, 0);
   }
   finish (&f);
   end (&f);
@@ -663,7 +635,7 @@ GST_START_TEST (test_partial_texts_while_speech_goes_on)
     g_object_set (f.lm, "streaming", i, NULL);
     push (&f, "..ssssssssssss.....ssss", 0);
     finish (&f);
-    texts[i] = join_texts (&f);
+    texts[i] = collector_join_words (f.out, 0);
     /* 400 ms are three tokens; 12 and 4 of them are loud. */
     fail_unless_equals_int (get_stat (f.lm, "hypotheses"), i ? 4 + 1 : 0);
     fail_unless_equals_int (collector_count (f.out, TRUE, 0), 2);
@@ -724,7 +696,7 @@ GST_START_TEST (test_streaming_times)
   push (&f, "..ssssssssssss....", 0);
   finish (&f);
   for (n = 0; (buffer = collector_get_buffer (f.out, n)); n++) {
-    g_autofree gchar *text = get_text (buffer);
+    g_autofree gchar *text = collector_get_text (f.out, n);
     fail_unless (*text && !strpbrk (text, " \n\t"), "\"%s\" is not one word", text);
     fail_unless (GST_BUFFER_PTS (buffer) >= last && GST_BUFFER_DURATION (buffer) > 0);
     last = GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer);

@@ -296,6 +296,60 @@ GST_START_TEST (test_guesses_are_not_final)
 
 GST_END_TEST;
 
+/* At a cut all words are final but the one that is said there: the next utterance hears it again, from its beginning on,
+ * after words whose sound it still has. */
+GST_START_TEST (test_cut)
+{
+  GemmaHypotheses *h = gemma_hypotheses_new ();
+  g_autoptr (GArray) sound = make_sound_tokens ("ssssssssssss", 0), rest = make_sound_tokens ("ssssssss", 8 * T);
+  Times times = { .n = 0 };
+
+  gemma_hypotheses_reset (h, 0);
+  hear (h, sound, "Good_ night_ my_ dear_ fri", "bdfil");
+  gemma_hypotheses_cut (h, 12 * T, 8 * T, on_time, &times);
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "Good night my dear");
+  GstClockTime from = gemma_hypotheses_go_on (h, 8 * T);
+  fail_unless (from >= 8 * T && from <= times.end[3]);
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "");
+  guint n_context = gemma_hypotheses_get_final_ids (h)->len;
+  fail_unless_equals_int (n_context, times.start[3] >= 8 * T);
+  hear (h, rest, " friends", "d");
+  gemma_hypotheses_end (h, 16 * T, TRUE, on_time, &times);
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), " friends");
+  fail_unless_equals_int (gemma_hypotheses_get_final_ids (h)->len, n_context + 1);
+
+  /* One that began before all that is carried is not left: nobody would hear its beginning again. */
+  gemma_hypotheses_reset (h, 0);
+  times.n = 0;
+  hear (h, sound, "Good_ niiiiiiiiiiiiiiiiiiight", "bl");
+  gemma_hypotheses_cut (h, 12 * T, 11 * T, on_time, &times);
+  fail_unless_equals_string (gemma_hypotheses_get_final_text (h), "Good niiiiiiiiiiiiiiiiiiight");
+  fail_unless_equals_uint64 (gemma_hypotheses_go_on (h, 11 * T), times.end[1]);
+  fail_unless_equals_int (gemma_hypotheses_get_final_ids (h)->len, 0);
+  gemma_hypotheses_free (h);
+}
+
+GST_END_TEST;
+
+/* Of a model that does not tell where it looks, the last word may be the one that is cut. */
+GST_START_TEST (test_cut_by_length)
+{
+  GemmaHypotheses *h;
+  Told told = begin (&h, 0);
+
+  add (h, "Good_ night_ fri");
+  gemma_hypotheses_cut (h, MS (1500), MS (1000), on_word, &told);
+  fail_unless_equals_string (told.words->str, "Good|night|");
+  gemma_hypotheses_reset (h, MS (2000));
+  told.end = MS (2000);
+  add (h, "friends");
+  gemma_hypotheses_cut (h, MS (2500), MS (2200), on_word, &told);
+  fail_unless_equals_string (told.words->str, "Good|night|friends|");
+  end (h, &told);
+}
+
+GST_END_TEST;
+
 /* Tokens as loud as each other, which is known of each 20 ms of them. */
 static GArray *
 make_loud_tokens (guint n)
@@ -443,6 +497,8 @@ hypotheses_suite (void)
   tcase_add_test (tc, test_abandoned);
   tcase_add_test (tc, test_times_of_attention);
   tcase_add_test (tc, test_guesses_are_not_final);
+  tcase_add_test (tc, test_cut);
+  tcase_add_test (tc, test_cut_by_length);
   tcase_add_test (tc, test_words_without_a_place_wait);
   tcase_add_test (tc, test_clear_words_do_not_wait);
   tcase_add_test (tc, test_words_meet_where_it_is_less_loud);

@@ -56,18 +56,6 @@ play (Fixture *f)
 }
 
 static gchar *
-get_text (Collector *out, guint n)
-{
-  GstBuffer *buffer = collector_get_buffer (out, n);
-  GstMapInfo map;
-
-  fail_unless (buffer && gst_buffer_map (buffer, &map, GST_MAP_READ));
-  gchar *text = g_strndup ((const gchar *) map.data, map.size);
-  gst_buffer_unmap (buffer, &map);
-  return text;
-}
-
-static gchar *
 get_language (Collector *out)
 {
   gchar *language = NULL;
@@ -159,7 +147,7 @@ GST_START_TEST (test_spoken_language)
 
   play (&f);
   for (guint i = 0; i < 4; i++) {
-    g_autofree gchar *said = get_text (f.out[0], i), *same = get_text (f.out[1], i);
+    g_autofree gchar *said = collector_get_text (f.out[0], i), *same = collector_get_text (f.out[1], i);
     fail_unless_equals_string (said, same);
   }
   g_autofree gchar *english = get_language (f.out[1]), *french = get_language (f.out[2]);
@@ -285,7 +273,7 @@ GST_START_TEST (test_partial_translations)
   fail_unless_equals_int (partials.n_translated[1], partials.n_translated[0]);
   for (guint i = 0; i < f.n; i++)
     for (guint k = 0; k < 4; k++) {
-      g_autofree gchar *want = get_text (whole.out[i], k), *got = get_text (f.out[i], k);
+      g_autofree gchar *want = collector_get_text (whole.out[i], k), *got = collector_get_text (f.out[i], k);
       fail_unless_equals_string (got, want);
     }
   /* The statistics are of what has left. */
@@ -335,7 +323,7 @@ finish (Fixture *f, GstElement *in)
 /* Live, when utterances wait, nobody translates hypotheses any more, and every text is translated all the same. */
 GST_START_TEST (test_partial_translations_are_left_out_first)
 {
-  Fixture f = begin (SOUND " is-live=true", CHAINED "latency=30000", "es fr", NULL);
+  Fixture f = begin (SOUND " is-live=true", CHAINED "streaming=partial latency=30000", "es fr", NULL);
   g_autoptr (GstElement) in = get_input (&f);
   Partials partials = { 0, };
 

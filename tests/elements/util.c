@@ -184,6 +184,33 @@ collector_get_buffer (Collector *self, guint n)
   return buffer;
 }
 
+gchar *
+collector_get_text (Collector *self, guint n)
+{
+  GstBuffer *buffer = collector_get_buffer (self, n);
+  GstMapInfo map;
+
+  fail_unless (buffer && gst_buffer_map (buffer, &map, GST_MAP_READ), "there is no text %u", n);
+  gchar *text = g_strndup ((const gchar *) map.data, map.size);
+  gst_buffer_unmap (buffer, &map);
+  return text;
+}
+
+gchar *
+collector_join_words (Collector *self, guint n)
+{
+  GString *all = g_string_new (NULL);
+
+  for (; collector_get_buffer (self, n); n++) {
+    g_autofree gchar *text = collector_get_text (self, n);
+    g_auto (GStrv) words = g_strsplit_set (text, " \n\t", -1);
+    for (guint k = 0; words[k]; k++)
+      if (*words[k])
+        g_string_append_printf (all, "%s%s", all->len ? " " : "", words[k]);
+  }
+  return g_string_free (all, FALSE);
+}
+
 void
 collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end, GstClockTime slack)
 {

@@ -48,6 +48,10 @@ void collector_wait_eos (Collector *self, guint seconds);
 guint collector_count (Collector *self, gboolean buffers, GstEventType type);
 /** The n-th buffer, or NULL. (transfer none) */
 GstBuffer *collector_get_buffer (Collector *self, guint n);
+/** The n-th buffer's; the test fails without one. (transfer full) */
+gchar *collector_get_text (Collector *self, guint n);
+/** The words of all texts from the n-th on, with a space between them. (transfer full) */
+gchar *collector_join_words (Collector *self, guint n);
 /** Fails unless buffers and GAPs follow each other from @start to @end, no hole or overlap above @slack. */
 void collector_check_coverage (Collector *self, GstClockTime start, GstClockTime end, GstClockTime slack);
 

@@ -11,39 +11,38 @@ typedef struct
 {
   gboolean speech;
   GstClockTime start, end;
-  guint n_tokens;
+  guint n_tokens, n_carried, n_kept;
   gfloat first;
 } Span;
 
 static GArray *spans;
 
-/* A token for each row; speech begins in what the first loud one tells of, and ends in the last. */
+/* A token for each row; speech begins in what the first loud one tells of, or where the one before was cut, and ends in the last. */
 static void
-check_tokens (GArray *rows, GArray *tokens, GstClockTime start, GstClockTime end)
+check_tokens (const GemmaUtterance *u)
 {
   const GemmaSoundToken *first = NULL, *last = NULL;
 
-  fail_unless_equals_int (tokens->len * HIDDEN, rows->len);
-  for (guint i = 0; i < tokens->len; i++) {
-    const GemmaSoundToken *token = &g_array_index (tokens, GemmaSoundToken, i);
+  fail_unless_equals_int (u->tokens->len * HIDDEN, u->rows->len);
+  for (guint i = 0; i < u->tokens->len; i++) {
+    const GemmaSoundToken *token = &g_array_index (u->tokens, GemmaSoundToken, i);
     fail_unless (i == 0 || token->start >= token[-1].end);
     if (token->quiet)
       continue;
-    first = first ? first : token;
+    first = first || i < u->n_carried ? first : token;
     last = token;
   }
-  fail_unless (first && first->start - start <= T - HEARD && last->start < end && end <= last->end);
+  fail_unless (last && last->start < u->end && u->end <= last->end);
+  fail_unless (u->n_carried || (first && first->start - u->start <= T - HEARD));
 }
 
 static void
-on_speech (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
+on_speech (const GemmaUtterance *u, gpointer data)
 {
-  Span span = { TRUE, start, end, rows->len / HIDDEN, g_array_index (rows, gfloat, 0) };
+  Span span = { TRUE, u->start, u->end, u->rows->len / HIDDEN, u->n_carried, u->n_kept, g_array_index (u->rows, gfloat, 0) };
 
   g_array_append_val (spans, span);
-  check_tokens (rows, tokens, start, end);
-  g_array_unref (rows);
-  g_array_unref (tokens);
+  check_tokens (u);
 }
 
 static void
@@ -64,17 +63,17 @@ static GstClockTime heard_start, heard_end;
 static guint n_heard;
 
 static void
-on_heard (GstClockTime start, GstClockTime end, GArray *rows, GArray *tokens, gpointer data)
+on_heard (const GemmaUtterance *u, gpointer data)
 {
-  if (n_heard && start == heard_start)
-    fail_unless (end >= heard_end);
+  if (n_heard && u->start == heard_start)
+    fail_unless (u->end >= heard_end);
   /* What comes before it has been told: nobody waits for a silence. */
-  if (spans->len && g_array_index (spans, Span, spans->len - 1).start < start)
-    fail_unless_equals_uint64 (g_array_index (spans, Span, spans->len - 1).end, start);
-  heard_start = start;
-  heard_end = end;
+  if (spans->len && g_array_index (spans, Span, spans->len - 1).start < u->start)
+    fail_unless_equals_uint64 (g_array_index (spans, Span, spans->len - 1).end, u->start);
+  heard_start = u->start;
+  heard_end = u->end;
   n_heard++;
-  check_tokens (rows, tokens, start, end);
+  check_tokens (u);
 }
 
 static GemmaUtterances *
@@ -267,47 +266,58 @@ GST_START_TEST (test_longest_is_cut_where_it_is_least_loud)
 
 GST_END_TEST;
 
-/* The end of a word that was cut is silence, and nothing of the time is missing; more than a syllable is speech. */
-GST_START_TEST (test_rest_of_a_cut)
+/* Streaming, what is cut goes on with its own second half; what follows decides what of that has been told. */
+GST_START_TEST (test_streaming_cut_carries_on)
 {
   static const struct
   {
     const gchar *rest;
-    GstClockTime start, end;    /* of speech in it, after the cut; none */
-    gboolean drained;           /* the end comes at once */
-  } rows[] = {
-    { "s...", 0, 0, FALSE },
-    { "s", 0, 0, TRUE },
-    { "ss...", 0, T + HEARD, FALSE },
-    { "ss", 0, T + HEARD, TRUE },
-    { "s.s...", 0, 2 * T + HEARD, FALSE },      /* it goes on after a stop */
-    { ".s...", HEARD, T + HEARD, FALSE },       /* the cut was at a pause: what follows is something else */
-  };
+    guint n_tokens;             /* of it */
+    GstClockTime end;           /* of speech in it, after the cut; 0: there is none */
+  } rows[] = { { "ss.", 3, T + HEARD }, { "s", 1, HEARD }, { "", 0, 0 }, { "..", 2, 0 } };
 
-  for (guint i = 0; i < 2 * G_N_ELEMENTS (rows); i++) {
-    const gchar *rest = rows[i / 2].rest;
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
     GemmaUtterances *u = begin ();
-    guint n = 0;
 
-    gemma_utterances_set_limits (u, MS (480), 10 * T, i % 2);
-    GstClockTime cut = push (u, "ssssssssss", 0), stop = push (u, rest, cut);
-    if (rows[i / 2].drained)
-      gemma_utterances_drain (u);
-    check_span (n++, TRUE, 0, cut - T + HEARD);
-    if (rows[i / 2].end > 0) {
-      check_span (n++, FALSE, cut - T + HEARD, cut + rows[i / 2].start);
-      check_span (n++, TRUE, cut + rows[i / 2].start, cut + rows[i / 2].end);
-      check_span (n++, FALSE, cut + rows[i / 2].end, stop);
-    } else {
-      fail_unless (heard_start < cut, "a hypothesis of nothing");
-      check_span (n++, FALSE, cut - T + HEARD, stop);
-    }
-    fail_unless_equals_int (spans->len, n);
+    gemma_utterances_set_limits (u, MS (480), 8 * T, TRUE);
+    GstClockTime cut = push (u, "ssssssss", 0) - T + HEARD;
+    push (u, rows[i].rest, 8 * T);
+    gemma_utterances_drain (u);
+    check_span (0, TRUE, 0, cut);
+    fail_unless_equals_int (g_array_index (spans, Span, 0).n_kept, 4);
+    fail_unless_equals_int (g_array_index (spans, Span, 0).n_carried, 0);
+    /* At once, so that nothing of the time is missing; also where nothing follows: a word may have been left. */
+    check_span (1, TRUE, cut, rows[i].end ? 8 * T + rows[i].end : cut);
+    fail_unless_equals_int (g_array_index (spans, Span, 1).n_carried, 4);
+    fail_unless_equals_int (g_array_index (spans, Span, 1).n_kept, 0);
+    fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 4 + rows[i].n_tokens);
+    fail_unless_equals_float (g_array_index (spans, Span, 1).first, 4.);
     /* What follows has nothing to do with it. */
-    push (u, "s...", stop);
-    check_span (spans->len - 2, TRUE, stop, stop + HEARD);
+    GstClockTime later = push (u, "....", 20 * T);
+    push (u, "s...", later);
+    fail_unless_equals_int (g_array_index (spans, Span, spans->len - 2).n_carried, 0);
+    check_span (spans->len - 2, TRUE, later - T + HEARD, later + HEARD);
     end (u);
   }
+}
+
+GST_END_TEST;
+
+/* What is no speech after all takes nothing with it that was left of speech. */
+GST_START_TEST (test_forgotten_after_a_cut)
+{
+  GemmaUtterances *u = begin ();
+
+  gemma_utterances_set_limits (u, MS (480), 8 * T, TRUE);
+  push (u, "ssssssssss", 0);
+  gemma_utterances_forget (u);
+  gemma_utterances_drain (u);
+  check_span (0, TRUE, 0, 7 * T + HEARD);
+  check_span (1, TRUE, 7 * T + HEARD, 7 * T + HEARD);
+  fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 4);
+  check_span (2, FALSE, 7 * T + HEARD, 10 * T);
+  fail_unless_equals_int (spans->len, 3);
+  end (u);
 }
 
 GST_END_TEST;
@@ -333,6 +343,7 @@ GST_START_TEST (test_streaming)
   push (u, "ssssssss", 10 * T);
   check_span (3, TRUE, 8 * T, 17 * T + HEARD);
   fail_unless_equals_int (g_array_index (spans, Span, 3).n_tokens, 10);
+  fail_unless_equals_int (g_array_index (spans, Span, 3).n_kept, 5);
   end (u);
 }
 
@@ -353,8 +364,9 @@ utterances_suite (void)
   tcase_add_test (tc, test_longest_is_cut_at_pause);
   tcase_add_test (tc, test_longest_without_pause);
   tcase_add_test (tc, test_longest_is_cut_where_it_is_least_loud);
-  tcase_add_test (tc, test_rest_of_a_cut);
   tcase_add_test (tc, test_streaming);
+  tcase_add_test (tc, test_streaming_cut_carries_on);
+  tcase_add_test (tc, test_forgotten_after_a_cut);
   return s;
 }
 
