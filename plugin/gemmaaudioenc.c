@@ -18,6 +18,9 @@
  * is louder than the music, else within 2.5 seconds, which are kept for it. GAP events lag behind as much while music plays.
  * A clip that has been nothing but music is taken back: a custom event, `gemma-clip-dropped`, tells gemmalm to forget it.
  *
+ * Where buffers leave out a stretch of time, as after a queue that leaked, an element message `gemma-sound-missing` (timestamp,
+ * duration) says so, and a GAP event stands for it.
+ *
  * ## Example
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert ! audioresample !
@@ -284,6 +287,15 @@ drain (GstGemmaAudioEnc *self)
   return self->flow;
 }
 
+static void
+post_missing (GstGemmaAudioEnc *self, GstClockTime start, GstClockTime end)
+{
+  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
+          gst_structure_new ("gemma-sound-missing",
+              "timestamp", G_TYPE_UINT64, start,
+              "duration", G_TYPE_UINT64, end - start, NULL)));
+}
+
 /* Makes @pts the time of the next sample: goes on, or ends the clip and begins another. */
 static GstFlowReturn
 synchronize (GstGemmaAudioEnc *self, GstClockTime pts, gboolean discont)
@@ -300,6 +312,8 @@ synchronize (GstGemmaAudioEnc *self, GstClockTime pts, gboolean discont)
     GST_DEBUG_OBJECT (self, "sound continues at %" GST_TIME_FORMAT " instead of %" GST_TIME_FORMAT, GST_TIME_ARGS (pts),
         GST_TIME_ARGS (expected));
     flow = drain (self);
+    if (pts > expected + TOLERANCE)
+      post_missing (self, expected, pts);
     if (flow == GST_FLOW_OK && pts > expected)
       push_gap (self, expected, pts);
     self->told = 0;             /* from here on times are those of the new sound */

@@ -151,6 +151,26 @@ GST_START_TEST (test_caps_change)
 
 GST_END_TEST;
 
+/* One message tells what was not heard. */
+static void
+check_missing (Steps *s, GstClockTime start, GstClockTime duration)
+{
+  GstMessage *message;
+  guint n = 0;
+
+  for (; (message = gst_bus_pop_filtered (s->bus, GST_MESSAGE_ELEMENT)); gst_message_unref (message)) {
+    const GstStructure *structure = gst_message_get_structure (message);
+    guint64 at, length;
+    if (!gst_structure_has_name (structure, "gemma-sound-missing"))
+      continue;
+    fail_unless (gst_structure_get_uint64 (structure, "timestamp", &at) && gst_structure_get_uint64 (structure, "duration", &length));
+    fail_unless_equals_uint64 (at, start);
+    fail_unless_equals_uint64 (length, duration);
+    n++;
+  }
+  fail_unless_equals_int (n, 1);
+}
+
 /* The queue before it leaked: a hole with DISCONT. */
 GST_START_TEST (test_lost_sound)
 {
@@ -166,6 +186,7 @@ GST_START_TEST (test_lost_sound)
   fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, 0)) < MS (500));
   fail_unless (GST_BUFFER_PTS (collector_get_buffer (s.out, 1)) >= MS (5900));
   collector_check_coverage (s.out, 0, MS (7000), 0);
+  check_missing (&s, MS (1000), MS (5000));
   end_steps (&s);
 }
 
