@@ -107,6 +107,39 @@ GST_START_TEST (test_kernel_does_not_build)
 
 GST_END_TEST;
 
+static gboolean
+is_compiling (GstMessage *message)
+{
+  g_autofree gchar *text = NULL;
+
+  gst_message_parse_progress (message, NULL, NULL, &text);
+  return text && strstr (text, "compiling");
+}
+
+/* While a kernel is compiled, who stops does not wait for it, in whatever state; and the next one plays. */
+GST_START_TEST (test_stopped_while_kernels_build)
+{
+  g_setenv ("GEMMA_CACHE_DIR", cache, TRUE);
+  for (guint i = 0; i < 3; i++) {
+    GstElement *pipeline = launch_pipeline (PIPELINE);
+    g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+    gboolean compiling = FALSE;
+
+    gst_element_set_state (pipeline, i % 2 ? GST_STATE_PAUSED : GST_STATE_PLAYING);
+    while (!compiling) {
+      g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_PROGRESS | GST_MESSAGE_ERROR);
+      fail_unless (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_PROGRESS, "no kernel is compiled");
+      compiling = is_compiling (message);
+    }
+    Watch watch = watch_begin ();
+    stop (pipeline);
+    fail_unless (watch_get (&watch) < G_USEC_PER_SEC / 2);
+  }
+  check_works ();
+}
+
+GST_END_TEST;
+
 /* The device fails in the middle of a stream: one error that names what it said, and then everything works again. */
 static const struct
 {
@@ -185,6 +218,7 @@ faults_suite (void)
   tcase_add_unchecked_fixture (tc, make_cache, remove_cache);
   tcase_add_test (tc, test_no_platform);
   tcase_add_test (tc, test_kernel_does_not_build);
+  tcase_add_test (tc, test_stopped_while_kernels_build);
   tcase_add_loop_test (tc, test_device_fails_while_playing, 0, G_N_ELEMENTS (faults));
   tcase_add_loop_test (tc, test_no_memory, 0, 11);
   tcase_add_test (tc, test_strange_times);
