@@ -17,7 +17,7 @@
  *
  * ## Example
  * |[
- * gst-launch-1.0 -e autoaudiosrc ! tee name=sound ! queue ! gemmatranscriber !
+ * gst-launch-1.0 -e autoaudiosrc ! tee name=sound ! queue ! gemmatranscriber streaming=partial !
  *     gemmahlswebvttsink location=en%05d.vtt playlist-location=en.m3u8 target-duration=4
  *     sound. ! queue ! audioconvert ! voaacenc ! aacparse ! hls.audio
  *     v4l2src ! videoconvert ! openh264enc ! h264parse ! hls.video

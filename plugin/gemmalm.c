@@ -11,8 +11,7 @@
  * #GstGemmaLm:hypothesis-interval more of it has been heard, a hypothesis is made, and `gemma-partial` shows it. With
  * `words`, a word that two in a row agree on, and that another follows, goes to the pad at once, with a time of its
  * own inside of the utterance, and is never changed; in `gemma-partial` these are final, and text is what comes
- * after them and may still change. Models that were trained on whole utterances, as the embedded one, guess at the
- * end of what they have heard: `partial` shows it, and the pad gets the same as without.
+ * after them and may still change. With `partial` the pad gets the same as without.
  *
  * Live, when the machine is too slow, hypotheses are not translated any more, then become fewer; when utterances wait all the
  * same, pictures beside speech are left out and #GstGemmaLm:fallback-submodel runs, until there is time again. Messages
@@ -29,8 +28,8 @@
  * descriptions of pictures are not.
  *
  * Live, text leaves before running time + #GstGemmaLm:latency: utterances are cut short enough for it, at a pause if there is
- * one, else where they are least loud. Words that leave one by one are cut where they are; then less than 200 ms of sound
- * after the cut is no text, but part of the GAP that follows.
+ * one, else where they are least loud. Where words leave one by one, what is cut goes on with its second half: a word that is being
+ * said at the cut is heard again as a whole, after words that are final and stay context.
  *
  * Live, neither sound nor model wait for who takes text too slowly. A warning tells when text leaves more than a second too
  * late for that reason; when 256 texts and events wait at a pad, the oldest text becomes a GAP, with a QOS message.
