@@ -470,21 +470,22 @@ class Batches(torch.utils.data.Dataset):
         between any two words, as where an utterance is cut that has become too long -> as clip()"""
         human = rng.random() < self.p_human
         shards = self.human if human else self.voices
-        spoken, like, left = [], None, target * RATE
+        spoken, said, left = [], [], target * RATE
         while left > RATE / 4:
-            item = self.draw(shards, .2, target, rng, like)
+            again = said and rng.random() < .25                             # as announcements are
+            item = said[int(rng.integers(len(said)))] if again else self.draw(shards, .2, target, rng, said[0] if said else None)
             if item is None or item["cuts"] is None:
                 continue
             words, at, worse = aligned(item)
-            first = int(rng.integers(len(words))) if not like and rng.random() < .5 else 0
+            first = int(rng.integers(len(words))) if not said and rng.random() < .5 else 0
             last = max(first + 1, sum(place - at[first] <= left for place in at) - 1)
             if not well_heard(worse[first:last]) or at[last] - at[first] > 1.5 * left:
                 left -= RATE / 10                                           # does not go on for ever
                 continue
             spoken.append(self.whole(shards, item) if last - first == len(words) else self.part(shards, item, first, last))
-            like = item
+            said.append(item)
             left -= len(spoken[-1].x)
-        return (self.joined(spoken, .75, .45, rng), like["lang"], human) if spoken else self.clip(target, rng)
+        return (self.joined(spoken, .75, .45, rng), said[0]["lang"], human) if spoken else self.clip(target, rng)
 
     def tasks(self, lang, speech, rng):
         """[(instruction, answer)]: transcribing, and now and then a second one"""
