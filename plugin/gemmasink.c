@@ -57,6 +57,20 @@ GST_ELEMENT_REGISTER_DEFINE (gemmasink, "gemmasink", GST_RANK_NONE, GST_TYPE_GEM
 
 /* ---- output ----------------------------------------------------------------------------------- */
 
+/* @start, @end: in the segment, as are the times of words; @stream_time: of @start */
+static gboolean
+write_cue (GstGemmaSink *self, GstClockTime start, GstClockTime end, GstClockTime stream_time, const gchar *text, GError **error)
+{
+  const GArray *words = GST_GEMMA_LM_BASE (self)->words;
+  g_autofree GstGemmaWord *list = g_new (GstGemmaWord, words->len);
+
+  for (guint i = 0; i < words->len; i++) {
+    const GemmaWord *word = &g_array_index (words, GemmaWord, i);
+    list[i] = (GstGemmaWord) { stream_time + (word->start - start), stream_time + (word->end - start), word->text };
+  }
+  return gst_gemma_cue_writer_write_words (self->writer, stream_time, end - start, text, list, words->len, error);
+}
+
 static GstFlowReturn
 gst_gemma_sink_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end, const gchar *text)
 {
@@ -65,7 +79,7 @@ gst_gemma_sink_text (GstGemmaLmBase *base, GstClockTime start, GstClockTime end,
   GstClockTime running_time = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, start);
   g_autoptr (GError) error = NULL;
 
-  if (self->writer && !gst_gemma_cue_writer_write (self->writer, stream_time, end - start, text, &error)) {
+  if (self->writer && !write_cue (self, start, end, GST_CLOCK_TIME_IS_VALID (stream_time) ? stream_time : 0, text, &error)) {
     GST_ELEMENT_ERROR (self, RESOURCE, WRITE, ("%s", error->message), (NULL));
     return GST_FLOW_ERROR;
   }
@@ -226,6 +240,7 @@ open_writer (GstGemmaSink *self)
       gst_gemma_cue_writer_new_mapped (location, offset, &error);
   if (!self->writer)
     GST_ELEMENT_ERROR (self, RESOURCE, OPEN_WRITE, ("%s", error->message), (NULL));
+  GST_GEMMA_LM_BASE (self)->wants_words = self->writer && gst_gemma_cue_writer_takes_words (self->writer);
   return self->writer != NULL;
 }
 

@@ -137,6 +137,7 @@ typedef struct
 {
   GstGemmaLmBase *self;
   const GemmaWork *work;
+  GemmaHypotheses *words;       /* nullable */
 } Partial;
 
 void
@@ -162,6 +163,8 @@ on_token (gint32 id, const gchar *text, const gchar *all, const gfloat *weights,
 {
   const Partial *partial = data;
 
+  if (partial->words)
+    gemma_hypotheses_add (partial->words, id, text, weights);
   if (*text && partial->self->heard.start != partial->work->start)
     gst_gemma_lm_base_post_partial (partial->self, partial->work->start, partial->work->end, all, "", NULL);
   return TRUE;
@@ -238,9 +241,12 @@ gchar *
 gst_gemma_lm_base_ask (GstGemmaLmBase *self, const GemmaWork *work, const GemmaListener *listener,
     GCancellable *cancellable, GemmaDecodeStats *stats, GstFlowReturn *flow)
 {
-  Partial partial = { self, work };
-  const GemmaListener shown = { .token = on_token, .user_data = &partial };
+  Partial partial = { self, work, listener ? NULL : gst_gemma_lm_base_begin_words (self, work) };
+  const GemmaListener shown = { .token = on_token, .aligns = partial.words != NULL, .user_data = &partial };
   gchar *text = ask (self, work, listener ? listener : &shown, cancellable, stats, flow);
+
+  if (text && partial.words)
+    gst_gemma_lm_base_end_words (self, work);
 
   if (!text && *flow == GST_FLOW_ERROR) /* ours: who waits for text downstream need not wait any more */
     GST_GEMMA_LM_BASE_GET_CLASS (self)->event (self, gst_event_new_eos ());
@@ -279,6 +285,7 @@ answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
   if (work->kind == GEMMA_WORK_IMAGE)
     return gst_gemma_lm_base_hold_description (self, g_steal_pointer (&text));
   flow = gst_gemma_lm_base_tell (self, work->start, work->end, text);
+  g_array_set_size (self->words, 0);
   work->answer = g_steal_pointer (&text);
   return flow;
 }
@@ -744,6 +751,7 @@ gst_gemma_lm_base_finalize (GObject *object)
   g_mutex_unlock (&self->lock);
   gst_gemma_lm_base_forget_description (self);
   gemma_hypotheses_free (self->heard.hypotheses);
+  g_array_unref (self->words);
   gemma_pictures_free (self->pictures);
   gst_object_unref (self->task);
   g_rec_mutex_clear (&self->task_lock);
@@ -797,6 +805,12 @@ gst_gemma_lm_base_class_init (GstGemmaLmBaseClass *klass)
 }
 
 static void
+clear_word (gpointer word)
+{
+  g_free (((GemmaWord *) word)->text);
+}
+
+static void
 gst_gemma_lm_base_init (GstGemmaLmBase *self)
 {
   /* The hard embeddings of a sound's end come with the text part. */
@@ -807,6 +821,8 @@ gst_gemma_lm_base_init (GstGemmaLmBase *self)
   g_queue_init (&self->queue);
   self->pictures = gemma_pictures_new (MAX_WINDOW);
   self->heard.hypotheses = gemma_hypotheses_new ();
+  self->words = g_array_new (FALSE, FALSE, sizeof (GemmaWord));
+  g_array_set_clear_func (self->words, clear_word);
   self->decoding.take_submodel = take_submodel;
   self->decoding.user_data = self;
   self->heard.start = GST_CLOCK_TIME_NONE;

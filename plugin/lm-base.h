@@ -251,6 +251,13 @@ typedef struct
   GstClockTime told;            /* where what was handed on ends */
 } GemmaDescription;
 
+/* A word of a whole transcript. */
+typedef struct
+{
+  GstClockTime start, end;
+  gchar *text;
+} GemmaWord;
+
 /* The utterance that is heard (lm-stream.c), the task's. */
 typedef struct
 {
@@ -331,6 +338,8 @@ struct _GstGemmaLmBase
   GstSegment segment;           /* of the events that were handed on */
   GemmaDescription description;
   GemmaHeard heard;
+  gboolean wants_words;         /* of whole transcripts; set while the task does not run */
+  GArray *words;                /* GemmaWord: of the text that is handed on, where they are wanted */
   GemmaLoad load;
 
   /* Statistics; object lock. */
@@ -379,6 +388,12 @@ void gst_gemma_lm_base_drop_heard_locked (GstGemmaLmBase *self, const GemmaWork 
 /** In the task: whether @work is speech that goes on, or whose words leave one by one. Then, tells what is final. */
 gboolean gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work);
 GstFlowReturn gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable);
+/**
+ * Around asking about @work as a whole, where its words are wanted: says to whom the model shows where it looks, or NULL; and finds out
+ * when its words were said.
+ */
+GemmaHypotheses *gst_gemma_lm_base_begin_words (GstGemmaLmBase *self, const GemmaWork *work);
+void gst_gemma_lm_base_end_words (GstGemmaLmBase *self, const GemmaWork *work);
 /** Also with the task stopped. */
 void gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self);
 

@@ -237,6 +237,36 @@ gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *can
   return end_utterance (self, work, flow);
 }
 
+/* ---- words of what is told whole ---------------------------------------------------------------------- */
+
+GemmaHypotheses *
+gst_gemma_lm_base_begin_words (GstGemmaLmBase *self, const GemmaWork *work)
+{
+  GemmaHypotheses *hypotheses = self->heard.hypotheses;
+
+  if (!self->wants_words || !work->tokens || self->settings.task != GEMMA_TASK_TRANSCRIBE)
+    return NULL;
+  gemma_hypotheses_reset (hypotheses, work->start);
+  gemma_hypotheses_begin (hypotheses, work->tokens);
+  return hypotheses;
+}
+
+static void
+keep_word (GstClockTime start, GstClockTime end, const gchar *text, gpointer words)
+{
+  GemmaWord word = { start, end, g_strdup (text) };
+
+  g_array_append_val (words, word);
+}
+
+void
+gst_gemma_lm_base_end_words (GstGemmaLmBase *self, const GemmaWork *work)
+{
+  gemma_hypotheses_end (self->heard.hypotheses, work->end, TRUE, keep_word, self->words);
+}
+
+/* ------------------------------------------------------------------------------------------------------- */
+
 gboolean
 gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work)
 {

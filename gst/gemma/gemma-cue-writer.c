@@ -5,7 +5,16 @@
 #include <glib/gstdio.h>
 #include <stdio.h>
 
-typedef void (*FormatFunc) (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text);
+typedef struct
+{
+  guint n;                      /* from 1 on */
+  GstClockTime start, end;
+  const gchar *text;
+  const GstGemmaWord *words;
+  guint n_words;
+} Cue;
+
+typedef void (*FormatFunc) (GString *out, const Cue *cue);
 
 #define MPEGTS_BITS 33
 
@@ -14,6 +23,7 @@ typedef struct
   const gchar *extension;
   FormatFunc format;
   void (*header) (GString *out, guint64 mpegts);        /* or NULL */
+  gboolean takes_words;
 } CueFormat;
 
 struct _GstGemmaCueWriter
@@ -37,27 +47,27 @@ append_times (GString *out, GstClockTime start, GstClockTime end, gchar separato
 }
 
 static void
-format_terminal (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+format_terminal (GString *out, const Cue *cue)
 {
-  append_times (out, start, end, '.');
-  g_string_append_printf (out, "  %s\n", text);
+  append_times (out, cue->start, cue->end, '.');
+  g_string_append_printf (out, "  %s\n", cue->text);
   /* Further lines stand under the first: 12 + 5 + 12 characters of times and two spaces. */
   g_string_replace (out, "\n", "\n                               ", 0);
   g_string_truncate (out, out->len - 31);
 }
 
 static void
-format_text (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+format_text (GString *out, const Cue *cue)
 {
-  g_string_append_printf (out, "%s\n", text);
+  g_string_append_printf (out, "%s\n", cue->text);
 }
 
 static void
-format_srt (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+format_srt (GString *out, const Cue *cue)
 {
-  g_string_append_printf (out, "%u\n", n);
-  append_times (out, start, end, ',');
-  g_string_append_printf (out, "\n%s\n\n", text);
+  g_string_append_printf (out, "%u\n", cue->n);
+  append_times (out, cue->start, cue->end, ',');
+  g_string_append_printf (out, "\n%s\n\n", cue->text);
 }
 
 void
@@ -91,9 +101,9 @@ gst_gemma_webvtt_append_cue (GString *out, GstClockTime start, GstClockTime end,
 }
 
 static void
-format_vtt (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+format_vtt (GString *out, const Cue *cue)
 {
-  gst_gemma_webvtt_append_cue (out, start, end, text);
+  gst_gemma_webvtt_append_cue (out, cue->start, cue->end, cue->text);
 }
 
 static void
@@ -104,8 +114,9 @@ append_seconds (GString *out, const gchar *name, GstClockTime time)
       (guint) (time % GST_SECOND / GST_MSECOND));
 }
 
+/* An object that is open yet. */
 static void
-format_jsonl (GString *out, guint n, GstClockTime start, GstClockTime end, const gchar *text)
+begin_object (GString *out, GstClockTime start, GstClockTime end, const gchar *text)
 {
   g_string_append_c (out, '{');
   append_seconds (out, "start", start);
@@ -118,7 +129,20 @@ format_jsonl (GString *out, guint n, GstClockTime start, GstClockTime end, const
       case '\n': g_string_append (out, "\\n"); break;
       default: g_string_append_c (out, *p);     /* gst_gemma_caption_text() left no other control character */
     }
-  g_string_append (out, "\"}\n");
+  g_string_append_c (out, '"');
+}
+
+static void
+format_jsonl (GString *out, const Cue *cue)
+{
+  begin_object (out, cue->start, cue->end, cue->text);
+  for (guint i = 0; i < cue->n_words; i++) {
+    g_autofree gchar *text = gst_gemma_caption_text (cue->words[i].text);
+    g_string_append (out, i ? ", " : ", \"words\": [");
+    begin_object (out, cue->words[i].start, cue->words[i].end, text);
+    g_string_append_c (out, '}');
+  }
+  g_string_append (out, cue->n_words ? "]}\n" : "}\n");
 }
 
 static const CueFormat terminal_format = { NULL, format_terminal };
@@ -126,7 +150,7 @@ static const CueFormat text_format = { ".txt", format_text };
 static const CueFormat formats[] = {
   { ".srt", format_srt },
   { ".vtt", format_vtt, gst_gemma_webvtt_append_header },
-  { ".jsonl", format_jsonl },
+  { ".jsonl", format_jsonl, NULL, TRUE },
 };
 
 static const CueFormat *
@@ -198,8 +222,23 @@ gst_gemma_cue_writer_new_mapped (const gchar *location, guint64 mpegts, GError *
 }
 
 gboolean
+gst_gemma_cue_writer_takes_words (GstGemmaCueWriter *self)
+{
+  g_return_val_if_fail (GST_IS_GEMMA_CUE_WRITER (self), FALSE);
+
+  return self->format->takes_words;
+}
+
+gboolean
 gst_gemma_cue_writer_write (GstGemmaCueWriter *self, GstClockTime start, GstClockTime duration, const gchar *text,
     GError **error)
+{
+  return gst_gemma_cue_writer_write_words (self, start, duration, text, NULL, 0, error);
+}
+
+gboolean
+gst_gemma_cue_writer_write_words (GstGemmaCueWriter *self, GstClockTime start, GstClockTime duration, const gchar *text,
+    const GstGemmaWord *words, guint n_words, GError **error)
 {
   g_return_val_if_fail (GST_IS_GEMMA_CUE_WRITER (self), FALSE);
   g_return_val_if_fail (text != NULL, FALSE);
@@ -213,7 +252,7 @@ gst_gemma_cue_writer_write (GstGemmaCueWriter *self, GstClockTime start, GstCloc
     duration = 0;
 
   g_autoptr (GString) out = g_string_new (NULL);
-  self->format->format (out, ++self->n_cues, start, start + duration, caption);
+  self->format->format (out, &(Cue) { ++self->n_cues, start, start + duration, caption, words, n_words });
   return put (self, out->str, error);
 }
 

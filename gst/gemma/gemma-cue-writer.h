@@ -49,6 +49,47 @@ gboolean gst_gemma_cue_writer_write (GstGemmaCueWriter *writer, GstClockTime sta
     const gchar *text, GError **error);
 
 /**
+ * GstGemmaWord:
+ * @start: where the word begins, in stream time
+ * @end: where it ends
+ * @text: the word, without spaces around it
+ *
+ * One word of a cue.
+ */
+typedef struct
+{
+  GstClockTime start, end;
+  const gchar *text;
+} GstGemmaWord;
+
+/**
+ * gst_gemma_cue_writer_write_words:
+ * @writer: a writer
+ * @start: where the cue begins, in stream time
+ * @duration: how long it lasts
+ * @text: its text, as for gst_gemma_cue_writer_write()
+ * @words: (array length=n_words): when each of its words is said
+ * @n_words: how many these are
+ * @error: return location for a GError
+ *
+ * As gst_gemma_cue_writer_write(). JSON lines list the words; other formats have no use for them.
+ *
+ * Returns: %FALSE if it could not be written
+ */
+GST_GEMMA_API
+gboolean gst_gemma_cue_writer_write_words (GstGemmaCueWriter *writer, GstClockTime start, GstClockTime duration,
+    const gchar *text, const GstGemmaWord *words, guint n_words, GError **error);
+
+/**
+ * gst_gemma_cue_writer_takes_words:
+ * @writer: a writer
+ *
+ * Returns: whether its format lists words
+ */
+GST_GEMMA_API
+gboolean gst_gemma_cue_writer_takes_words (GstGemmaCueWriter *writer);
+
+/**
  * GST_GEMMA_WEBVTT_NO_MAP:
  *
  * In the place of an MPEG-TS time: none.

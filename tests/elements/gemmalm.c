@@ -718,11 +718,11 @@ GST_START_TEST (test_streaming_sheds_load)
 {
   Fixture f = begin_streaming (160, TRUE);
 
-  push (&f, "..ssssssssssssssssssssssssssss....sssssss....", 0);
+  push (&f, "..ssssssssssssssssssssssss....sssssss....", 0);
   finish (&f);
   fail_unless_equals_int (get_stat (f.lm, "utterances"), 2);
-  fail_unless (get_stat (f.lm, "hypotheses") + get_stat (f.lm, "hypotheses-dropped") <= 35);
-  collector_check_coverage (f.out, 0, 45 * TOKEN, 0);
+  fail_unless (get_stat (f.lm, "hypotheses") + get_stat (f.lm, "hypotheses-dropped") <= 31);
+  collector_check_coverage (f.out, 0, 41 * TOKEN, 0);
   end (&f);
 }
 

@@ -1,6 +1,8 @@
 /* gemmasink in whole pipelines: sound to signals, messages and caption files. */
 #include "util.h"
 
+#include <json-glib/json-glib.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -159,6 +161,32 @@ check_matches (const gchar *pattern, const gchar *content)
   fail_unless (g_regex_match_simple (pattern, content, 0, 0), "%s", content);
 }
 
+/* Of each line: one after the other, none outside of it, and those of its text. */
+static void
+check_words (const gchar *jsonl)
+{
+  g_auto (GStrv) lines = g_strsplit (jsonl, "\n", -1);
+
+  for (guint i = 0; *lines[i]; i++) {
+    g_autoptr (JsonParser) parser = json_parser_new ();
+    fail_unless (json_parser_load_from_data (parser, lines[i], -1, NULL), "%s", lines[i]);
+    JsonObject *cue = json_node_get_object (json_parser_get_root (parser));
+    JsonArray *words = json_object_get_array_member (cue, "words");
+    g_autoptr (GString) text = g_string_new (NULL);
+    gdouble before = json_object_get_double_member (cue, "start");
+
+    for (guint k = 0; k < json_array_get_length (words); k++) {
+      JsonObject *word = json_array_get_object_element (words, k);
+      fail_unless (json_object_get_double_member (word, "start") >= before, "%s", lines[i]);
+      before = json_object_get_double_member (word, "end");
+      fail_unless (before > json_object_get_double_member (word, "start"), "%s", lines[i]);
+      g_string_append_printf (text, "%s%s", k ? " " : "", json_object_get_string_member (word, "text"));
+    }
+    fail_unless (before <= json_object_get_double_member (cue, "end"));
+    fail_unless_equals_string (text->str, json_object_get_string_member (cue, "text"));
+  }
+}
+
 GST_START_TEST (test_files)
 {
   g_autofree gchar *srt = transcribe_to ("a.srt", ""), *vtt = transcribe_to ("a.vtt", "");
@@ -169,7 +197,8 @@ GST_START_TEST (test_files)
   check_matches ("\n\n2\n00:00:0[34],\\d{3} --> 00:00:0[45],\\d{3}\n[^\n]+\n", srt);
   check_matches ("^WEBVTT\n\n00:00:0[01]\\.\\d{3} --> 00:00:02\\.\\d{3}\n[^\n]+\n", vtt);
   check_matches ("^WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00\\.000,MPEGTS:900000\n\n00:00:0[01]\\.\\d{3} --> ", mapped);
-  check_matches ("^\\{\"start\": [01]\\.\\d{3}, \"end\": 2\\.\\d{3}, \"text\": \".+\"\\}\n\\{\"start\": [34]\\.\\d{3}, ", jsonl);
+  check_matches ("^\\{\"start\": [01]\\.\\d{3}, \"end\": 2\\.\\d{3}, \"text\": \".+\", \"words\": \\[.+\\]\\}\n\\{\"start\": [34]\\.\\d{3}, ", jsonl);
+  check_words (jsonl);
   check_matches ("^[^\n]+\n", txt);
   fail_if (strstr (txt, "-->") || strstr (txt, "\n\n"));
 }

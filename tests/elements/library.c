@@ -54,12 +54,13 @@ GST_END_TEST;
 static void
 check_cues (const gchar *name, const gchar *expected)
 {
+  const GstGemmaWord words[] = { { MS (3600000), MS (3600250), "back\\slash" }, { MS (3600300), MS (3600500), "\"here" } };
   g_autofree gchar *path = write_file (name, "", 0), *content = NULL;
   g_autoptr (GstGemmaCueWriter) writer = gst_gemma_cue_writer_new (path, NULL);
 
   fail_unless (gst_gemma_cue_writer_write (writer, MS (1040), MS (2000), "Tom & \"Jerry\"\n\n<i>", NULL));
   fail_unless (gst_gemma_cue_writer_write (writer, MS (4000), MS (10), " \n", NULL));
-  fail_unless (gst_gemma_cue_writer_write (writer, MS (3600000), MS (1), "back\\slash", NULL));
+  fail_unless (gst_gemma_cue_writer_write_words (writer, MS (3600000), MS (500), "back\\slash \"here", words, 2, NULL));
   /* Each cue is on the disk when write returns: the writer is still open. */
   fail_unless (g_file_get_contents (path, &content, NULL, NULL));
   fail_unless_equals_string (content, expected);
@@ -69,13 +70,15 @@ GST_START_TEST (test_cue_files)
 {
   g_autoptr (GError) error = NULL;
 
-  check_cues ("a.txt", "Tom & \"Jerry\"\n<i>\nback\\slash\n");
+  check_cues ("a.txt", "Tom & \"Jerry\"\n<i>\nback\\slash \"here\n");
   check_cues ("a.SRT", "1\n00:00:01,040 --> 00:00:03,040\nTom & \"Jerry\"\n<i>\n\n"
-      "2\n01:00:00,000 --> 01:00:00,001\nback\\slash\n\n");
+      "2\n01:00:00,000 --> 01:00:00,500\nback\\slash \"here\n\n");
   check_cues ("a.vtt", "WEBVTT\n\n00:00:01.040 --> 00:00:03.040\nTom &amp; \"Jerry\"\n&lt;i&gt;\n\n"
-      "01:00:00.000 --> 01:00:00.001\nback\\slash\n\n");
+      "01:00:00.000 --> 01:00:00.500\nback\\slash \"here\n\n");
   check_cues ("a.jsonl", "{\"start\": 1.040, \"end\": 3.040, \"text\": \"Tom & \\\"Jerry\\\"\\n<i>\"}\n"
-      "{\"start\": 3600.000, \"end\": 3600.001, \"text\": \"back\\\\slash\"}\n");
+      "{\"start\": 3600.000, \"end\": 3600.500, \"text\": \"back\\\\slash \\\"here\", \"words\": ["
+      "{\"start\": 3600.000, \"end\": 3600.250, \"text\": \"back\\\\slash\"}, "
+      "{\"start\": 3600.300, \"end\": 3600.500, \"text\": \"\\\"here\"}]}\n");
   fail_unless (gst_gemma_cue_writer_new ("/nonexistent/a.srt", &error) == NULL);
   fail_unless (error && error->domain == G_FILE_ERROR);
 }
