@@ -18,42 +18,7 @@ static GstStaticPadTemplate video_template = GST_STATIC_PAD_TEMPLATE ("video_%u"
 static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE ("text_%u", GST_PAD_SINK, GST_PAD_REQUEST,
     GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
 
-/* ---- work ----------------------------------------------------------------------------------- */
-
-GemmaWork *
-gemma_work_new (GemmaWorkKind kind, GstClockTime start, GstClockTime end)
-{
-  GemmaWork *work = g_new0 (GemmaWork, 1);
-
-  work->kind = kind;
-  work->start = start;
-  work->end = end;
-  work->running_start = work->running_end = GST_CLOCK_TIME_NONE;
-  work->arrived = g_get_monotonic_time ();
-  return work;
-}
-
-void
-gemma_work_free (GemmaWork *work)
-{
-  g_clear_pointer (&work->rows, g_array_unref);
-  g_clear_pointer (&work->tokens, g_array_unref);
-  g_clear_pointer (&work->pictures, g_ptr_array_unref);
-  g_clear_pointer (&work->event, gst_event_unref);
-  g_free (work->text);
-  g_free (work->answer);
-  g_free (work);
-}
-
-void
-gemma_work_skip_carried (GemmaWork *work, guint n)
-{
-  if (n == 0)
-    return;
-  g_array_remove_range (work->rows, 0, n * (work->rows->len / work->tokens->len));
-  g_array_remove_range (work->tokens, 0, n);
-  work->n_carried -= n;
-}
+/* ---- the queue -------------------------------------------------------------------------------- */
 
 static gboolean
 is_heavy_locked (GstGemmaLmBase *self, const GemmaWork *work)
@@ -61,8 +26,6 @@ is_heavy_locked (GstGemmaLmBase *self, const GemmaWork *work)
   /* Live, hypotheses take the place of those before them. */
   return work->kind <= GEMMA_WORK_TEXT || (work->kind == GEMMA_WORK_HEARD && !self->live);
 }
-
-/* ---- the queue -------------------------------------------------------------------------------- */
 
 static void
 append_locked (GstGemmaLmBase *self, GemmaWork *work)
@@ -139,23 +102,6 @@ typedef struct
   const GemmaWork *work;
   GemmaHypotheses *words;       /* nullable */
 } Partial;
-
-void
-gst_gemma_lm_base_post_partial (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text,
-    const gchar *final, const gchar *language)
-{
-  GST_OBJECT_LOCK (self);
-  g_autofree gchar *code = g_strdup (language ? language : gemma_lm_settings_get_language (&self->settings));
-  GST_OBJECT_UNLOCK (self);
-
-  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
-          gst_structure_new ("gemma-partial",
-              "text", G_TYPE_STRING, text,
-              "timestamp", G_TYPE_UINT64, start,
-              "duration", G_TYPE_UINT64, end - MIN (start, end),
-              "final", G_TYPE_STRING, final,
-              "language-code", G_TYPE_STRING, code, NULL)));
-}
 
 /* The answer grows; where hypotheses have shown more of it already, not from its beginning again. */
 static gboolean

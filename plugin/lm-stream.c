@@ -51,6 +51,23 @@ gst_gemma_lm_base_drop_heard_locked (GstGemmaLmBase *self, const GemmaWork *newe
   }
 }
 
+void
+gst_gemma_lm_base_post_partial (GstGemmaLmBase *self, GstClockTime start, GstClockTime end, const gchar *text,
+    const gchar *final, const gchar *language)
+{
+  GST_OBJECT_LOCK (self);
+  g_autofree gchar *code = g_strdup (language ? language : gemma_lm_settings_get_language (&self->settings));
+  GST_OBJECT_UNLOCK (self);
+
+  gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self),
+          gst_structure_new ("gemma-partial",
+              "text", G_TYPE_STRING, text,
+              "timestamp", G_TYPE_UINT64, start,
+              "duration", G_TYPE_UINT64, end - MIN (start, end),
+              "final", G_TYPE_STRING, final,
+              "language-code", G_TYPE_STRING, code, NULL)));
+}
+
 /* ---- hypotheses, in the task ------------------------------------------------------------------------ */
 
 typedef struct
@@ -171,8 +188,10 @@ ask_about (GstGemmaLmBase *self, const GemmaWork *work, Hearing *hearing, GstClo
     gemma_hypotheses_abandon (hypotheses);
     return flow;
   }
+  /* Of fewer tokens than were carried the rest was skipped, if the limit has become lower. */
+  guint n_before = work->tokens->len - MIN (work->n_kept, work->tokens->len);
   if (self->heard.words && work->n_kept)
-    gemma_hypotheses_cut (hypotheses, work->end, get_token (work, work->tokens->len - work->n_kept)->start, on_word, hearing);
+    gemma_hypotheses_cut (hypotheses, work->end, get_token (work, n_before)->start, on_word, hearing);
   else if (self->heard.words)
     gemma_hypotheses_end (hypotheses, work->end, hearing->last, on_word, hearing);
   self->heard.end = work->end;
@@ -216,10 +235,9 @@ gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *can
 {
   GemmaHeard *heard = &self->heard;
   Hearing hearing = { self, work->kind == GEMMA_WORK_SPEECH, FALSE, GST_FLOW_OK };
+  gboolean goes_on = work->n_carried > 0;
   GstFlowReturn flow = GST_FLOW_OK;
   GstClockTime interval;
-
-  gboolean goes_on = work->n_carried > 0;
 
   gst_gemma_lm_base_get_streaming (self, &interval);
   if (heard->start != work->start)
@@ -235,6 +253,23 @@ gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *can
     return flow;
   work->answer = g_strstrip (g_strdup (gemma_hypotheses_get_final_text (heard->hypotheses)));
   return end_utterance (self, work, flow);
+}
+
+gboolean
+gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work)
+{
+  if (work->kind == GEMMA_WORK_HEARD)
+    return TRUE;
+  if (work->kind != GEMMA_WORK_SPEECH || work->foreign)
+    return FALSE;
+  return self->heard.start == work->start || self->heard.cut == work->start ? self->heard.words :
+      gst_gemma_lm_base_get_streaming (self, NULL) == GEMMA_STREAMING_WORDS;
+}
+
+void
+gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self)
+{
+  self->heard.start = self->heard.cut = GST_CLOCK_TIME_NONE;
 }
 
 /* ---- words of what is told whole ---------------------------------------------------------------------- */
@@ -263,23 +298,4 @@ void
 gst_gemma_lm_base_end_words (GstGemmaLmBase *self, const GemmaWork *work)
 {
   gemma_hypotheses_end (self->heard.hypotheses, work->end, TRUE, keep_word, self->words);
-}
-
-/* ------------------------------------------------------------------------------------------------------- */
-
-gboolean
-gst_gemma_lm_base_is_heard (GstGemmaLmBase *self, const GemmaWork *work)
-{
-  if (work->kind == GEMMA_WORK_HEARD)
-    return TRUE;
-  if (work->kind != GEMMA_WORK_SPEECH || work->foreign)
-    return FALSE;
-  return self->heard.start == work->start || self->heard.cut == work->start ? self->heard.words :
-      gst_gemma_lm_base_get_streaming (self, NULL) == GEMMA_STREAMING_WORDS;
-}
-
-void
-gst_gemma_lm_base_forget_heard (GstGemmaLmBase *self)
-{
-  self->heard.start = self->heard.cut = GST_CLOCK_TIME_NONE;
 }

@@ -774,6 +774,24 @@ GST_START_TEST (test_load_chooses_the_submodel)
 
 GST_END_TEST;
 
+/* What was carried over a cut may be longer than what comes next. */
+GST_START_TEST (test_limit_becomes_lower_while_playing)
+{
+  Fixture f = begin_streaming (320, FALSE);
+  GstClockTime pts;
+
+  g_object_set (f.lm, "max-segment", 9600, NULL);
+  pts = push (&f, "ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss", 0);
+  g_object_set (f.lm, "max-segment", 1600, NULL);
+  pts = push (&f, "sssssssssssssssssssssss....", pts);
+  finish (&f);
+  fail_unless (get_stat (f.lm, "utterances") > 4);
+  collector_check_coverage (f.out, 0, pts, 0);
+  end (&f);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_streaming_is_switched_while_playing)
 {
   Fixture f = begin_streaming (320, FALSE);
@@ -832,6 +850,7 @@ gemmalm_suite (void)
   tcase_add_test (tc, test_streaming_times);
   tcase_add_test (tc, test_streaming_sheds_load);
   tcase_add_test (tc, test_load_chooses_the_submodel);
+  tcase_add_test (tc, test_limit_becomes_lower_while_playing);
   tcase_add_test (tc, test_streaming_is_switched_while_playing);
   return s;
 }
