@@ -263,19 +263,18 @@ def arguments(ap):
                                  ("made", .5, "share of the recordings' clips that are put together of words"),
                                  ("longest", 11., "clip, in seconds; longer ones are cut"),
                                  ("wordless", .06, "share of clips that are music, noise or silence, with an empty answer"),
-                                 ("over_music", .1, "share of the other clips that have music behind them"),
-                                 ("flowing", 0., "share of the parts that are several clips with hardly a pause, up to 28 s long")):
+                                 ("over_music", .1, "share of the other clips that have music behind them")):
         ap.add_argument("--" + name.replace("_", "-"), type=float, default=default, help=about)
 
 
 def batches(a, texts, letters):
     return Batches(a.dir / "data", texts, letters, a.seed, a.seconds, a.human, a.extra, a.longest, a.made,
-                   a.wordless, a.over_music, a.flowing)
+                   a.wordless, a.over_music)
 
 
 class Batches(torch.utils.data.Dataset):
     def __init__(self, directory, texts, letters, seed=0, seconds=56., human=.45, extra=.5, longest=11., made=.5,
-                 wordless=.06, over_music=.1, flowing=0., length=1 << 30):
+                 wordless=.06, over_music=.1, length=1 << 30):
         every = only(Shards(directory, lambda s: s not in ASIDE),
                      lambda i: i["cuts"] or i["n"] < 1.5 * longest * RATE)
         self.human = only(every, lambda i: i["shard"] == "human" and not corpus.held_out(i["name"]))
@@ -287,7 +286,7 @@ class Batches(torch.utils.data.Dataset):
         self.unrecorded = {t: [name for name in names if (t, name) not in recorded] for t, names in texts.items()}
         self.seed, self.seconds, self.p_human, self.extra = seed, seconds, human, extra
         self.longest, self.made, self.length = longest, made, length
-        self.wordless, self.over_music, self.flowing = wordless, over_music if self.music.items else 0., flowing
+        self.wordless, self.over_music = wordless, over_music if self.music.items else 0.
         self.tok = tok.Tokenizer()
 
     def __len__(self):
@@ -443,49 +442,21 @@ class Batches(torch.utils.data.Dataset):
             items = [self.longer(shards, 1.3 * target, rng)]
         else:
             items = [self.draw(shards, .8 * target, 1.05 * target, rng)]
-        spoken = []
-        for item in items:
+        parts, spoken, times, length = [], [], [], 0
+        for i, item in enumerate(items):
             cut = item["cuts"] and item["n"] > 1.3 * target * RATE
             found = self.heard(shards, item, target, rng) if cut else self.whole(shards, item)
             if found is None:
                 return self.clip(target, rng)
-            spoken.append(found)
-        return self.joined(spoken, .6, .35, rng), items[0]["lang"], human
-
-    def joined(self, spoken, often, longest, rng):
-        """Speeches one behind the other, @often with a pause of up to @longest seconds between two -> Speech"""
-        parts, times, length = [], [], 0
-        for i, speech in enumerate(spoken):
-            if i and rng.random() < often:
-                parts.append(np.zeros(int(rng.uniform(0, longest) * RATE), np.float32))
+            if i and rng.random() < .6:
+                parts.append(np.zeros(int(rng.uniform(0, .35) * RATE), np.float32))
                 length += len(parts[-1])
-            times += moved(speech.times, length) or [None] * len(speech.said.split())
-            parts.append(speech.x)
-            length += len(speech.x)
+            times += moved(found.times, length) or [None] * len(found.said.split())
+            parts.append(found.x)
+            length += len(found.x)
+            spoken.append(found)
         meant = {t: " ".join(s.meant[t] for s in spoken) for t in self.texts if all(t in s.meant for s in spoken)}
-        return Speech(np.concatenate(parts), " ".join(s.said for s in spoken), meant, times)
-
-    def flow(self, target, rng):
-        """@target seconds of clips of a language that hardly pause, as a speaker does who goes on and on: begun and left off
-        between any two words, as where an utterance is cut that has become too long -> as clip()"""
-        human = rng.random() < self.p_human
-        shards = self.human if human else self.voices
-        spoken, said, left = [], [], target * RATE
-        while left > RATE / 4:
-            again = said and rng.random() < .25                             # as announcements are
-            item = said[int(rng.integers(len(said)))] if again else self.draw(shards, .2, target, rng, said[0] if said else None)
-            if item is None or item["cuts"] is None:
-                continue
-            words, at, worse = aligned(item)
-            first = int(rng.integers(len(words))) if not said and rng.random() < .5 else 0
-            last = max(first + 1, sum(place - at[first] <= left for place in at) - 1)
-            if not well_heard(worse[first:last]) or at[last] - at[first] > 1.5 * left:
-                left -= RATE / 10                                           # does not go on for ever
-                continue
-            spoken.append(self.whole(shards, item) if last - first == len(words) else self.part(shards, item, first, last))
-            said.append(item)
-            left -= len(spoken[-1].x)
-        return (self.joined(spoken, .75, .45, rng), said[0]["lang"], human) if spoken else self.clip(target, rng)
+        return Speech(np.concatenate(parts), " ".join(s.said for s in spoken), meant, times), items[0]["lang"], human
 
     def tasks(self, lang, speech, rng):
         """[(instruction, answer)]: transcribing, and now and then a second one"""
@@ -534,9 +505,6 @@ class Batches(torch.utils.data.Dataset):
         target = max(.6, self.draw(self.human if rng.random() < .5 else self.voices, 0, 1e9, rng)["n"] / RATE)
         if target > self.longest or rng.random() < .4:                      # most clips are short, most words are in long ones
             target = rng.uniform(1, self.longest)
-        flowing = self.flowing and rng.random() < self.flowing
-        if flowing:
-            target = rng.uniform(3, 28)
         n = max(1, min(32, int(self.seconds / (target + .6))))
         clips = []
         for _ in range(n):
@@ -545,7 +513,7 @@ class Batches(torch.utils.data.Dataset):
                 x = self.no_words(rng.uniform(target, 28) if rng.random() < .5 else target, rng)    # music goes on and on
                 clips.append(Clip(melmod.log_mel(torch.from_numpy(x)), [(corpus.instruction("transcribe", lang), "")], "", []))
                 continue
-            speech, lang, human = self.flow(target, rng) if flowing else self.clip(target, rng)
+            speech, lang, human = self.clip(target, rng)
             x, times = roughen(speech, rng, human)
             if rng.random() < self.over_music:
                 x, times = self.with_music(x, times, rng)

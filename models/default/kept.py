@@ -35,18 +35,15 @@ EDGE = .5                                               # audio tokens: of the l
 
 class Clips(torch.utils.data.Dataset):
     """Rows of all files by length, @positions of them in a part: few are padding, and operations are large. Each time they
-    come round the parts are others, other words are doubted, @begun of the transcripts end earlier, with what is heard, and
-    @resumed begin later."""
+    come round the parts are others, other words are doubted, and @begun of the transcripts end earlier, with what is heard."""
 
-    def __init__(self, directories, seed=0, begun=.25, resumed=0., positions=2048):
-        self.seed, self.begun, self.resumed, self.positions, self.rows = seed, begun, resumed, positions, []
+    def __init__(self, directory, seed=0, begun=.25, positions=2048):
+        self.seed, self.begun, self.positions, self.rows = seed, begun, positions, []
         self.tok = tok.Tokenizer()
-        for directory in directories:
-            paths = sorted(Path(directory).glob("clips-*.pt"))
-            if not paths:
-                raise SystemExit(f"{directory}: no clips; kept.py writes them")
-            for path in paths:
-                self.rows += torch.load(path, weights_only=True)
+        for path in sorted(Path(directory).glob("clips-*.pt")):
+            self.rows += torch.load(path, weights_only=True)
+        if not self.rows:
+            raise SystemExit(f"{directory}: no clips; kept.py writes them")
         self.lengths = np.array([sum(map(len, row[:4])) for row in self.rows])
         self.count, self.turn = len(self.parts(0)), None
 
@@ -61,25 +58,10 @@ class Clips(torch.utils.data.Dataset):
             out[-1].append(row)
         return [out[i] for i in rng.permutation(len(out))]
 
-    def starts(self, reply):
-        """Where its words begin"""
-        return [i for i, id in enumerate(reply[:-1]) if self.tok.sp.id_to_piece(id)[0] == "\u2581" or i == 0]
-
-    def from_there(self, row, rng):
-        """A row as it is when the utterance before was cut between two words: the tokens and words from there on."""
-        tokens, before, given, reply, spans = row
-        places = [(i, n) for i in self.starts(reply)[1:] if 0 < (n := round(spans[i][0])) < len(tokens)
-                  and 0 <= spans[i - 1][1] < n + EDGE / 2 and spans[i][0] > n - EDGE / 2]
-        if not places:
-            return row
-        i, n = places[int(rng.integers(len(places)))]
-        later = [(a - n, b - n) if a >= 0 else (a, b) for a, b in spans[i:]]
-        return tokens[n:], before, given, reply[i:], [(max(a, 0.), b) if b > 0 else (-1., -1.) for a, b in later]
-
     def so_far(self, row, rng):
         """A row as it is while it is being said: its first tokens, and the words that are over by then."""
         tokens, before, given, reply, spans = row
-        starts = self.starts(reply)
+        starts = [i for i, id in enumerate(reply[:-1]) if self.tok.sp.id_to_piece(id)[0] == "\u2581" or i == 0]
         if len(tokens) < 2 or (starts and min(spans[:-1])[0] < 0):
             return row
         n = int(rng.integers(1, len(tokens)))
@@ -95,7 +77,6 @@ class Clips(torch.utils.data.Dataset):
             self.turn = k // self.count, self.parts(k // self.count)
         rng = np.random.default_rng([self.seed, k, 7])
         drawn = [self.rows[i] for i in self.turn[1][k % self.count % len(self.turn[1])]]
-        drawn = [self.from_there(row, rng) if rng.random() < self.resumed else row for row in drawn]
         drawn = [self.so_far(row, rng) if rng.random() < self.begun else row for row in drawn]
         batch = data.sequences([(r, len(tokens), *ids) for r, (tokens, *ids, _) in enumerate(drawn)], tok.AUDIO,
                                [row[-1] for row in drawn])

@@ -155,8 +155,6 @@ def main():
     ap.add_argument("--align", type=float, default=.2, help="weight of the alignment head's loss")
     ap.add_argument("--begun", type=float, default=.25,
                     help="share of what kept.py has kept that is shown as it is while it is being said")
-    ap.add_argument("--resumed", type=float, default=0., help="share of it that is shown from a word on")
-    ap.add_argument("--kept", type=Path, nargs="+", metavar="DIR", help="of kept.py, the pictures' first; default: DIR/kept")
     ap.add_argument("--ctc-layer", type=int, default=4)
     ap.add_argument("--dropout", type=float, default=0.)
     ap.add_argument("--init-gguf", type=Path)
@@ -174,9 +172,7 @@ def main():
     stamps = pictures.Stamps(a.picture_dir or a.dir / "pictures") if a.pictures else None
 
     remembered = a.learn == "model"
-    folders = a.kept or [a.dir / "kept"]
-    rows = kept.Clips(folders, a.seed, a.begun, a.resumed) if remembered else None
-    features = kept.Features(folders[0]) if remembered and a.pictures else None
+    rows, features = (kept.Clips(a.dir / "kept", a.seed, a.begun), kept.Features(a.dir / "kept")) if remembered else (None, None)
 
     def batches():                              # the shards are looked at anew, so that more can be added while this runs
         clips = rows or data.batches(a, texts, letters)
