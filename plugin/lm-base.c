@@ -221,8 +221,8 @@ answer (GstGemmaLmBase *self, GemmaWork *work, GCancellable *cancellable)
   if (work->kind == GEMMA_WORK_IMAGE && (flow = gst_gemma_lm_base_begin_description (self, work)) != GST_FLOW_OK)
     return flow;
   gemma_work_skip_carried (work, work->n_carried);
-  if (work->rows && work->rows->len == 0)       /* all of it was told before */
-    return GST_FLOW_OK;
+  if (work->dismissed || (work->rows && work->rows->len == 0))  /* of the latter all was told before */
+    return work->start < work->end ? gst_gemma_lm_base_tell (self, work->start, work->end, "") : GST_FLOW_OK;
   gst_gemma_lm_base_look (self, work);
   g_autofree gchar *text = gst_gemma_lm_base_ask (self, work, NULL, cancellable, &stats, &flow);
   if (!text)                    /* one that is left out is time without text */

@@ -73,7 +73,8 @@ typedef struct
   gboolean discont, no_duration;        /* of a text's buffer */
   gboolean heavy;               /* in the queue: it takes one of its places */
   GArray *rows, *tokens;        /* gfloat, soft tokens of sound; GemmaSoundToken, the same ones (nullable) */
-  guint n_carried, n_kept;      /* as GemmaUtterance has them */
+  guint n_carried, n_kept;      /* as GemmaUtterance has these three */
+  gboolean dismissed;
   GPtrArray *pictures;          /* of GemmaPicture, in order of time */
   gchar *text;
   gboolean divisible;           /* a text that is asked in parts if it is too long for the model */

@@ -15,6 +15,8 @@
 #define SPARE_TOKENS 16
 /* Nobody speaks more than 25 tokens a second: a model that writes more has lost its way. */
 #define TOKENS_PER_ROW 4
+/* How much less likely it has to be that nothing is said, for a text before its speech is over. */
+#define EARLY 3
 #define TEXT_PLACE "{text}"
 
 typedef struct
@@ -269,14 +271,16 @@ check_room (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWor
   return FALSE;
 }
 
-/* Of the end of an answer about sound at its start; 0: it is as likely as any. After words there was speech. */
+/* Of the end of an answer about sound at its start; 0: it is as likely as any. After words there was speech. Before the sound is all heard
+ * the model has to be surer, as words that leave are not taken back. */
 static gdouble
 get_end_threshold (GemmaDecoding *self, const GemmaLmSettings *settings, const GemmaWork *work, const GemmaListener *listener)
 {
   if (!work->rows || settings->task == GEMMA_TASK_CUSTOM || (listener->said && listener->said->len))
     return 0;
-  return settings->no_speech_threshold >= 0 ? settings->no_speech_threshold :
+  gdouble threshold = settings->no_speech_threshold >= 0 ? settings->no_speech_threshold :
       gemma_model_get_config (self->model)->audio.no_speech_threshold;
+  return work->kind == GEMMA_WORK_HEARD ? threshold / EARLY : threshold;
 }
 
 static gboolean

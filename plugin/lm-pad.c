@@ -41,6 +41,7 @@ make_work (GemmaWorkKind kind, const GemmaUtterance *utterance, GArray *rows, GA
   work->tokens = tokens;
   work->n_carried = utterance->n_carried;
   work->n_kept = utterance->n_kept;
+  work->dismissed = utterance->dismissed;
   return work;
 }
 
@@ -392,16 +393,13 @@ flush (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
     gst_gemma_lm_base_flush_stop (element, self, event);
 }
 
-/* A clip was no speech. Words of it that may have left stay what they are: then it ends as if it were. */
+/* A clip was no speech. */
 static gboolean
-drop_clip (GstGemmaLmPad *self, GstGemmaLmBase *element, GstEvent *event)
+drop_clip (GstGemmaLmPad *self, GstEvent *event)
 {
   gst_event_unref (event);
-  if (!self->utterances)
-    return TRUE;
-  if (gst_gemma_lm_base_get_streaming (element, NULL) == GEMMA_STREAMING_WORDS)
-    return drain (self), TRUE;
-  gemma_utterances_forget (self->utterances);
+  if (self->utterances)
+    gemma_utterances_forget (self->utterances);
   return TRUE;
 }
 
@@ -429,7 +427,7 @@ gst_gemma_lm_pad_event (GstPad *pad, GstObject *parent, GstEvent *event)
       return TRUE;
     case GST_EVENT_CUSTOM_DOWNSTREAM:
       if (gemma_stream_is_dropped (event))
-        return drop_clip (self, element, event);
+        return drop_clip (self, event);
       /* fall through */
     default:
       if (!GST_EVENT_IS_SERIALIZED (event))

@@ -148,7 +148,7 @@ gemma_lm_settings_install_tasks (GObjectClass *klass)
           "their time with every question", GST_TYPE_GEMMA_PAD_CLIP, GEMMA_PAD_CLIP_AUTO, flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_NO_SPEECH_THRESHOLD, g_param_spec_double ("no-speech-threshold",
           "No-speech threshold", "Sound has no words if the model finds this probability or more that it has none: the end of "
-          "the answer as its first token (-1: as the model was trained, 0: only if nothing is likelier)", -1., 1., -1., flags));
+          "the answer as its first token; a third of it while an utterance goes on (-1: as the model was trained, 0: only if nothing is likelier)", -1., 1., -1., flags));
   g_object_class_install_property (klass, GEMMA_LM_PROP_STREAMING, g_param_spec_enum ("streaming", "Streaming",
           "What is told of a transcript or translation while its utterance is heard",
           GST_TYPE_GEMMA_STREAMING, GEMMA_STREAMING_WHOLE, flags));

@@ -247,7 +247,7 @@ gst_gemma_lm_base_hear (GstGemmaLmBase *self, GemmaWork *work, GCancellable *can
   gemma_work_skip_carried (work, heard->n_skipped);
   work->start = heard->from;
   /* What is left of a word that was cut and told is no other word. */
-  if (!goes_on || work->end - heard->told >= GEMMA_SOUND_SYLLABLE)
+  if (!work->dismissed && (!goes_on || work->end - heard->told >= GEMMA_SOUND_SYLLABLE))
     flow = ask_about (self, work, &hearing, interval, cancellable);
   if (!hearing.last)
     return flow;

@@ -97,17 +97,18 @@ drop (GemmaUtterances *self, guint n)
 static GemmaUtterance
 get_utterance (GemmaUtterances *self)
 {
-  return (GemmaUtterance) { self->speech_start, self->speech_end, self->rows, self->tokens, self->n_carried, 0 };
+  return (GemmaUtterance) { self->speech_start, self->speech_end, self->rows, self->tokens, self->n_carried, 0, FALSE };
 }
 
 static void
-tell_speech (GemmaUtterances *self, guint n_kept)
+tell_speech (GemmaUtterances *self, guint n_kept, gboolean dismissed)
 {
   GArray *rows = self->rows, *tokens = self->tokens;
 
   if (self->speaking) {
     GemmaUtterance utterance = get_utterance (self);
     utterance.n_kept = n_kept;
+    utterance.dismissed = dismissed;
     tell_silence (self, self->speech_start);
     self->told = self->speech_end;
     self->funcs.speech (&utterance, self->user_data);
@@ -201,7 +202,7 @@ cut (GemmaUtterances *self)
     g_array_set_size (self->rows, at * self->hidden);
     find_speech (self);
   }
-  tell_speech (self, self->streaming ? tokens->len : 0);
+  tell_speech (self, self->streaming ? tokens->len : 0, FALSE);
   g_array_append_vals (self->tokens, tokens->data, tokens->len);
   g_array_append_vals (self->rows, rows->data, rows->len);
   if (self->streaming) {
@@ -218,7 +219,7 @@ cut (GemmaUtterances *self)
 void
 gemma_utterances_drain (GemmaUtterances *self)
 {
-  tell_speech (self, 0);
+  tell_speech (self, 0, FALSE);
   if (GST_CLOCK_TIME_IS_VALID (self->next))
     tell_silence (self, self->next);
 }
@@ -226,12 +227,8 @@ gemma_utterances_drain (GemmaUtterances *self)
 void
 gemma_utterances_forget (GemmaUtterances *self)
 {
-  if (self->n_carried) {
-    g_array_set_size (self->tokens, self->n_carried);
-    g_array_set_size (self->rows, self->n_carried * self->hidden);
-    self->speech_end = self->speech_start;
-    tell_speech (self, 0);
-  }
+  if (self->streaming)
+    tell_speech (self, 0, TRUE);
   drop (self, self->tokens->len);
   self->speaking = self->whole = FALSE;
 }

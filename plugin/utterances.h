@@ -38,6 +38,7 @@ typedef struct
   GArray *tokens;               /* GemmaSoundToken: the same ones */
   guint n_carried;              /* the first ones: they are of the utterance before, which was cut at @start */
   guint n_kept;                 /* the last ones: they will be carried into the next one, as this was cut at @end; or 0 */
+  gboolean dismissed;           /* it was no speech after all: words that have left stay, but no more are asked for */
 } GemmaUtterance;
 
 typedef struct
@@ -76,7 +77,7 @@ void gemma_utterances_push (GemmaUtterances *utterances, GstClockTime pts, GstCl
 void gemma_utterances_push_silence (GemmaUtterances *utterances, GstClockTime pts, GstClockTime duration);
 /** Ends the utterance. */
 void gemma_utterances_drain (GemmaUtterances *utterances);
-/** The utterance so far is none: silence, but for what was carried into it. */
+/** The utterance so far is none: silence. When streaming it ends, and is told as dismissed. */
 void gemma_utterances_forget (GemmaUtterances *utterances);
 /** Forgets everything. */
 void gemma_utterances_reset (GemmaUtterances *utterances);

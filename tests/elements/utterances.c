@@ -12,6 +12,7 @@ typedef struct
   gboolean speech;
   GstClockTime start, end;
   guint n_tokens, n_carried, n_kept;
+  gboolean dismissed;
   gfloat first;
 } Span;
 
@@ -39,7 +40,7 @@ check_tokens (const GemmaUtterance *u)
 static void
 on_speech (const GemmaUtterance *u, gpointer data)
 {
-  Span span = { TRUE, u->start, u->end, u->rows->len / HIDDEN, u->n_carried, u->n_kept, g_array_index (u->rows, gfloat, 0) };
+  Span span = { TRUE, u->start, u->end, u->rows->len / HIDDEN, u->n_carried, u->n_kept, u->dismissed, g_array_index (u->rows, gfloat, 0) };
 
   g_array_append_val (spans, span);
   check_tokens (u);
@@ -303,21 +304,26 @@ GST_START_TEST (test_streaming_cut_carries_on)
 
 GST_END_TEST;
 
-/* What is no speech after all takes nothing with it that was left of speech. */
-GST_START_TEST (test_forgotten_after_a_cut)
+/* What is no speech after all is silence; if words of it may have left, it ends as what it is. */
+GST_START_TEST (test_forgotten)
 {
-  GemmaUtterances *u = begin ();
+  for (guint streaming = 0; streaming < 2; streaming++) {
+    GemmaUtterances *u = begin ();
 
-  gemma_utterances_set_limits (u, MS (480), 8 * T, TRUE);
-  push (u, "ssssssssss", 0);
-  gemma_utterances_forget (u);
-  gemma_utterances_drain (u);
-  check_span (0, TRUE, 0, 7 * T + HEARD);
-  check_span (1, TRUE, 7 * T + HEARD, 7 * T + HEARD);
-  fail_unless_equals_int (g_array_index (spans, Span, 1).n_tokens, 4);
-  check_span (2, FALSE, 7 * T + HEARD, 10 * T);
-  fail_unless_equals_int (spans->len, 3);
-  end (u);
+    gemma_utterances_set_limits (u, MS (480), 20 * T, streaming);
+    push (u, "ssssss", 0);
+    gemma_utterances_forget (u);
+    push (u, "...s...", 6 * T);
+    gemma_utterances_drain (u);
+    if (streaming) {
+      check_span (0, TRUE, 0, 5 * T + HEARD);
+      fail_unless (g_array_index (spans, Span, 0).dismissed);
+    }
+    check_span (streaming, FALSE, streaming ? 5 * T + HEARD : 0, 8 * T + HEARD);
+    check_span (streaming + 1, TRUE, 8 * T + HEARD, 9 * T + HEARD);
+    fail_if (g_array_index (spans, Span, streaming + 1).dismissed);
+    end (u);
+  }
 }
 
 GST_END_TEST;
@@ -366,7 +372,7 @@ utterances_suite (void)
   tcase_add_test (tc, test_longest_is_cut_where_it_is_least_loud);
   tcase_add_test (tc, test_streaming);
   tcase_add_test (tc, test_streaming_cut_carries_on);
-  tcase_add_test (tc, test_forgotten_after_a_cut);
+  tcase_add_test (tc, test_forgotten);
   return s;
 }
 
